@@ -1,0 +1,59 @@
+# make run: everything on embedded defaults.   make test: what pip alone can test.
+# make check: lint, types and all tests.       make bench: figures beside their floors.
+
+.PHONY: run test check bench clean
+.DEFAULT_GOAL := run
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check --editable
+PORT ?= 8080
+export PORT
+
+# One stamp per set of packages: installed again only when their list changes.
+$(VENV)/.run: setup.cfg pyproject.toml
+	test -x $(PYTHON) || python3 -m venv $(VENV)
+	$(PIP) .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(PIP) '.[test]'
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.test
+	$(PIP) '.[test,check]'
+	@touch $@
+
+# A password for one's own machine, unless AUTH_PASSWORD is set.
+instance/password: | $(VENV)/.run
+	@umask 077 && $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(12))' > $@
+
+# Five seconds to try things with.
+instance/sample.mp4: | $(VENV)/.run
+	@"$$($(PYTHON) -c 'import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())')" -v error \
+		-f lavfi -i testsrc2=size=640x360:rate=30:duration=5 -pix_fmt yuv420p $@
+
+run: $(VENV)/.run instance/password instance/sample.mp4
+	@$(VENV)/bin/flask --app wsgi init-db
+	@: "$${AUTH_PASSWORD:=$$(cat instance/password)}"; export AUTH_PASSWORD; \
+	printf 'The password is %s\nPaste this into another terminal:\n\n' "$$AUTH_PASSWORD"; \
+	printf '  curl -F videos=@%s/instance/sample.mp4 -F variations=3 ' "$(CURDIR)"; \
+	printf -- '-H "Authorization: Bearer $$(curl -s -d '\''{"password":"%s"}'\'' ' "$$AUTH_PASSWORD"; \
+	printf 'http://127.0.0.1:%s/api/auth | cut -d'\''"'\'' -f4)" ' $(PORT); \
+	printf 'http://127.0.0.1:%s/api/jobs\n\n' $(PORT); \
+	exec $(VENV)/bin/gunicorn wsgi:app
+
+test: $(VENV)/.test
+	$(PYTHON) -m pytest -m 'not tools and not slow'
+
+check: $(VENV)/.check
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(PYTHON) -m pytest -m 'not slow'
+
+bench: $(VENV)/.test
+	$(PYTHON) -m benchmarks
+
+clean:
+	rm -rf $(VENV) build *.egg-info

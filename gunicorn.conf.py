@@ -1,0 +1,66 @@
+"""How gunicorn serves jobserver; read from the project's folder when it starts there."""
+
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+
+from jobserver import create_app
+from jobserver.config import ConfigError
+
+try:
+    _settings = create_app().config
+except ConfigError as error:
+    sys.exit(f"jobserver: {error}")
+
+# The reverse proxy on this machine is the only one who should reach gunicorn.
+bind = f"127.0.0.1:{_settings['PORT']}"
+
+# Threads, because an upload waits for the network most of its time.
+worker_class = "gthread"
+# One process a core: Python runs one thread of a process at a time. Two at least, so that a
+# status call finds a process whose interpreter is not busy with an upload.
+workers = max(2, os.cpu_count() or 1)
+# More threads than uploads: with every upload slot taken, status calls are still answered.
+threads = _settings["MAX_UPLOADS"] + 8
+
+# Load the app once, before forking: a setting that cannot be used stops the start with its
+# sentence, leftovers are swept once, and the workers share the memory of the code.
+preload_app = True
+
+# A connection waits for its next request outside the threads; longer than nginx keeps it.
+keepalive = 75
+# On SIGTERM, uploads in progress have this long to finish (seconds).
+graceful_timeout = 30
+# A process whose main thread is silent for so long is replaced. Uploads do not count: they
+# run in threads.
+timeout = 60
+
+# A token of 10 KB is answered by us with a 401, not by gunicorn with a page.
+limit_request_field_size = 16384
+
+# X-Forwarded-* is read in wsgi.py alone, by TRUSTED_PROXIES.
+forwarded_allow_ips = ""
+# The heartbeat file must not need a disk or the temporary folder.
+worker_tmp_dir = next(
+    (folder for folder in ("/dev/shm",) if os.access(folder, os.W_OK)),  # noqa: S108
+    str(Path(_settings["DATABASE"]).parent),
+)
+control_socket_disable = True
+
+# The path without its query, which may carry signed links; the id that the client was told.
+accesslog = "-"
+access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms %({x-request-id}o)s'
+
+
+def when_ready(server):
+    """Limit how long a socket may be silent while gunicorn reads headers or writes answers.
+
+    Accepted connections inherit both from their listener (socket(7)); without them a thread
+    waits for ever for the second half of a header.
+    """
+    silence = struct.pack("ll", _settings["CLIENT_TIMEOUT"], 0)
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silence)

@@ -1,0 +1,42 @@
+"""jobserver: uploaded videos become creative variations."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from jobserver import auth, config, db, errors, health, jobs
+from jobserver.jobs import expiry
+from jobserver.timeouts import ClientTimeouts
+
+
+def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
+    """Build one independent app; tests pass their own settings. Raises ConfigError."""
+    app = Flask(__name__, instance_relative_config=True, static_folder=None)
+    app.config.from_pyfile("config.py", silent=True)
+    app.config.from_mapping(overrides)
+    app.config.update(config.load(Path(app.instance_path), overrides or {}, app.config))
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # answers in the order of the contract
+    app.request_class = jobs.UploadRequest
+    app.extensions["intake"] = jobs.Limits.of(app.config)
+    for part in (errors, db):
+        part.init_app(app)
+    for blueprint in (auth.bp, health.bp, jobs.bp):
+        app.register_blueprint(blueprint)
+    app.wsgi_app = ClientTimeouts(app.wsgi_app, app.config["CLIENT_TIMEOUT"])  # type: ignore[method-assign]
+    return app
+
+
+def prepare_serving(app: Flask) -> None:
+    """Make sure that the first request can be kept; remove what a killed server left.
+
+    Raises ConfigError or DatabaseError, one sentence each.
+    """
+    if app.config["AUTH_PASSWORD"] is None:
+        raise config.ConfigError("AUTH_PASSWORD is not set, so nobody could sign in")
+    path = app.config["DATABASE"]
+    database_id = db.check(path)
+    with closing(db.connect(path)) as database:
+        expiry.sweep(database, app.config["UPLOAD_DIR"], database_id)

@@ -1,0 +1,155 @@
+"""Auth: a password is exchanged for a signed token; require_auth asks for it.
+
+The signing keys are derived from SECRET_KEY and the password, so a changed password voids
+every older token in all workers, and nothing about tokens has to be stored. Wrong
+passwords are noted in the database, so all workers count together.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import json
+import math
+import sqlite3
+import time
+from collections.abc import Iterable
+from functools import cache
+
+from flask import Blueprint, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+from itsdangerous import BadData, URLSafeTimedSerializer
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from jobserver import db
+from jobserver.errors import (
+    AuthorizationRequired,
+    InvalidPassword,
+    InvalidToken,
+    PasswordRequired,
+    PasswordTooLong,
+    TooManyAttempts,
+)
+
+MAX_BODY_SIZE = 16 * 1024  # bytes
+FREE_FAILURES = 5  # wrong passwords of one address before it has to wait
+LONGEST_WAIT_S = 900.0
+MEMORY_S = 900.0  # how long a wrong password is remembered
+ALL_FAILURES = 100  # wrong passwords of all addresses together ...
+ALL_WINDOW_S = 60.0  # ... within this time
+
+bp = Blueprint("auth", __name__, url_prefix="/api")
+
+
+@bp.post("/auth")
+def sign_in() -> ResponseReturnValue:
+    """Answer 200 `{"token", "expiresIn"}` (seconds); 400, 401 or 429 with Retry-After."""
+    right = _is_password(_given_password())
+    address = _address(request.remote_addr)
+    wait_s = _admit(db.get_db(), address, right, time.time())
+    if wait_s > 0:
+        raise TooManyAttempts(retry_after=math.ceil(wait_s))
+    if not right:
+        raise InvalidPassword
+    token = _serializer(*_signing_inputs()).dumps("signed in")
+    return jsonify(token=token, expiresIn=current_app.config["TOKEN_MAX_AGE"])
+
+
+def require_auth() -> None:
+    """Let a request with a valid token through; looks at its headers alone.
+
+    Raises AuthorizationRequired or InvalidToken (both 401 with WWW-Authenticate: Bearer).
+    Source: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise AuthorizationRequired(www_authenticate=WWWAuthenticate("bearer"))
+    try:
+        max_age = current_app.config["TOKEN_MAX_AGE"]
+        _serializer(*_signing_inputs()).loads(token.strip(), max_age=max_age)
+    except BadData as error:
+        raise InvalidToken(www_authenticate=WWWAuthenticate("bearer")) from error
+
+
+def _given_password() -> bytes:
+    """Return the password as bytes; a lone surrogate, which no UTF-8 text can hold, too."""
+    request.max_content_length = MAX_BODY_SIZE
+    try:
+        password = json.loads(request.get_data())["password"]
+    except RequestEntityTooLarge as error:
+        raise PasswordTooLong from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise PasswordRequired from error
+    if not isinstance(password, str) or not password:
+        raise PasswordRequired
+    return password.encode("utf-8", "surrogatepass")
+
+
+def _is_password(given: bytes) -> bool:
+    """Compare digests, whose length tells nothing, in constant time."""
+    password = current_app.config["AUTH_PASSWORD"]
+    if password is None:
+        return False
+    expected = password.encode("utf-8", "surrogatepass")
+    return hmac.compare_digest(hashlib.sha256(given).digest(), hashlib.sha256(expected).digest())
+
+
+def _address(remote: str | None) -> str:
+    """Return what is counted as one client: an IPv4 address, or a /64 network of IPv6.
+
+    A subscriber is given a whole /64 to choose addresses from (RFC 6177).
+    """
+    try:
+        address = ipaddress.ip_address(remote or "")
+    except ValueError:
+        return remote or ""  # a UNIX socket has none
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def _admit(database: sqlite3.Connection, address: str, right: bool, now: float) -> float:
+    """Note this try; return the seconds to wait before a try is judged, 0 when it may be told.
+
+    One transaction, so tries at the same time over all workers share one budget. A try that
+    has to wait counts as a failure whether it was right or wrong: neither its answer nor the
+    next Retry-After tells which.
+    """
+    since = now - MEMORY_S
+    with db.transaction(database):
+        failures = db.sign_in_failures(database, since, now)
+        alone_s = _wait_alone_s(failures, address, now)
+        together_s = _wait_together_s(failures, now)
+        if right and max(alone_s, together_s) <= 0:
+            db.forget_sign_in_failures(database, address)
+        elif together_s <= 0 and alone_s < LONGEST_WAIT_S / 2:  # else nobody writes: no flood
+            db.add_sign_in_failure(database, address, since, now)
+    return max(alone_s, together_s)
+
+
+def _wait_alone_s(failures: Iterable[sqlite3.Row], address: str, now: float) -> float:
+    """Seconds this address still waits: 1 after FREE_FAILURES, doubling with each more."""
+    own: list[float] = [failure["at"] for failure in failures if failure["address"] == address]
+    if len(own) < FREE_FAILURES:
+        return 0.0
+    return own[-1] + min(2.0 ** (len(own) - FREE_FAILURES), LONGEST_WAIT_S) - now
+
+
+def _wait_together_s(failures: Iterable[sqlite3.Row], now: float) -> float:
+    """Seconds until fewer than ALL_FAILURES lie within the last ALL_WINDOW_S."""
+    recent = [failure["at"] for failure in failures if failure["at"] > now - ALL_WINDOW_S]
+    return recent[-ALL_FAILURES] + ALL_WINDOW_S - now if len(recent) >= ALL_FAILURES else 0.0
+
+
+def _signing_inputs() -> tuple[tuple[str, ...], str]:
+    return current_app.config["TOKEN_KEYS"], current_app.config["AUTH_PASSWORD"] or ""
+
+
+@cache
+def _serializer(keys: tuple[str, ...], password: str) -> URLSafeTimedSerializer:
+    """Sign with the newest key, accept all; itsdangerous wants the newest last."""
+    secret = password.encode("utf-8", "surrogatepass")
+    derived = [hmac.digest(key.encode(), secret, "sha256") for key in reversed(keys)]
+    return URLSafeTimedSerializer(
+        derived, salt="jobserver.auth", signer_kwargs={"digest_method": hashlib.sha256}
+    )

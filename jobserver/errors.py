@@ -1,0 +1,162 @@
+"""Every client mistake as a class; the one JSON error handler.
+
+An answer carries X-Request-ID, and so do the log lines about it: gunicorn's access line
+and, for a 500, the traceback. A client is never shown a traceback or a path.
+"""
+
+import errno
+import secrets
+import sqlite3
+
+from flask import Flask, current_app, g
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    InternalServerError,
+    NotFound,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    ServiceUnavailable,
+    TooManyRequests,
+    Unauthorized,
+)
+from werkzeug.wrappers import Response
+
+
+class PasswordRequired(BadRequest):
+    description = "Password required"
+
+
+class PasswordTooLong(BadRequest):
+    description = "Password too long"
+
+
+class InvalidPassword(Unauthorized):
+    description = "Invalid password"
+
+
+class TooManyAttempts(TooManyRequests):
+    description = "Too many wrong passwords; try again later"
+
+
+class AuthorizationRequired(Unauthorized):
+    description = "Authorization required"
+
+
+class InvalidToken(Unauthorized):
+    description = "Invalid or expired token"
+
+
+class JobNotFound(NotFound):
+    description = "Job not found"
+
+
+class InvalidPage(BadRequest):
+    """A `limit` or `before` of the job list that cannot be used."""
+
+
+class NoVideos(BadRequest):
+    description = "No video files uploaded"
+
+
+class NotAnMP4(BadRequest):
+    description = "Only MP4 files are accepted"
+
+
+class EmptyFile(BadRequest):
+    description = "A video file is empty"
+
+
+class UnexpectedPart(BadRequest):
+    """A form part that has no place in an upload."""
+
+
+class MalformedBody(BadRequest):
+    description = "The multipart body is malformed or incomplete"
+
+
+class ClientGone(BadRequest):
+    description = "The connection ended before the whole body arrived"
+
+
+class ClientTooSlow(RequestTimeout):
+    description = "The body did not arrive in time"
+
+
+class TooManyFiles(BadRequest):
+    def __init__(self, max_files: int) -> None:
+        super().__init__(f"Too many files (at most {max_files})")
+
+
+class FileTooLarge(RequestEntityTooLarge):
+    def __init__(self, max_size: int) -> None:
+        super().__init__(f"File too large (at most {max_size // (1024 * 1024)} MB)")
+
+
+class BodyTooLarge(RequestEntityTooLarge):
+    """More bytes than any accepted request can have."""
+
+
+class InsufficientStorage(HTTPException):
+    code = 507
+    description = "Not enough disk space for this upload"
+
+
+class Busy(ServiceUnavailable):
+    """Something is in use by others for the moment; the client may repeat the request."""
+
+    def __init__(self, description: str, retry_after: int = 5) -> None:
+        super().__init__(description, retry_after=retry_after)
+
+
+class DatabaseUnavailable(ServiceUnavailable):
+    description = "The database is not available"
+
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of `app` as JSON and name every answer."""
+    app.before_request(_name_request)
+    app.after_request(_show_request_id)
+    app.register_error_handler(HTTPException, answer)
+    app.register_error_handler(sqlite3.Error, _answer_database_error)
+    app.register_error_handler(OSError, _answer_os_error)
+    app.register_error_handler(Exception, _answer_bug)
+
+
+def answer(error: HTTPException) -> Response:
+    """Give an error its shape: `{"error": "<sentence>"}` with the headers of its class."""
+    response = Response.force_type(error.get_response())
+    response.data = current_app.json.dumps({"error": error.description or error.name})
+    response.content_type = "application/json"
+    return response
+
+
+def _name_request() -> None:
+    g.request_id = secrets.token_hex(8)
+
+
+def _show_request_id(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    return response
+
+
+def _answer_database_error(error: sqlite3.Error) -> Response:
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF  # https://sqlite.org/rescode.html#pve
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return answer(Busy("The database is busy; try again"))
+    if primary == sqlite3.SQLITE_FULL:
+        return answer(InsufficientStorage("The database's disk is full"))
+    return _answer_bug(error)
+
+
+def _answer_os_error(error: OSError) -> Response:
+    return answer(InsufficientStorage()) if error.errno in NO_SPACE else _answer_bug(error)
+
+
+def _answer_bug(error: Exception) -> Response:
+    current_app.logger.error("request %s failed", g.request_id, exc_info=error)
+    return answer(InternalServerError("The server made a mistake; its log has the request id"))

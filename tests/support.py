@@ -1,0 +1,314 @@
+"""A real gunicorn with its own database and folders, and what tests ask of it."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+PROJECT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+PASSWORD = "correct horse"
+WORKERS = max(2, os.cpu_count() or 1)  # as in gunicorn.conf.py
+MP4_HEAD = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2"
+BOUNDARY = b"----jobserver-test-boundary"
+
+T = TypeVar("T")
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+def wait_for(condition: Callable[[], T], within_s: float = 10.0, what: str = "") -> T:
+    """Return the first true value of `condition()`; fail when there is none in time."""
+    end = time.monotonic() + within_s
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {within_s} s: {what or condition}"
+        time.sleep(0.01)
+    return value
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        return listener.getsockname()[1]
+
+
+def part(content: bytes, headers: str) -> bytes:
+    return b"--" + BOUNDARY + b"\r\n" + headers.encode() + b"\r\n\r\n" + content + b"\r\n"
+
+
+def file_part(
+    content: bytes, name: str = "clip.mp4", type_: str | None = "video/mp4", field: str = "videos"
+) -> bytes:
+    headers = f'Content-Disposition: form-data; name="{field}"; filename="{name}"'
+    return part(content, headers if type_ is None else f"{headers}\r\nContent-Type: {type_}")
+
+
+def field_part(name: str, value: str) -> bytes:
+    return part(value.encode(), f'Content-Disposition: form-data; name="{name}"')
+
+
+def form(*parts: bytes) -> bytes:
+    """Return a whole multipart body."""
+    return b"".join(parts) + b"--" + BOUNDARY + b"--\r\n"
+
+
+FORM_TYPE = "multipart/form-data; boundary=" + BOUNDARY.decode()
+
+
+class Server:
+    """gunicorn with the project's configuration; settings are given as environment names."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.database = folder / "db.sqlite3"
+        self.upload_dir = folder / "uploads"
+        self.temporary = folder / "tmp"
+        self.log_path = folder / "log"
+        self.temporary.mkdir(exist_ok=True)
+        self.wsgi = "wsgi:app"
+        self.settings = {
+            "DATABASE": str(self.database),
+            "UPLOAD_DIR": str(self.upload_dir),
+            "OUTPUT_DIR": str(folder / "outputs"),
+            "AUTH_PASSWORD": PASSWORD,
+            "SECRET_KEY": "key for tests",
+            "MIN_FREE_SPACE": "0",
+            "PORT": str(self.port),
+            "TMPDIR": str(self.temporary),
+            **settings,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self._token: str | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return {**kept, "PYTHONPATH": str(PROJECT), **self.settings}
+
+    def init_db(self) -> subprocess.CompletedProcess[str]:
+        return self.flask("init-db")
+
+    def flask(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [BIN / "flask", "--app", "wsgi", *words]
+        return subprocess.run(
+            command, cwd=PROJECT, env=self.environment, capture_output=True, text=True, timeout=60
+        )
+
+    def launch(self, *prefix: str) -> None:
+        """Start the process without waiting for it; `prefix` may be strace and its words."""
+        command = [*prefix, sys.executable, "-m", "gunicorn", self.wsgi]
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=PROJECT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def start(self, *prefix: str) -> "Server":
+        if not self.database.exists():
+            done = self.init_db()
+            assert done.returncode == 0, done.stderr
+        self.launch(*prefix)
+        wait_for(self._answers, 20, f"a start; log: {self.log()[-2000:]}")
+        self._warm()
+        return self
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log()
+        with suppress(OSError, http.client.HTTPException):
+            return self.get("/api/health").status in (200, 503)
+        return False
+
+    def _warm(self) -> None:
+        """Wait until every worker process listens, so that descriptors can be compared."""
+        ready = "anon_inode:[eventpoll]"
+        wait_for(
+            lambda: sum(ready in self._open_paths(pid) for pid in self.workers()) >= WORKERS,
+            20,
+            "all workers",
+        )
+
+    def stop(self, within_s: float = 40) -> None:
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(within_s)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL the server and all its workers at once, as a power cut would."""
+        assert self.process is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+        # the group may outlive its leader for a moment
+        wait_for(lambda: not _group_lives(self.process.pid), 10, "the end of the workers")
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    # -- asking ---------------------------------------------------------------
+
+    def connect(self, timeout: float = 30) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body=None,
+        headers: dict[str, str] | None = None,
+        timeout: float = 30,
+        port: int | None = None,
+    ) -> Answer:
+        with closing(
+            http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)
+        ) as connection:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+
+    def get(self, path: str, token: str | None = None, **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.request("GET", path, headers={**self.bearer(token), **named})
+
+    @staticmethod
+    def bearer(token: str | None) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    def sign_in(self, password=PASSWORD, **headers: str) -> Answer:
+        body = json.dumps({"password": password})
+        return self.request(
+            "POST", "/api/auth", body, {"Content-Type": "application/json", **headers}
+        )
+
+    @property
+    def token(self) -> str:
+        if self._token is None:
+            self._token = self.sign_in().json["token"]
+        return self._token
+
+    def post(self, body, headers: dict[str, str] | None = None, timeout: float = 60) -> Answer:
+        """POST a multipart body (bytes, or an iterable sent chunked) with a good token."""
+        all_headers = {"Content-Type": FORM_TYPE, **self.bearer(self.token), **(headers or {})}
+        return self.request("POST", "/api/jobs", body, all_headers, timeout)
+
+    def upload(self, *contents: bytes, **fields: str) -> Answer:
+        files = [file_part(content, f"clip{i}.mp4") for i, content in enumerate(contents)]
+        return self.post(form(*files, *(field_part(*pair) for pair in fields.items())))
+
+    def begin_upload(self, body_size: int, token: str | None = None) -> socket.socket:
+        """Send the headers of an upload of `body_size` bytes; return the open socket."""
+        sock = self.connect()
+        head = (
+            f"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+            f"{token or self.token}\r\nContent-Type: {FORM_TYPE}\r\n"
+            f"Content-Length: {body_size}\r\n\r\n"
+        )
+        sock.sendall(head.encode())
+        return sock
+
+    # -- looking inside ---------------------------------------------------------
+
+    def rows(self, query: str, *values) -> list[tuple]:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
+            return db.execute(query, values).fetchall()
+
+    def uploads(self) -> dict[str, Path]:
+        """The files in UPLOAD_DIR by name, without the mark of their database."""
+        paths = self.upload_dir.iterdir() if self.upload_dir.exists() else ()
+        return {path.name: path for path in paths if path.name != ".database"}
+
+    def stored(self, job_id: str) -> list[bytes]:
+        query = "SELECT stored_name FROM job_file WHERE job_id = ? ORDER BY position"
+        return [(self.upload_dir / name).read_bytes() for (name,) in self.rows(query, job_id)]
+
+    def workers(self) -> list[int]:
+        """Process ids of the gunicorn workers."""
+        assert self.process is not None
+        master = self.process.pid
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        return sorted(int(pid) for pid in children)
+
+    def descriptors(self) -> dict[int, int]:
+        """Open descriptors by worker, without the connections its threads keep to the database."""
+        return {pid: len(self._open_paths(pid)) for pid in self.workers()}
+
+    def _open_paths(self, pid: int) -> list[str]:
+        paths = []
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(FileNotFoundError):
+                paths.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+        return [path for path in paths if not path.startswith(str(self.database))]
+
+    def statuses(self) -> list[int]:
+        """The status of every request in gunicorn's access log."""
+        return [
+            int(status) for status in re.findall(r'^\S+ "[A-Z]+ \S*" (\d{3}) ', self.log(), re.M)
+        ]
+
+    def check_sound(self, allowed_5xx: tuple[int, ...] = (), parts: bool = False) -> None:
+        """The check after every failing upload: nothing half, nothing left, still quick."""
+        wait_for(
+            lambda: self._files_match_rows(parts),
+            5,
+            f"rows {self._named()} and files {self.uploads()}",
+        )
+        for name, size in self.rows("SELECT stored_name, size FROM job_file"):
+            assert (self.upload_dir / name).stat().st_size == size
+        assert self.rows("PRAGMA integrity_check") == [("ok",)]
+        assert list(self.temporary.iterdir()) == []
+        start = time.monotonic()
+        assert self.get("/api/health").status == 200
+        assert time.monotonic() - start < 1
+        assert [s for s in self.statuses() if s >= 500 and s not in allowed_5xx] == []
+        assert "Traceback" not in self.log()
+
+    def _named(self) -> set[str]:
+        return {name for (name,) in self.rows("SELECT stored_name FROM job_file")}
+
+    def _files_match_rows(self, parts: bool) -> bool:
+        names = set(self.uploads())
+        return {name for name in names if not (parts and name.endswith(".part"))} == self._named()
+
+    @contextmanager
+    def same_descriptors(self) -> Iterator[None]:
+        """Fail unless every worker comes back to the descriptors it had at the start."""
+        before = self.descriptors()
+        yield
+        wait_for(
+            lambda: all(now <= before[pid] for pid, now in self.descriptors().items()),
+            15,
+            f"descriptors {before} again, not {self.descriptors()}",
+        )
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
