@@ -4,7 +4,12 @@ import os
 import socket
 import struct
 import sys
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
+
+from gunicorn.workers.gthread import ThreadWorker
 
 from jobserver import create_app
 from jobserver.config import ConfigError
@@ -17,8 +22,41 @@ except ConfigError as error:
 # The reverse proxy on this machine is the only one who should reach gunicorn.
 bind = f"127.0.0.1:{_settings['PORT']}"
 
+
+class TimedHeadersWorker(ThreadWorker):
+    """gthread, which reads headers without a limit of time, with one: CLIENT_TIMEOUT.
+
+    A thread notes when it began to read; the loop of the main thread, which turns at least
+    once a second, closes the reading side of what is overdue.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.reading_headers = {}
+
+    def handle(self, conn):
+        thread = threading.get_ident()
+        self.reading_headers[thread] = (conn, time.monotonic() + _settings["CLIENT_TIMEOUT"])
+        try:
+            return super().handle(conn)
+        finally:
+            self.reading_headers.pop(thread, None)
+
+    def murder_pending(self):
+        super().murder_pending()
+        for conn, deadline in list(self.reading_headers.values()):
+            if deadline < time.monotonic():
+                with suppress(OSError):  # it may be closed by now
+                    conn.sock.shutdown(socket.SHUT_RD)
+
+
+def pre_request(worker, _request):
+    """The headers are whole; the body has limits of its own (jobserver/timeouts.py)."""
+    worker.reading_headers.pop(threading.get_ident(), None)
+
+
 # Threads, because an upload waits for the network most of its time.
-worker_class = "gthread"
+worker_class = TimedHeadersWorker
 # One process a core: Python runs one thread of a process at a time. Two at least, so that a
 # status call finds a process whose interpreter is not busy with an upload.
 workers = max(2, os.cpu_count() or 1)

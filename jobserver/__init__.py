@@ -18,6 +18,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_pyfile("config.py", silent=True)
     app.config.from_mapping(overrides)
     app.config.update(config.load(Path(app.instance_path), overrides or {}, app.config))
+    app.config["SECRET_KEY"] = None  # it would buy a cookie session for every request
     app.json.sort_keys = False  # type: ignore[attr-defined]  # answers in the order of the contract
     app.request_class = jobs.UploadRequest
     app.extensions["intake"] = jobs.Limits.of(app.config)

@@ -118,7 +118,6 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 def init_app(app: Flask) -> None:
     """Answer every error of `app` as JSON and name every answer."""
-    app.before_request(_name_request)
     app.after_request(_show_request_id)
     app.register_error_handler(HTTPException, answer)
     app.register_error_handler(sqlite3.Error, _answer_database_error)
@@ -134,12 +133,15 @@ def answer(error: HTTPException) -> Response:
     return response
 
 
-def _name_request() -> None:
-    g.request_id = secrets.token_hex(8)
+def request_id() -> str:
+    """Return the id of the current request, 16 hexadecimal digits; made when first asked for."""
+    if "request_id" not in g:
+        g.request_id = secrets.token_hex(8)
+    return str(g.request_id)
 
 
 def _show_request_id(response: Response) -> Response:
-    response.headers["X-Request-ID"] = g.request_id
+    response.headers["X-Request-ID"] = request_id()
     return response
 
 
@@ -158,5 +160,5 @@ def _answer_os_error(error: OSError) -> Response:
 
 
 def _answer_bug(error: Exception) -> Response:
-    current_app.logger.error("request %s failed", g.request_id, exc_info=error)
+    current_app.logger.error("request %s failed", request_id(), exc_info=error)
     return answer(InternalServerError("The server made a mistake; its log has the request id"))

@@ -1,5 +1,6 @@
 """HTTP in and out of jobs: a view reads the request, calls the steps, answers."""
 
+import hashlib
 import math
 import sqlite3
 import time
@@ -54,8 +55,8 @@ def show_job(job_id: str) -> ResponseReturnValue:
         raise JobNotFound
     response = jsonify(_job(job, store.files_of(db, job_id), current_app.config))
     response.headers["Cache-Control"] = "private, no-cache"
-    response.add_etag()
-    return response.make_conditional(request)
+    response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
+    return response.make_conditional(request) if request.if_none_match else response
 
 
 @bp.get("")
