@@ -20,6 +20,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app.config.update(config.load(Path(app.instance_path), overrides or {}, app.config))
     app.config["SECRET_KEY"] = None  # it would buy a cookie session for every request
     app.json.sort_keys = False  # type: ignore[attr-defined]  # answers in the order of the contract
+    app.url_map.merge_slashes = False  # a redirect would be a page
     app.request_class = jobs.UploadRequest
     app.extensions["intake"] = jobs.Limits.of(app.config)
     for part in (errors, db):

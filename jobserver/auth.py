@@ -46,7 +46,9 @@ def sign_in() -> ResponseReturnValue:
     """Answer 200 `{"token", "expiresIn"}` (seconds); 400, 401 or 429 with Retry-After."""
     right = _is_password(_given_password())
     address = _address(request.remote_addr)
-    wait_s = _admit(db.get_db(), address, right, time.time())
+    database = db.get_db()
+    with db.transaction(database):  # the clock is read once nobody else can note a try
+        wait_s = _admit(database, address, right, time.time())
     if wait_s > 0:
         raise TooManyAttempts(retry_after=math.ceil(wait_s))
     if not right:
@@ -118,6 +120,8 @@ def _address(remote: str | None) -> str:
         address = ipaddress.ip_address(remote or "")
     except ValueError:
         return remote or ""  # a UNIX socket has none
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
     if address.version == 4:
         return str(address)
     return str(ipaddress.ip_network((address, 64), strict=False))
@@ -131,14 +135,13 @@ def _admit(database: sqlite3.Connection, address: str, right: bool, now: float) 
     next Retry-After tells which.
     """
     since = now - MEMORY_S
-    with db.transaction(database):
-        failures = db.sign_in_failures(database, since, now)
-        alone_s = _wait_alone_s(failures, address, now)
-        together_s = _wait_together_s(failures, now)
-        if right and max(alone_s, together_s) <= 0:
-            db.forget_sign_in_failures(database, address)
-        elif together_s <= 0 and alone_s < LONGEST_WAIT_S / 2:  # else nobody writes: no flood
-            db.add_sign_in_failure(database, address, since, now)
+    failures = db.sign_in_failures(database, since, now)
+    alone_s = _wait_alone_s(failures, address, now)
+    together_s = _wait_together_s(failures, now)
+    if right and max(alone_s, together_s) <= 0:
+        db.forget_sign_in_failures(database, address)
+    elif together_s <= 0 and alone_s < LONGEST_WAIT_S / 2:  # else nobody writes: no flood
+        db.add_sign_in_failure(database, address, since, now)
     return max(alone_s, together_s)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 MIB = 1024 * 1024
+LONGEST_S = 100 * 365 * 24 * 3600  # more is no date that Python, no timeout that a socket knows
 
 
 class ConfigError(RuntimeError):
@@ -41,9 +42,9 @@ def settings(instance: Path) -> tuple[Setting, ...]:
         Setting("MAX_FILE_SIZE", 500 * MIB, _whole(1)),  # bytes
         Setting("MAX_FILES", 10, _whole(1)),  # files in one upload
         Setting("MAX_UPLOADS", 8, _whole(1)),  # uploads at once in one web worker process
-        Setting("JOB_LIFETIME", 24 * 3600, _whole(1)),  # seconds
+        Setting("JOB_LIFETIME", 24 * 3600, _whole(1, at_most=LONGEST_S)),  # seconds
         Setting("MIN_FREE_SPACE", 100 * MIB, _whole(0)),  # bytes no upload may use
-        Setting("CLIENT_TIMEOUT", 60, _whole(1)),  # seconds of silence
+        Setting("CLIENT_TIMEOUT", 60, _whole(1, at_most=LONGEST_S)),  # seconds of silence
         Setting("TRUSTED_PROXIES", 0, _whole(0)),  # reverse proxies in front of gunicorn
         Setting("PORT", 8080, _whole(1, at_most=65535)),  # gunicorn listens on 127.0.0.1
     )
@@ -58,7 +59,7 @@ def load(instance: Path, *sources: Mapping[str, Any]) -> dict[str, Any]:
     """
     values = {setting.name: _read(setting, sources) for setting in settings(instance)}
     secret = values.pop("SECRET_KEY")
-    values["TOKEN_KEYS"] = _keys(secret) if secret else (_kept_key(instance / "secret_key"),)
+    values["TOKEN_KEYS"] = _keys(secret) if secret else (_own_key(instance),)
     return values
 
 
@@ -67,7 +68,7 @@ def _read(setting: Setting, sources: tuple[Mapping[str, Any], ...]) -> Any:
     raw = next((value for value in given if value is not None), setting.default)
     try:
         return None if raw is None else setting.parse(raw)
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise ConfigError(f"{setting.name} cannot be used: {error}") from error
 
 
@@ -91,8 +92,15 @@ def _whole(at_least: int, at_most: int | None = None) -> Callable[[Any], int]:
     return parse
 
 
+def _path(raw: Any) -> Path:
+    text = _text(os.fspath(raw))
+    if "\0" in text:
+        raise ValueError("it holds a NUL")
+    return Path(text).absolute()
+
+
 def _file(raw: Any) -> Path:
-    path = Path(_text(os.fspath(raw))).absolute()
+    path = _path(raw)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is not a file")
@@ -100,7 +108,7 @@ def _file(raw: Any) -> Path:
 
 
 def _folder(raw: Any) -> Path:
-    path = Path(_text(os.fspath(raw))).absolute()
+    path = _path(raw)
     path.mkdir(parents=True, exist_ok=True)
     if not os.access(path, os.W_OK | os.X_OK):
         raise ValueError(f"{path} is not writable")
@@ -111,7 +119,17 @@ def _keys(text: str) -> tuple[str, ...]:
     keys = tuple(key.strip() for key in text.split(","))
     if not all(keys):
         raise ConfigError("SECRET_KEY cannot be used: one of its comma-separated keys is empty")
+    if any("\udc80" <= letter <= "\udcff" for letter in text):
+        raise ConfigError("SECRET_KEY cannot be used: it is not UTF-8")
     return keys
+
+
+def _own_key(instance: Path) -> str:
+    try:
+        instance.mkdir(parents=True, exist_ok=True)
+        return _kept_key(instance / "secret_key")
+    except OSError as error:
+        raise ConfigError(f"SECRET_KEY cannot be used: none can be kept: {error}") from error
 
 
 def _kept_key(path: Path) -> str:

@@ -7,6 +7,7 @@ what PostgreSQL also understands.
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.resources import files
@@ -15,6 +16,7 @@ from urllib.parse import quote
 
 import click
 from flask import Flask, current_app, g
+from flask.cli import with_appcontext
 
 from jobserver.errors import DatabaseUnavailable
 from jobserver.ids import generate_id
@@ -68,10 +70,17 @@ def _kept_connection(path: Path) -> sqlite3.Connection:
         stat = os.stat(path)
         identity = (path, stat.st_dev, stat.st_ino)
         if getattr(_kept, "identity", None) != identity:
-            _kept.db, _kept.identity = connect(path), identity
-    except (OSError, sqlite3.OperationalError) as error:
+            _kept.db, _kept.identity = _connect_current(path), identity
+    except (OSError, DatabaseError) as error:
         raise DatabaseUnavailable from error
     return _kept.db  # type: ignore[no-any-return]
+
+
+def _connect_current(path: Path) -> sqlite3.Connection:
+    db = connect(path)
+    if _version(db) != latest_version():
+        raise DatabaseError("The database is not of this version")
+    return db
 
 
 @contextmanager
@@ -101,12 +110,32 @@ def initialise(path: Path) -> int:
     try:
         with closing(connect(path, create=True)) as db:
             _missing_steps(db)  # refuses a foreign file before anything in it changes
-            db.execute("PRAGMA journal_mode = WAL")
+            _refuse_damage(db, path)
+            _use_wal(db)
             with transaction(db):
                 _upgrade(db)
     except sqlite3.DatabaseError as error:
         raise DatabaseError(_advice(path, str(error))) from error
     return latest_version()
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switch the journal; SQLite waits for no lock here, so two switches at once need this."""
+    end = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+
+
+def _refuse_damage(db: sqlite3.Connection, path: Path) -> None:
+    damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if damage != "ok":
+        raise DatabaseError(_advice(path, damage))
 
 
 def check(path: Path) -> str:
@@ -129,7 +158,8 @@ def check(path: Path) -> str:
 def _advice(path: Path, reason: str) -> str:
     if not path.exists():
         return f"There is no database at {path}; run `flask --app wsgi init-db`"
-    return f"The database {path} cannot be used ({reason}); nothing in it was changed"
+    sentence = " ".join(reason.split())
+    return f"The database {path} cannot be used ({sentence}); nothing in it was changed"
 
 
 def latest_version() -> int:
@@ -154,6 +184,8 @@ def _version(db: sqlite3.Connection) -> int:
 
 def _meta(db: sqlite3.Connection, name: str) -> str:
     row = db.execute("SELECT value FROM meta WHERE name = :name", {"name": name}).fetchone()
+    if row is None:
+        raise DatabaseError(f"The database does not say its {name}")
     return str(row["value"])
 
 
@@ -205,6 +237,7 @@ def _finish_request(_error: BaseException | None) -> None:
 
 
 @click.command("init-db")
+@with_appcontext
 def _init_db() -> None:
     """Create the database or bring it up to date; keeps what is in it."""
     path = current_app.config["DATABASE"]

@@ -102,6 +102,10 @@ class InsufficientStorage(HTTPException):
     description = "Not enough disk space for this upload"
 
 
+class StorageUnavailable(ServiceUnavailable):
+    description = "The folder for uploads is not available"
+
+
 class Busy(ServiceUnavailable):
     """Something is in use by others for the moment; the client may repeat the request."""
 
@@ -113,6 +117,9 @@ class DatabaseUnavailable(ServiceUnavailable):
     description = "The database is not available"
 
 
+UNUSABLE = frozenset(
+    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOTADB}
+)
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -150,6 +157,9 @@ def _answer_database_error(error: sqlite3.Error) -> Response:
     primary = None if code is None else code & 0xFF  # https://sqlite.org/rescode.html#pve
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return answer(Busy("The database is busy; try again"))
+    if primary in UNUSABLE:
+        current_app.logger.error("request %s failed: %s", request_id(), error)
+        return answer(DatabaseUnavailable())
     if primary == sqlite3.SQLITE_FULL:
         return answer(InsufficientStorage("The database's disk is full"))
     return _answer_bug(error)

@@ -29,6 +29,7 @@ from jobserver.errors import (
     MalformedBody,
     NotAnMP4,
     NoVideos,
+    StorageUnavailable,
     TooManyFiles,
     UnexpectedPart,
 )
@@ -74,8 +75,14 @@ class Limits(NamedTuple):
         return self.max_files * (self.max_file_size + MAX_FIELD_SIZE) + MIB
 
     def check_space(self, size: int) -> None:
-        """Raise InsufficientStorage when `size` more bytes would use the space kept free."""
-        disk = os.statvfs(self.upload_dir)
+        """Raise InsufficientStorage when `size` more bytes would use the space kept free.
+
+        Raises StorageUnavailable when UPLOAD_DIR is gone.
+        """
+        try:
+            disk = os.statvfs(self.upload_dir)
+        except OSError as error:
+            raise StorageUnavailable from error
         if disk.f_bavail * disk.f_frsize - size < self.min_free_space:
             raise InsufficientStorage
 
