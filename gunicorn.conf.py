@@ -1,5 +1,6 @@
 """How gunicorn serves jobserver; read from the project's folder when it starts there."""
 
+import json
 import os
 import socket
 import struct
@@ -9,6 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
 from jobserver import create_app
@@ -90,6 +92,19 @@ control_socket_disable = True
 # The path without its query, which may carry signed links; the id that the client was told.
 accesslog = "-"
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms %({x-request-id}o)s'
+
+
+def _write_json_error(sock, status, reason, _message):
+    """Refuse what gunicorn refuses itself (a malformed request, a header too long) as we do."""
+    body = json.dumps({"error": reason}).encode()
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    util.write_nonblock(sock, head.encode("latin-1") + body)
+
+
+util.write_error = _write_json_error  # there is no setting for it
 
 
 def when_ready(server):

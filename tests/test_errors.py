@@ -273,3 +273,25 @@ def test_a_500_of_the_real_server_is_generic_and_both_logs_have_its_id(
     wait_for(lambda: own_server.log().count(request_id) >= 2, 5, "both lines")
     assert f"request {request_id} failed" in own_server.log()
     assert "RuntimeError: a secret of the inside" in own_server.log()
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nExpect: wonders\r\n\r\n", b"417"),
+        (b"G T / HTTP/1.1\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
+    ],
+)
+def test_what_gunicorn_refuses_itself_is_json_too(
+    server: Server, request_: bytes, status: bytes
+) -> None:
+    with server.connect() as sock:
+        sock.sendall(request_)
+        answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 " + status)
+    assert b"Content-Type: application/json" in head
+    assert body.startswith(b'{"error": "')

@@ -1,0 +1,116 @@
+"""What one upload asks of the kernel, and in which order: strace keeps the record."""
+
+import re
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from tests.support import MP4_HEAD, PROJECT, Server, wait_for
+
+pytestmark = pytest.mark.tools
+
+# "?": a call that some processors' kernels do not have
+CALLS = "?open,openat,?creat,?rename,?renameat,renameat2,fsync,fdatasync,sendto,write,pwrite64"
+MIB = 1024 * 1024
+CONTENTS = [MP4_HEAD + bytes(MIB + 77), MP4_HEAD + bytes(10), MP4_HEAD + bytes(2 * MIB)]
+
+
+class Call(NamedTuple):
+    thread: str
+    name: str
+    words: str  # its arguments; descriptors with their paths
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server, not started."""
+    server = Server(tmp_path_factory.mktemp("durability"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def lines(server: Server) -> list[str]:
+    """strace's lines on a server's whole life, in which it accepted one upload."""
+    path = server.folder / "strace"
+    strace = ["strace", "-f", "-y", "-s", "64", "-o", str(path), "-e", f"trace={CALLS}"]
+    # -DD: strace stands aside, so that the process started is gunicorn's
+    server.start(*strace, "-DD")
+    accepted = server.upload(*CONTENTS)
+    assert accepted.status == 202
+    assert server.stored(accepted.json["jobId"]) == CONTENTS
+    server.stop()
+    end = re.compile(rf"^{server.process.pid} +\+\+\+ exited", re.M)
+    wait_for(lambda: end.search(path.read_text()), what="the end of the record")
+    return path.read_text().splitlines()
+
+
+@pytest.fixture(scope="module")
+def record(lines: list[str]) -> list[Call]:
+    """The calls, each where it began: `<... resumed>` is the end of one already listed."""
+    begun = (re.match(r"(\d+) +(\w+)\((.*)", line) for line in lines)
+    return [Call(*found.groups()) for found in begun if found]
+
+
+def of_the_upload(record: list[Call]) -> list[str]:
+    """Tell what the thread that answered 202 did, one word a call, from its first `.part` on."""
+    (thread,) = {call.thread for call in record if "HTTP/1.1 202" in call.words}
+    words = [word for call in record if call.thread == thread and (word := told(call))]
+    return words[words.index("open part") :]
+
+
+def told(call: Call) -> str | None:
+    """Return what a call means for the upload, None when it means nothing."""
+    meanings = {
+        "open part": r"openat\(.*\.part\".*O_CREAT",
+        "write part": r"write\(\d+<.*\.part>",
+        "sync part": r"f(data)?sync\(\d+<.*\.part>",
+        "rename part": r"rename\w*\(.*\.part\".*\.mp4\"",
+        "sync folder": r"f(data)?sync\(\d+<.*/uploads>",
+        "write database": r"pwrite64\(\d+<.*/db\.sqlite3(-wal)?>",
+        "sync database": r"f(data)?sync\(\d+<.*/db\.sqlite3(-wal)?>",
+        "answer": r"(sendto|write)\(\d+<(socket|TCP).*HTTP/1\.1 202",
+    }
+    text = f"{call.name}({call.words}"
+    return next((meaning for meaning, shape in meanings.items() if re.match(shape, text)), None)
+
+
+def test_an_upload_is_synced_renamed_and_committed_before_it_is_answered(record: list[Call]):
+    """The calls of one thread begin in the order in which the ones before them ended."""
+    steps = [step for step in of_the_upload(record) if step not in ("open part", "write part")]
+    files = len(CONTENTS)
+    assert steps[: 2 * files + 1] == ["sync part", "rename part"] * files + ["sync folder"]
+    rest = steps[2 * files + 1 :]
+    assert set(rest[:-2]) == {"write database", "sync database"}
+    assert rest[-3:] == ["write database", "sync database", "answer"]
+
+
+def test_no_byte_of_a_file_is_written_after_its_sync(record: list[Call]):
+    steps = of_the_upload(record)
+    assert steps.count("open part") == len(CONTENTS)
+    last_write = max(i for i, step in enumerate(steps) if step == "write part")
+    assert last_write < steps.index("sync part")
+
+
+def test_every_sync_and_rename_succeeded(lines: list[str]):
+    ended = [line for line in lines if re.search(r"\b(fsync|fdatasync|rename\w*)\b.*\) += ", line)]
+    assert len(ended) >= 2 * len(CONTENTS) + 2
+    assert [line for line in ended if not line.endswith("= 0")] == []
+
+
+def test_nothing_is_opened_in_a_temporary_folder(server: Server, record: list[Call]):
+    opened = [
+        found[1]
+        for call in record
+        if call.name in ("open", "openat", "creat")
+        and (found := re.search(r'"([^"]*)"', call.words))
+    ]
+    assert any(path.endswith(".part") for path in opened)
+    temporary = (str(server.temporary), "/tmp/", "/var/tmp/", "/usr/tmp/")
+    # what the tests themselves may have put below /tmp: data, code, interpreter
+    data = (str(server.upload_dir), str(server.database))
+    own = (*data, str(PROJECT), sys.prefix, sys.base_prefix)
+    inside = [path for path in opened if path.startswith(temporary)]
+    assert {path for path in inside if not path.startswith(own)} <= {str(server.folder)}
