@@ -5,16 +5,13 @@ import os
 import socket
 import struct
 import sys
-import threading
-import time
-from contextlib import suppress
 from pathlib import Path
 
 from gunicorn import util
-from gunicorn.workers.gthread import ThreadWorker
 
 from jobserver import create_app
 from jobserver.config import ConfigError
+from jobserver.patience import PatientWorker
 
 try:
     _settings = create_app().config
@@ -23,42 +20,10 @@ except ConfigError as error:
 
 # The reverse proxy on this machine is the only one who should reach gunicorn.
 bind = f"127.0.0.1:{_settings['PORT']}"
-
-
-class TimedHeadersWorker(ThreadWorker):
-    """gthread, which reads headers without a limit of time, with one: CLIENT_TIMEOUT.
-
-    A thread notes when it began to read; the loop of the main thread, which turns at least
-    once a second, closes the reading side of what is overdue.
-    """
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.reading_headers = {}
-
-    def handle(self, conn):
-        thread = threading.get_ident()
-        self.reading_headers[thread] = (conn, time.monotonic() + _settings["CLIENT_TIMEOUT"])
-        try:
-            return super().handle(conn)
-        finally:
-            self.reading_headers.pop(thread, None)
-
-    def murder_pending(self):
-        super().murder_pending()
-        for conn, deadline in list(self.reading_headers.values()):
-            if deadline < time.monotonic():
-                with suppress(OSError):  # it may be closed by now
-                    conn.sock.shutdown(socket.SHUT_RD)
-
-
-def pre_request(worker, _request):
-    """The headers are whole; the body has limits of its own (jobserver/timeouts.py)."""
-    worker.reading_headers.pop(threading.get_ident(), None)
-
-
 # Threads, because an upload waits for the network most of its time.
-worker_class = TimedHeadersWorker
+# PatientWorker is gthread that waits for no client for ever (jobserver/patience.py).
+PatientWorker.header_timeout_s = _settings["CLIENT_TIMEOUT"]
+worker_class = PatientWorker
 # One process a core: Python runs one thread of a process at a time. Two at least, so that a
 # status call finds a process whose interpreter is not busy with an upload.
 workers = max(2, os.cpu_count() or 1)
@@ -107,13 +72,16 @@ def _write_json_error(sock, status, reason, _message):
 util.write_error = _write_json_error  # there is no setting for it
 
 
-def when_ready(server):
-    """Limit how long a socket may be silent while gunicorn reads headers or writes answers.
+def pre_request(worker, _request):
+    """The headers are whole."""
+    worker.headers_are_whole()
 
-    Accepted connections inherit both from their listener (socket(7)); without them a thread
-    waits for ever for the second half of a header.
+
+def when_ready(server):
+    """Limit how long an answer may wait for its reader.
+
+    Accepted connections inherit SO_SNDTIMEO from their listener (socket(7)).
     """
     silence = struct.pack("ll", _settings["CLIENT_TIMEOUT"], 0)
     for listener in server.LISTENERS:
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silence)

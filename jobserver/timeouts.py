@@ -1,13 +1,12 @@
-"""No client holds a thread longer than the bytes it sends deserve.
+"""No request body holds a thread longer than its bytes deserve.
 
 gunicorn's threads read a body from a blocking socket without any limit of time, and its
 read(n) returns only once n bytes are there. So a silent client is ended by the socket's
-timeout, one that trickles by a watchdog that closes the reading side, and one that goes on
-sending after an early answer is listened to for a moment, so that it can read that answer
-(a connection closed with unread bytes is reset, and the reset overtakes the answer).
+timeout, and one that trickles by a watchdog that closes the reading side.
 """
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -15,7 +14,6 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from gunicorn.http.errors import ParseException
-from werkzeug.wsgi import ClosingIterator
 
 from jobserver.errors import ClientGone, ClientTooSlow
 
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 SLOWEST = 8 * 1024  # bytes a second below which a body is ended
-LINGER_S = 5.0  # how long to listen after an early answer
-DRAIN_SIZE = 256 * 1024
 TICK_S = 1.0  # how exactly the watchdog keeps its limits
 
 
@@ -42,44 +38,48 @@ class ClientTimeouts:
         sock = environ.get("gunicorn.socket")
         if sock is None or not _has_body(environ):
             return self._app(environ, start_response)
-        body = TimedBody(environ["wsgi.input"], sock, self._silence_s, self._watchdog)
-        environ["wsgi.input"] = body
-        return ClosingIterator(self._app(environ, start_response), body.drain)
+        environ["wsgi.input"] = TimedBody(
+            environ["wsgi.input"], sock, _length(environ), self._silence_s, self._watchdog
+        )
+        return self._app(environ, start_response)
 
 
 def _has_body(environ: "WSGIEnvironment") -> bool:
-    return environ.get("CONTENT_LENGTH", "0") not in ("", "0") or (
-        "HTTP_TRANSFER_ENCODING" in environ
-    )
+    return _length(environ) != 0 or "HTTP_TRANSFER_ENCODING" in environ
+
+
+def _length(environ: "WSGIEnvironment") -> int:
+    """Return Content-Length, which gunicorn has checked; 0 without one."""
+    return int(environ.get("CONTENT_LENGTH") or 0)
 
 
 class TimedBody:
     """A request body whose read(size) raises ClientTooSlow or ClientGone instead of waiting."""
 
     def __init__(
-        self, stream: IO[bytes], sock: socket.socket, silence_s: float, watchdog: "Watchdog"
+        self,
+        stream: IO[bytes],
+        sock: socket.socket,
+        length: int,
+        silence_s: float,
+        watchdog: "Watchdog",
     ) -> None:
+        """length: bytes of the whole body; 0 when it is sent in chunks."""
         self._stream = stream
         self._sock = sock
+        self._left = length or sys.maxsize
         self._silence_s = silence_s
         self._watchdog = watchdog
-        self._ended = False
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer at the end of the body or when the client hung up."""
+        size = min(size, self._left)  # what will not come gives nobody more time
         self._sock.settimeout(self._silence_s)
-        return self._read(size, self._silence_s + size / SLOWEST)
-
-    def drain(self) -> None:
-        """Throw away what still comes, for LINGER_S at most; called after the answer is sent."""
-        end = time.monotonic() + LINGER_S
-        with suppress(ClientTooSlow, ClientGone, OSError):
-            while not self._ended and (left := end - time.monotonic()) > 0:
-                self._sock.settimeout(left)
-                self._read(DRAIN_SIZE, left)
+        chunk = self._read(size, self._silence_s + size / SLOWEST)
+        self._left -= len(chunk)
+        return chunk
 
     def _read(self, size: int, limit_s: float) -> bytes:
-        self._ended = True  # an error ends the body, and so does a read that comes out short
         self._watchdog.watch(self._sock, limit_s)
         try:
             chunk = self._stream.read(size)
@@ -91,7 +91,6 @@ class TimedBody:
             in_time = self._watchdog.release(self._sock)
         if not in_time:
             raise ClientTooSlow
-        self._ended = len(chunk) < size
         return chunk
 
 

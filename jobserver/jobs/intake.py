@@ -217,7 +217,7 @@ class Parts:
         name = _client_name(segment)
         if segment.name == "videos" and name is not None:
             return self._begin_file(name, segment.content_type)
-        if not segment.name or name is not None:
+        if not segment.name or name is not None or segment.content_type == "video/mp4":
             raise UnexpectedPart("Send video files in the form field 'videos'")
         if self.count > self._limits.max_files + MAX_FIELDS:
             raise UnexpectedPart(f"Too many form fields (at most {MAX_FIELDS})")
