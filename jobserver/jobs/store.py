@@ -52,8 +52,16 @@ def find_job(db: sqlite3.Connection, job_id: str) -> sqlite3.Row | None:
 
 
 def files_of(db: sqlite3.Connection, job_id: str) -> list[sqlite3.Row]:
-    """Return the job's files in the order of the upload."""
-    query = "SELECT * FROM job_file WHERE job_id = :id ORDER BY position"
+    """Return the job's files in the order of the upload; none when there is no such job.
+
+    Each row also tells of the job: job_status, total_videos, variations_per_video and
+    created_at. One statement, for at each step of one a thread lets go of the interpreter.
+    """
+    query = """
+        SELECT job_file.*, job_status.status AS job_status, job_status.total_videos,
+               job_status.variations_per_video, job_status.created_at
+        FROM job_status JOIN job_file ON job_file.job_id = job_status.id
+        WHERE job_status.id = :id ORDER BY position"""
     return db.execute(query, {"id": job_id}).fetchall()
 
 

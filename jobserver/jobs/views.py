@@ -4,7 +4,6 @@ import hashlib
 import math
 import sqlite3
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,11 +48,10 @@ def create_job() -> ResponseReturnValue:
 @bp.get("/<job_id>")
 def show_job(job_id: str) -> ResponseReturnValue:
     """Answer 200 with the job and its files, 304 when its ETag is still right, or 404."""
-    db = get_db()
-    job = store.find_job(db, job_id)
-    if job is None:
+    files = store.files_of(get_db(), job_id)
+    if not files:
         raise JobNotFound
-    response = jsonify(_job(job, store.files_of(db, job_id), current_app.config))
+    response = jsonify(_job(files, current_app.config["JOB_LIFETIME"]))
     response.headers["Cache-Control"] = "private, no-cache"
     response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
     return response.make_conditional(request) if request.if_none_match else response
@@ -117,16 +115,17 @@ def _accepted(job_id: str, uploads: list[store.Upload], variations: int) -> dict
     }
 
 
-def _job(job: sqlite3.Row, files: list[sqlite3.Row], config: Mapping[str, Any]) -> dict[str, Any]:
+def _job(files: list[sqlite3.Row], lifetime_s: float) -> dict[str, Any]:
+    job = files[0]
     return {
-        "jobId": job["id"],
-        "status": job["status"],
+        "jobId": job["job_id"],
+        "status": job["job_status"],
         "totalVideos": job["total_videos"],
         "totalVariations": job["total_videos"] * job["variations_per_video"],
         "files": [{key: file[key] for key in ("id", "name", "size", "status")} for file in files],
         "createdAt": timestamp(job["created_at"]),
-        "expiresAt": timestamp(job["created_at"] + config["JOB_LIFETIME"]),
-        "error": "Every video failed" if job["status"] == "failed" else None,
+        "expiresAt": timestamp(job["created_at"] + lifetime_s),
+        "error": "Every video failed" if job["job_status"] == "failed" else None,
     }
 
 

@@ -53,7 +53,8 @@ def test_an_inserted_job_is_found_with_its_files_in_order(db):
         "total_videos": 3,
         "status": "queued",
     }
-    assert [dict(row) for row in store.files_of(db, "job")] == [
+    told = ("id", "job_id", "position", "name", "stored_name", "size", "status")
+    assert [{key: row[key] for key in told} for row in store.files_of(db, "job")] == [
         {
             "id": file.id,
             "job_id": "job",
@@ -65,6 +66,9 @@ def test_an_inserted_job_is_found_with_its_files_in_order(db):
         }
         for position, file in enumerate(files)
     ]
+    told = ("job_status", "total_videos", "variations_per_video", "created_at")
+    job = [tuple(row[key] for key in told) for row in store.files_of(db, "job")]
+    assert job == [("queued", 3, 7, 12.5)] * 3
 
 
 def test_another_connection_sees_an_inserted_job_at_once(db, database_path):
