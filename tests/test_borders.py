@@ -22,7 +22,8 @@ MAY_IMPORT_FLASK = {
     "jobs/views.py",
 }
 MAY_SPEAK_SQL = {"db.py", "health.py", "jobs/store.py"}
-MAY_START_PROGRAMS = {"render/ffmpeg.py"}
+# launch.py is what ffmpeg.py starts; it becomes ffmpeg.
+MAY_START_PROGRAMS = {"render/ffmpeg.py", "render/launch.py"}
 
 SQL = re.compile(
     r"\s*(SELECT\s|INSERT\s+INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s|CREATE\s+\w|DROP\s+\w"

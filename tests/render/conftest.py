@@ -1,0 +1,138 @@
+"""Clips made by ffmpeg when a test first asks for them, small and kept for the session."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobserver.render import Encoding, Output, Settings, parameters, probe, render
+from jobserver.render.settings import default_ffmpeg
+
+FAST = Encoding(preset="ultrafast")
+PATTERN = ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=2")
+TONE = ("-f", "lavfi", "-i", "sine=440:d=2")
+# White picture and a tone from 1 s on: where both begin shows whether they are in sync.
+FLASH = (
+    "-f",
+    "lavfi",
+    "-i",
+    "color=black:s=160x120:r=25:d=2,drawbox=c=white:t=fill:enable=gte(t\\,1)",
+)
+BEEP = ("-f", "lavfi", "-i", "sine=440:d=2,volume=0:enable=lt(t\\,1)")
+H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+AAC = ("-c:a", "aac")
+
+CLIPS: dict[str, tuple[str, ...]] = {
+    "plain": (*PATTERN, *TONE, *H264, *AAC, "-metadata", "title=secret"),
+    "faststart": (*PATTERN, *TONE, *H264, *AAC, "-movflags", "+faststart"),
+    "sync": (*FLASH, *BEEP, *H264, *AAC),
+    "open-gop": (*PATTERN, *TONE, "-c:v", "libx264", "-pix_fmt", "yuv420p", *AAC, "-x264-params",
+                 "keyint=10:min-keyint=10:bframes=3:b-adapt=0:open-gop=1"),
+    "vfr": (*PATTERN, *TONE, "-vf", "select=not(mod(n\\,3)*lt(n\\,30))", "-fps_mode", "vfr",
+            *H264, *AAC),
+    "silent": (*PATTERN, *H264),
+    "hevc10": (*PATTERN, *TONE, "-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
+               "log-level=none", "-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", *AAC),
+    "odd": (*PATTERN, *TONE, "-vf", "scale=161:121,format=yuv444p", "-c:v", "libx264", *AAC),
+    "single": (*PATTERN, "-frames:v", "1", *H264),
+    "uhd": ("-f", "lavfi", "-i", "testsrc2=s=3840x2160:r=25", "-frames:v", "4", *H264),
+    "wide-pixels": (*PATTERN, "-vf", "setsar=4/3", *H264),
+    "full-range": (*PATTERN, "-vf", "scale=out_range=pc,format=yuvj420p", "-c:v", "libx264"),
+    "pcm": (*PATTERN, *TONE, *H264, "-c:a", "pcm_s16le", "-f", "mov"),
+    "two-sounds": (*PATTERN, *TONE, *TONE, "-map", "0", "-map", "1", "-map", "2", *H264, *AAC),
+    "fragmented": (*PATTERN, *TONE, *H264, *AAC, "-g", "10", "-movflags",
+                   "+frag_keyframe+empty_moov+default_base_moof"),
+    "long": ("-f", "lavfi", "-i", "color=black:s=32x32:r=1/60:d=36000", *H264),
+    "huge": ("-f", "lavfi", "-i", "color=black:s=8192x8192:r=5:d=1", *H264),
+    "sound-only": (*TONE, *AAC),
+}  # fmt: skip
+
+# Made from another clip without encoding it again: options before and after the input.
+DERIVED: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "portrait": ("plain", ("-display_rotation", "90"), ()),
+    "turned": ("wide-pixels", ("-display_rotation", "-90"), ()),
+    "trimmed": ("open-gop", ("-ss", "0.5"), ()),
+    "delayed": ("plain", ("-itsoffset", "3"), ()),
+}
+
+
+def ffmpeg(*arguments: str | Path) -> bytes:
+    """Run ffmpeg on trusted input; return its stdout."""
+    command = [default_ffmpeg(), "-v", "error", "-nostdin", "-y", *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def described(path: Path) -> bytes:
+    """Return ffmpeg's banner about a file."""
+    return subprocess.run([default_ffmpeg(), "-i", path], capture_output=True, check=False).stderr
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Make a clip of CLIPS by name."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def make(name: str) -> Path:
+        path = folder / f"{name}.mp4"
+        if name in DERIVED and not path.exists():
+            original, before, after = DERIVED[name]
+            ffmpeg(*before, "-i", make(original), *after, "-c", "copy", path)
+        elif not path.exists():
+            ffmpeg(*CLIPS[name], path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Settings for small, quick renders."""
+    return Settings(encoding=FAST)
+
+
+@pytest.fixture
+def rendered(tmp_path: Path, settings: Settings) -> Callable[..., list[Output]]:
+    """Render a file with seed 7 and return the outputs."""
+
+    def run(path: Path, count: int = 2, recipe: str = "subtle") -> list[Output]:
+        wanted = [(parameters(7, n, recipe), tmp_path / f"{n}.part") for n in range(1, count + 1)]
+        return list(render(path, probe(path, settings), wanted, settings))
+
+    return run
+
+
+def ssim(one: Path, other: Path) -> float:
+    """Return the similarity of two videos of about the same size: 1 when identical."""
+    graph = (
+        "[1:v]format=yuv420p[b];[0:v]format=yuv420p[a];[a][b]scale2ref[x][y];[x][y]ssim=shortest=1"
+    )
+    command = [
+        default_ffmpeg(),
+        "-nostdin",
+        "-i",
+        one,
+        "-i",
+        other,
+        "-lavfi",
+        graph,
+        "-f",
+        "null",
+        "-",
+    ]
+    log = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    found = re.search(r"SSIM.* All:([\d.]+)", log)
+    assert found, log
+    return float(found[1])
+
+
+def onset(path: Path) -> tuple[float, float]:
+    """Return when the picture turns bright and when the sound begins, in seconds."""
+    picture = ffmpeg("-i", path, "-vf", "scale=1:1,format=gray", "-r", "25", "-f", "rawvideo", "-")
+    sound = ffmpeg("-i", path, "-ac", "1", "-ar", "8000", "-f", "s16le", "-")
+    samples = memoryview(sound).cast("h")
+    return (
+        next(n for n, grey in enumerate(picture) if grey > 128) / 25,
+        next(n for n, sample in enumerate(samples) if abs(sample) > 500) / 8000,
+    )

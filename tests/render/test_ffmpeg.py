@@ -1,0 +1,286 @@
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from jobserver.render import Cancelled, EngineError, ffmpeg
+from jobserver.render.errors import DiskFull, TooBig, TooSlow
+from jobserver.render.ffmpeg import Access, Limits
+from jobserver.render.settings import MIB, default_ffmpeg
+
+LIMITS = Limits(wall_s=30, stall_s=30, memory=512 * MIB, file_bytes=MIB)
+ENDLESS = [
+    *(default_ffmpeg(), "-nostdin", "-re", "-f", "lavfi", "-i", "testsrc2=s=64x64:r=25"),
+    *("-progress", "pipe:1", "-stats_period", "0.1", "-f", "null", "-"),
+]
+NOTHING = Access([])
+needs_landlock = pytest.mark.skipif(
+    sys.platform != "linux" or ctypes.CDLL(None).syscall(444, None, 0, 1) < 4,
+    reason="this kernel has no Landlock for files and TCP",
+)
+
+
+def sh(script, *paths):
+    return ["/bin/bash", "-c", script, "sh", *map(str, paths)]
+
+
+def ignore(line):
+    return True
+
+
+def children():
+    """Return the pids of our living children."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+
+def command_line(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """After every test: no child, no thread, no descriptor more than before."""
+
+    def state():
+        return children(), threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+    before = state()
+    yield
+    assert state() == before
+
+
+@pytest.fixture
+def short_grace(monkeypatch):
+    monkeypatch.setattr(ffmpeg, "GRACE_S", 0.3)
+
+
+def on_first_progress(act):
+    """Return an on_line that acts once, when ffmpeg itself (not its launcher) has begun."""
+    done = []
+
+    def on_line(line):
+        if not done:
+            done.append(act())
+        return True
+
+    return on_line
+
+
+def test_a_cancel_ends_it_within_its_grace():
+    cancel = threading.Event()
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        ffmpeg.run(ENDLESS, LIMITS, NOTHING, on_first_progress(cancel.set), cancel)
+    assert time.monotonic() - started < 5
+
+
+def test_a_cancel_set_before_the_start_counts():
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        ffmpeg.run(ENDLESS, LIMITS, NOTHING, ignore, cancel)
+
+
+def test_a_decoder_that_hangs_meets_the_stall_clock_then_kill(short_grace):
+    def freeze():
+        os.kill(children()[0], signal.SIGSTOP)
+
+    limits = Limits(30, stall_s=0.5, memory=512 * MIB, file_bytes=MIB)
+    with pytest.raises(TooSlow) as caught:
+        ffmpeg.run(ENDLESS, limits, NOTHING, on_first_progress(freeze))
+    assert "no progress" in caught.value.detail
+
+
+def test_lines_that_show_no_progress_do_not_rewind_the_stall_clock():
+    limits = Limits(30, stall_s=0.5, memory=512 * MIB, file_bytes=MIB)
+    with pytest.raises(TooSlow):
+        ffmpeg.run(ENDLESS, limits, NOTHING, lambda line: False)
+
+
+def test_the_wall_clock_ends_what_makes_progress_for_ever():
+    limits = Limits(0.7, stall_s=30, memory=512 * MIB, file_bytes=MIB)
+    with pytest.raises(TooSlow) as caught:
+        ffmpeg.run(ENDLESS, limits, NOTHING, ignore)
+    assert "not done" in caught.value.detail
+
+
+def test_term_that_is_ignored_is_followed_by_kill_to_the_group(short_grace):
+    limits = Limits(0.5, 30, 512 * MIB, MIB)
+    script = "trap '' TERM; sleep 60 & echo $!; wait; sleep 60"
+    pids = []
+    with pytest.raises(TooSlow):
+        ffmpeg.run(sh(script), limits, NOTHING, lambda line: pids.append(int(line or 0)) is None)
+    wait_until_gone(pids[0])
+
+
+def wait_until_gone(pid, within=5.0):
+    """Wait until no process (but a zombie) has this number."""
+    deadline = time.monotonic() + within
+    stat = Path(f"/proc/{pid}/stat")
+    while time.monotonic() < deadline:
+        try:
+            if stat.read_text().rpartition(")")[2].split()[0] in "ZX":
+                return
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        threading.Event().wait(0.02)
+    pytest.fail(f"process {pid} is still there")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux")
+def test_sigkill_of_ourselves_leaves_no_orphan():
+    script = (
+        "import sys; from jobserver.render import ffmpeg; import tests.render.test_ffmpeg as t;"
+        "ffmpeg.run(t.ENDLESS, t.LIMITS, t.NOTHING, lambda line: print(*t.children(), flush=True)"
+        " is None)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        pid = int(parent.stdout.readline())
+        assert b"testsrc2" in command_line(pid)
+        parent.kill()
+    wait_until_gone(pid)
+
+
+def test_an_exception_of_the_caller_leaves_no_process():
+    def fail(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ffmpeg.run(ENDLESS, LIMITS, NOTHING, fail)
+
+
+def test_both_pipes_are_drained_whatever_their_volume():
+    script = (
+        "for i in {1..20000}; do echo line $i; echo error $i >&2; done; head -c 2000000 /dev/zero"
+    )
+    lines = []
+    ending = ffmpeg.run(sh(script), LIMITS, NOTHING, lambda line: lines.append(line) is None)
+    assert ending.status == 0
+    assert lines == [b"line %d" % n for n in range(1, 20001)]
+    assert ending.log.startswith("error 1\n")
+    assert ending.log.endswith("error 20000\n")
+    assert len(ending.log) < 300_000
+
+
+def test_the_environment_is_empty_and_the_arguments_hold_no_secret(monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "hunter2")
+    seen = []
+
+    def look():
+        [pid] = children()
+        seen.append(Path(f"/proc/{pid}/environ").read_bytes())
+        seen.append(command_line(pid))
+
+    cancel = threading.Event()
+
+    with pytest.raises(Cancelled):
+        ffmpeg.run(
+            ENDLESS, LIMITS, NOTHING, on_first_progress(lambda: (look(), cancel.set())), cancel
+        )
+    assert seen[0] == b""
+    assert seen[1].split(b"\0")[:-1] == [os.fsencode(word) for word in ENDLESS]
+
+
+def test_it_leads_its_own_group():
+    groups = []
+    cancel = threading.Event()
+
+    def look():
+        groups.extend((pid, os.getpgid(pid)) for pid in children())
+        cancel.set()
+
+    with pytest.raises(Cancelled):
+        ffmpeg.run(ENDLESS, LIMITS, NOTHING, on_first_progress(look), cancel)
+    assert groups[0][0] == groups[0][1] != os.getpgrp()
+
+
+def test_a_file_that_outgrows_its_limit_is_too_big(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(TooBig):
+        ffmpeg.run(
+            sh('exec head -c 9000000 /dev/zero > "$1"', out), LIMITS, Access([], [out]), ignore
+        )
+    assert out.stat().st_size <= LIMITS.file_bytes
+
+
+def test_memory_that_outgrows_its_limit_is_refused():
+    ending = ffmpeg.run(sh("exec tail /dev/zero"), LIMITS, NOTHING, ignore)
+    assert "memory exhausted" in ending.log
+
+
+def test_a_full_disk_is_named_as_such():
+    full = Path("/dev/full")
+    command = [default_ffmpeg(), "-nostdin", "-y", "-f", "lavfi", "-i", "testsrc2=d=5",
+               "-f", "rawvideo", f"file:{full}"]  # fmt: skip
+    with pytest.raises(DiskFull):
+        ffmpeg.run(command, LIMITS, Access([], [full]), ignore)
+
+
+def test_a_kill_from_outside_may_be_retried():
+    with pytest.raises(EngineError, match="killed"):
+        ffmpeg.run(sh("kill -KILL $$"), LIMITS, NOTHING, ignore)
+
+
+def test_an_ffmpeg_that_does_not_exist_is_an_engine_error():
+    with pytest.raises(EngineError, match="could not be started"):
+        ffmpeg.run(["/nonexistent/ffmpeg"], LIMITS, NOTHING, ignore)
+
+
+@needs_landlock
+def test_no_other_file_can_be_read_or_written(tmp_path):
+    allowed, secret, out = tmp_path / "allowed", tmp_path / "secret", tmp_path / "out"
+    allowed.write_text("yes\n")
+    secret.write_text("no\n")
+    script = 'cat "$1"; cat "$2"; echo x > "$2"; echo x > "$3"; rm "$1"; ls "${2%/*}"'
+    lines = []
+    ffmpeg.run(
+        sh(script, allowed, secret, out),
+        LIMITS,
+        Access([allowed], [out]),
+        lambda line: lines.append(line) is None,
+    )
+    assert lines == [b"yes"]
+    assert (allowed.read_text(), secret.read_text(), out.read_text()) == ("yes\n", "no\n", "x\n")
+
+
+@needs_landlock
+def test_loopback_cannot_be_reached():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        command = sh(f"exec 3<>/dev/tcp/127.0.0.1/{port}")
+        assert ffmpeg.run(command, LIMITS, NOTHING, ignore).status != 0
+        assert ffmpeg.run(command, LIMITS, Access([], sandbox=False), ignore).status == 0
+
+
+def test_many_threads_may_run_at_once():
+    endings = []
+    command = [
+        default_ffmpeg(),
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=d=0.2",
+        "-f",
+        "null",
+        "-",
+    ]
+
+    def one():
+        endings.append(ffmpeg.run(command, LIMITS, NOTHING, ignore).status)
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert endings == [0] * 4

@@ -1,0 +1,224 @@
+import random
+import socket
+import struct
+import threading
+
+import pytest
+
+from jobserver.render import MediaError, parameters, probe, render
+from jobserver.render import ffmpeg as ffmpeg_process
+from jobserver.render.boxes import MAX_BOXES, read_index
+from jobserver.render.command import probe_command
+from jobserver.render.errors import NotAnMP4, NoVideo, TooLong, Truncated
+from jobserver.render.settings import MIB
+
+from .conftest import ffmpeg
+
+
+def attempt(path, settings, out):
+    """Probe and render one variation; return the sentence of the error, or None."""
+    try:
+        list(render(path, probe(path, settings), [(parameters(1, 1), out)], settings))
+    except MediaError as error:
+        return str(error)
+    return None
+
+
+@pytest.fixture
+def listener():
+    """A TCP server on loopback that counts who comes."""
+    visits = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            while True:
+                try:
+                    visits.append(server.accept())
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1], visits
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def disguises(port, sibling):
+    """Texts that ffmpeg would follow elsewhere if it were let choose the format."""
+    url = f"http://127.0.0.1:{port}/x.mp4"
+    return {
+        "ffconcat": f"ffconcat version 1.0\nfile {sibling}\nfile {url}\n",
+        "concat-script": f"file '{sibling}'\n",
+        "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{url}\n#EXT-X-ENDLIST\n",
+        "dash": f'<MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{url}</BaseURL></MPD>',
+        "svg": f'<svg xmlns="http://www.w3.org/2000/svg"><image href="{url}"/></svg>',
+        "sdp": f"v=0\no=- 0 0 IN IP4 127.0.0.1\nm=video {port} RTP/AVP 96\n",
+        "zeros": "\0" * 1024,
+        "empty": "",
+    }
+
+
+@pytest.mark.parametrize("kind", disguises(0, ""))
+def test_what_is_no_mp4_is_not_followed(kind, listener, clip, settings, tmp_path):
+    port, visits = listener
+    path = tmp_path / "x.mp4"
+    path.write_text(disguises(port, clip("plain"))[kind])
+    assert attempt(path, settings, tmp_path / "out") == "This file is not an MP4 video."
+    assert visits == []
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", disguises(0, ""))
+def test_ffmpegs_arguments_alone_would_not_follow_it_either(
+    kind, listener, clip, settings, tmp_path
+):
+    """No box reader before it and no sandbox around it: -f mov and the whitelist hold."""
+    port, visits = listener
+    path = tmp_path / "x.mp4"
+    path.write_text(disguises(port, clip("plain"))[kind])
+    lines = []
+    ending = ffmpeg_process.run(
+        probe_command(path, settings),
+        ffmpeg_process.Limits(20, 20, 512 * MIB, MIB),
+        ffmpeg_process.Access([path], sandbox=False),
+        lambda line: lines.append(line) is None,
+    )
+    assert ending.status != 0
+    assert [line for line in lines if line] == []
+    assert visits == []
+
+
+def test_an_image_sequence_is_no_mp4(settings, tmp_path):
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=32x32:d=0.2", tmp_path / "%d.png")
+    path = tmp_path / "%d.mp4"
+    path.write_bytes((tmp_path / "1.png").read_bytes())
+    assert attempt(path, settings, tmp_path / "out") == "This file is not an MP4 video."
+
+
+def test_a_reference_to_another_file_is_not_followed(clip, settings, tmp_path):
+    """A QuickTime data reference names a file; enable_drefs is off and stays off."""
+    data = clip("plain").read_bytes()
+    url = b"url " + struct.pack(">I", 1)
+    assert url in data
+    elsewhere = b"alis" + struct.pack(">I", 0)
+    path = tmp_path / "x.mp4"
+    path.write_bytes(data.replace(url, elsewhere))
+    attempt(path, settings, tmp_path / "out")
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"x.mp4", "out"}
+
+
+@pytest.mark.parametrize("name", ["plain", "faststart"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_a_file_cut_short_is_called_cut_off(clip, settings, tmp_path, name, share):
+    data = clip(name).read_bytes()
+    path = tmp_path / "x.mp4"
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(Truncated, match="cut off"):
+        probe(path, settings)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_fragments_cut_within_one_are_called_cut_off(clip, settings, tmp_path, share):
+    data = clip("fragmented").read_bytes()
+    path = tmp_path / "x.mp4"
+    path.write_bytes(data[: int(data.rindex(b"mfra") * share)])
+    with pytest.raises(Truncated):
+        probe(path, settings)
+
+
+def test_a_cut_hidden_from_the_box_sizes_is_found_by_counting(clip, settings, tmp_path):
+    data = clip("faststart").read_bytes()
+    at = data.index(b"mdat") - 4
+    half = data[: at + (len(data) - at) // 2]
+    path = tmp_path / "x.mp4"
+    path.write_bytes(half[:at] + struct.pack(">I", len(half) - at) + half[at + 4 :])
+    with pytest.raises(Truncated):
+        probe(path, settings)
+
+
+def box(kind, payload=b""):
+    return struct.pack(">I4s", 8 + len(payload), kind) + payload
+
+
+FTYP = box(b"ftyp", b"isom\0\0\0\0")
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (FTYP, Truncated),
+        (FTYP + box(b"moov"), NotAnMP4),
+        (FTYP + b"\xff\xff\xff\xffmoov" + b"\0" * 64, Truncated),
+        (FTYP + b"\0\0\0\1moov" + b"\xff" * 8, Truncated),
+        (FTYP + b"\0\0\0\3moov", Truncated),
+        (b"\0\0\0\0ftyp", Truncated),
+        (FTYP + box(b"moov", box(b"trak") * 3), NoVideo),
+        (FTYP + box(b"moov", box(b"trak", b"\xff\xff\xff\xffmdia" + b"\0" * 99)), NoVideo),
+        (box(b"free") * (MAX_BOXES + 1), NotAnMP4),
+    ],
+)
+def test_lying_boxes_are_answered_with_a_sentence(settings, tmp_path, data, error):
+    path = tmp_path / "x.mp4"
+    path.write_bytes(data)
+    with pytest.raises(error) as caught:
+        probe(path, settings)
+    assert str(caught.value).endswith(".")
+
+
+def test_four_billion_promised_frames_are_refused_before_ffmpeg(clip, settings, tmp_path):
+    data = bytearray(clip("plain").read_bytes())
+    at = data.index(b"stsz") + 12
+    data[at : at + 4] = b"\xff\xff\xff\xff"
+    path = tmp_path / "x.mp4"
+    path.write_bytes(data)
+    assert read_index(path).tracks[0].samples == 2**32 - 1
+    with pytest.raises(TooLong, match="too many frames"):
+        probe(path, settings)
+
+
+def test_a_picture_larger_than_its_index_says_is_not_decoded(clip, settings, tmp_path):
+    data = clip("huge").read_bytes()
+    path = tmp_path / "x.mp4"
+    path.write_bytes(data.replace(struct.pack(">HH", 8192, 8192), struct.pack(">HH", 160, 120)))
+    assert attempt(path, settings, tmp_path / "out")
+
+
+def mutations(data, count, seed):
+    """Yield damaged copies: bytes changed, a stretch cut out, doubled or zeroed."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        copy = bytearray(data)
+        start, length = chance.randrange(len(copy)), chance.randrange(1, 200)
+        match chance.randrange(4):
+            case 0:
+                for _ in range(chance.randrange(1, 20)):
+                    copy[chance.randrange(len(copy))] = chance.randrange(256)
+            case 1:
+                del copy[start : start + length]
+            case 2:
+                copy[start:start] = copy[start : start + length]
+            case 3:
+                copy[start : start + length] = bytes(len(copy[start : start + length]))
+        yield bytes(copy)
+
+
+def survive(clip, settings, tmp_path, count, seed):
+    path, out = tmp_path / "x.mp4", tmp_path / "out"
+    for data in mutations(clip("faststart").read_bytes(), count, seed):
+        path.write_bytes(data)
+        sentence = attempt(path, settings, out)
+        assert out.exists() is (sentence is None)
+        assert sentence is None or sentence.endswith(".")
+        out.unlink(missing_ok=True)
+        assert list(tmp_path.iterdir()) == [path]
+    assert attempt(clip("faststart"), settings, out) is None
+
+
+def test_30_mutations_each_end_with_a_sentence_or_an_output(clip, settings, tmp_path):
+    survive(clip, settings, tmp_path, 30, seed=1)
+
+
+@pytest.mark.slow
+def test_1000_mutations_each_end_with_a_sentence_or_an_output(clip, settings, tmp_path):
+    survive(clip, settings, tmp_path, 1000, seed=2)
