@@ -41,7 +41,9 @@ run: $(VENV)/.run instance/password instance/sample.mp4
 	printf -- '-H "Authorization: Bearer $$(curl -s -d '\''{"password":"%s"}'\'' ' "$$AUTH_PASSWORD"; \
 	printf 'http://127.0.0.1:%s/api/auth | cut -d'\''"'\'' -f4)" ' $(PORT); \
 	printf 'http://127.0.0.1:%s/api/jobs\n\n' $(PORT); \
-	exec $(VENV)/bin/gunicorn wsgi:app
+	$(VENV)/bin/flask --app wsgi worker & worker=$$!; \
+	trap 'kill $$worker 2>/dev/null; wait $$worker' EXIT; trap 'exit' INT TERM; \
+	$(VENV)/bin/gunicorn wsgi:app
 
 test: $(VENV)/.test
 	$(PYTHON) -m pytest -m 'not tools and not slow'

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 
 from jobserver import auth, config, db, errors, health, jobs
-from jobserver.jobs import expiry
+from jobserver.jobs import expiry, worker
 from jobserver.timeouts import ClientTimeouts
 
 
@@ -25,6 +25,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app.extensions["intake"] = jobs.Limits.of(app.config)
     for part in (errors, db):
         part.init_app(app)
+    app.cli.add_command(worker.command(app.config))
     for blueprint in (auth.bp, health.bp, jobs.bp):
         app.register_blueprint(blueprint)
     app.wsgi_app = ClientTimeouts(app.wsgi_app, app.config["CLIENT_TIMEOUT"])  # type: ignore[method-assign]

@@ -6,6 +6,8 @@ environment, else the default. What cannot be used stops the start with one sent
 
 import os
 import secrets
+import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +48,14 @@ def settings(instance: Path) -> tuple[Setting, ...]:
         Setting("MIN_FREE_SPACE", 100 * MIB, _whole(0)),  # bytes no upload may use
         Setting("CLIENT_TIMEOUT", 60, _whole(1, at_most=LONGEST_S)),  # seconds of silence
         Setting("TRUSTED_PROXIES", 0, _whole(0)),  # reverse proxies in front of gunicorn
+        Setting("WORKERS", max(1, (os.cpu_count() or 1) // 4), _whole(1)),  # files at once
+        Setting("FFMPEG", None, _program),  # path or name; None: the one that pip brings
+        Setting("ENCODER", "libx264", _text),  # an ffmpeg encoder of H.264
+        Setting("ENCODER_PRESET", "superfast", str),  # its -preset; may be empty
+        Setting("ENCODER_RATE", "-crf 21", _words),  # its rate settings, as ffmpeg takes them
+        Setting("MAX_PIXELS", 4096 * 2304, _whole(1)),  # of one frame
+        Setting("MAX_DURATION", 3600, _whole(1)),  # seconds
+        Setting("RENDER_MEMORY", 2048 * MIB, _whole(256 * MIB)),  # bytes of one ffmpeg
         Setting("PORT", 8080, _whole(1, at_most=65535)),  # gunicorn listens on 127.0.0.1
     )
 
@@ -76,6 +86,18 @@ def _text(raw: Any) -> str:
     if not isinstance(raw, str) or not raw.strip():
         raise ValueError("it is empty or not a text")
     return raw
+
+
+def _words(raw: Any) -> tuple[str, ...]:
+    if not isinstance(raw, str):
+        raise ValueError("it is not a text")
+    return tuple(shlex.split(raw))
+
+
+def _program(raw: Any) -> str:
+    if (path := shutil.which(_text(raw))) is None:
+        raise ValueError(f"there is no program {raw}")
+    return os.path.abspath(path)
 
 
 def _whole(at_least: int, at_most: int | None = None) -> Callable[[Any], int]:

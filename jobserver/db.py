@@ -23,8 +23,13 @@ from jobserver.ids import generate_id
 
 LOCK_TIMEOUT_S = 5.0  # how long a write waits for another before it is a 503
 
-# MIGRATIONS[n] turns a database of version n + 1 into one of version n + 2.
-MIGRATIONS: tuple[str, ...] = ()
+
+def _script(name: str) -> str:
+    return files("jobserver").joinpath(name).read_text()
+
+
+# MIGRATIONS[n] is the script that turns version n + 1 into version n + 2.
+MIGRATIONS: tuple[str, ...] = (_script("schema_2.sql"),)
 
 _kept = threading.local()
 
@@ -170,8 +175,7 @@ def _missing_steps(db: sqlite3.Connection) -> tuple[str, ...]:
     version = _version(db)
     if version > latest_version():
         raise DatabaseError(f"The database has version {version}; this jobserver is older")
-    schema = files("jobserver").joinpath("schema.sql").read_text()
-    return (schema, *MIGRATIONS)[version:]
+    return (_script("schema.sql"), *MIGRATIONS)[version:]
 
 
 def _version(db: sqlite3.Connection) -> int:

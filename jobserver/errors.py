@@ -11,6 +11,7 @@ import sqlite3
 from flask import Flask, current_app, g
 from werkzeug.exceptions import (
     BadRequest,
+    Conflict,
     HTTPException,
     InternalServerError,
     NotFound,
@@ -49,6 +50,18 @@ class InvalidToken(Unauthorized):
 
 class JobNotFound(NotFound):
     description = "Job not found"
+
+
+class JobEnded(Conflict):
+    description = "The job has ended"
+
+
+class NothingToRetry(Conflict):
+    description = "No file of the job has failed or was cancelled"
+
+
+class InvalidOrder(BadRequest):
+    """A `recipe` or `seed` that cannot be used."""
 
 
 class InvalidPage(BadRequest):

@@ -1,5 +1,6 @@
 """A real gunicorn with its own database and folders, and what tests ask of it."""
 
+import hashlib
 import http.client
 import json
 import os
@@ -14,6 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+
+import imageio_ffmpeg
+
+from jobserver import create_app
+from jobserver.db import connect, initialise
 
 PROJECT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -317,3 +323,184 @@ def _group_lives(group: int) -> bool:
             if int(its_group) == group and state != "Z":
                 return True
     return False
+
+
+class Worker:
+    """A worker process beside a Server, which need not run: its database, its folders.
+
+    fault: `step:action`, see tests/faulty_worker.py; other settings are environment names.
+    """
+
+    def __init__(self, server: Server, fault: str = "", **settings: str) -> None:
+        self.server = server
+        self.log_path = server.folder / "worker.log"
+        self.settings = {**QUICK, "WORKER_FAULT": fault, **settings}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Worker":
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faulty_worker"],
+                cwd=PROJECT,
+                env={**self.server.environment, **self.settings},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self
+
+    def ask_to_stop(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+
+    def stop(self, within_s: float = 30) -> int:
+        """SIGTERM; return the exit code once it has ended."""
+        self.ask_to_stop()
+        assert self.process is not None
+        return self.process.wait(within_s)
+
+    def kill(self) -> None:
+        """SIGKILL the worker alone, as the kernel does when memory runs out."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def go_on(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def is_stopped(self) -> bool:
+        assert self.process is not None
+        return process_state(self.process.pid) == "T"
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+
+# A worker of a test: seconds of its lease and so on, and an encoder that is fast.
+QUICK = {
+    "WORKERS": "1",
+    "LEASE_S": "2",
+    "HEARTBEAT_S": "0.1",
+    "IDLE_S": "0.05",
+    "GRACE_S": "10",
+    "RETRY_DELAYS_S": "0.05,0.1",
+    "ENCODER_PRESET": "ultrafast",
+}
+
+
+def process_state(pid: int) -> str:
+    """Return the letter of a process's state (proc(5): after its name); X when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
+def processes_naming(folder: Path) -> list[int]:
+    """Return the living processes whose command line names this folder: its ffmpegs."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if os.fsencode(folder) in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def make_clip(path: Path, seconds: float, sound: bool = True) -> Path:
+    """Make a video of 160 x 90 pixels, 25 frames a second, with a tone."""
+    tone = ["-f", "lavfi", "-i", f"sine=440:d={seconds}", "-c:a", "aac"] if sound else []
+    pattern = ["-f", "lavfi", "-i", f"testsrc2=s=160x90:r=25:d={seconds}"]
+    encoding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y"]
+    subprocess.run([*ffmpeg, *pattern, *tone, *encoding, path], check=True, timeout=60)
+    return path
+
+
+class Site:
+    """The API without a socket, on a database and folders that workers share."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.server = Server(folder, **settings)  # not started: it names what workers need
+        self.output_dir = Path(self.server.settings["OUTPUT_DIR"])
+        self.upload_dir = self.server.upload_dir
+        kept = ("DATABASE", "UPLOAD_DIR", "OUTPUT_DIR", "AUTH_PASSWORD", "SECRET_KEY")
+        overrides = {name: self.server.settings[name] for name in kept}
+        quick = {"ENCODER_PRESET": "ultrafast", "WORKERS": 1, "MIN_FREE_SPACE": 0}
+        self.app = create_app({**overrides, **quick})
+        initialise(self.server.database)
+        self.rows = self.server.rows
+        token = self.client.post("/api/auth", json={"password": PASSWORD}).json["token"]
+        self.headers = Server.bearer(token)
+
+    @property
+    def client(self):
+        return self.app.test_client()
+
+    def post(self, *parts: bytes):
+        return self.client.post(
+            "/api/jobs", data=form(*parts), content_type=FORM_TYPE, headers=self.headers
+        )
+
+    def upload(self, *contents: bytes, **fields: str) -> str:
+        """Queue a job with these files, clip0.mp4 and so on; return its id."""
+        files = [file_part(content, f"clip{n}.mp4") for n, content in enumerate(contents)]
+        answer = self.post(*files, *(field_part(*pair) for pair in fields.items()))
+        assert answer.status_code == 202, answer.json
+        return answer.json["jobId"]
+
+    def show(self, job_id: str):
+        answer = self.client.get(f"/api/jobs/{job_id}", headers=self.headers)
+        assert answer.status_code == 200, answer.json
+        return answer.json
+
+    def order(self, job_id: str, what: str):
+        """POST cancel or retry; return the response."""
+        return self.client.post(f"/api/jobs/{job_id}/{what}", headers=self.headers)
+
+    def connect(self) -> sqlite3.Connection:
+        return connect(self.server.database)
+
+    def wait_until(self, job_id: str, status: str, within_s: float = 30):
+        wait_for(lambda: self.show(job_id)["status"] == status, within_s, f"{status} {self.told()}")
+        return self.show(job_id)
+
+    def told(self) -> str:
+        """What a failed test shows: rows and the workers' log."""
+        rows = self.rows("SELECT status, attempts, token, error FROM job_file")
+        log = self.server.folder / "worker.log"
+        return f"{rows} {log.read_text()[-3000:] if log.exists() else ''}"
+
+    def found(self) -> set[str]:
+        """Everything below OUTPUT_DIR but the jobs' own folders, as paths from there."""
+        paths = (path for path in self.output_dir.glob("*/**/*") if path.exists())
+        return {str(path.relative_to(self.output_dir)) for path in paths}
+
+    def listed(self) -> dict[str, tuple[int, str]]:
+        """Size and SHA-256 of every listed output, by path from OUTPUT_DIR."""
+        query = """
+            SELECT job_id || '/' || output.name, output.size, output.sha256
+            FROM output JOIN job_file ON job_file.id = file_id"""
+        rows = self.rows(query)
+        assert len({path for path, *_ in rows}) == len(rows)
+        return {path: (size, sha256) for path, size, sha256 in rows}
+
+    def check_sound(self) -> None:
+        """Every listed output is whole, nothing else is there, and no ffmpeg is left."""
+        wait_for(lambda: not processes_naming(self.server.folder), 5, "the end of every ffmpeg")
+        listed = self.listed()
+        wait_for(lambda: self.found() == set(listed), 5, f"{self.found()} to be {set(listed)}")
+        for name, (size, sha256) in listed.items():
+            content = (self.output_dir / name).read_bytes()
+            assert (len(content), hashlib.sha256(content).hexdigest()) == (size, sha256)
+        assert self.rows("PRAGMA integrity_check") == [("ok",)]
+        assert list(self.server.temporary.iterdir()) == []
+
+    def check_completed(self, job_id: str, variations: int) -> None:
+        """Fail unless each file lists each variation once, and everything is sound."""
+        job = self.show(job_id)
+        assert (job["status"], job["progress"]) == ("completed", 100), self.told()
+        for file in job["files"]:
+            assert (file["status"], file["progress"], file["error"]) == ("completed", 100, None)
+            assert [each["index"] for each in file["outputs"]] == list(range(1, variations + 1))
+        self.check_sound()

@@ -1,6 +1,7 @@
 """Settings: where each is read from, and how an unusable one stops the start."""
 
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -29,9 +30,15 @@ GIVEN = {
     "MIN_FREE_SPACE": ("61", 62, 63),
     "CLIENT_TIMEOUT": ("71", 72, 73),
     "TRUSTED_PROXIES": ("81", 82, 83),
+    "WORKERS": ("1", 2, 3),
+    "ENCODER": ("libx264", "libopenh264", "h264_nvenc"),
+    "ENCODER_PRESET": ("fast", "slow", ""),
+    "MAX_PIXELS": ("101", 102, 103),
+    "MAX_DURATION": ("111", 112, 113),
+    "RENDER_MEMORY": ("300000001", 300000002, 300000003),
     "PORT": ("8091", 8092, 8093),
 }
-NAMES = [*GIVEN, "SECRET_KEY"]
+NAMES = [*GIVEN, "SECRET_KEY", "FFMPEG", "ENCODER_RATE"]
 NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
 PATHS = ["DATABASE", "UPLOAD_DIR", "OUTPUT_DIR"]
 
@@ -87,6 +94,14 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "OUTPUT_DIR": instance / "outputs",
         "TOKEN_MAX_AGE": 86400,
         "MAX_FILE_SIZE": 524288000,
+        "WORKERS": max(1, (os.cpu_count() or 1) // 4),
+        "FFMPEG": None,
+        "ENCODER": "libx264",
+        "ENCODER_PRESET": "superfast",
+        "ENCODER_RATE": ("-crf", "21"),
+        "MAX_PIXELS": 4096 * 2304,
+        "MAX_DURATION": 3600,
+        "RENDER_MEMORY": 2147483648,
         "MAX_FILES": 10,
         "MAX_UPLOADS": 8,
         "JOB_LIFETIME": 86400,

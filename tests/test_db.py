@@ -96,7 +96,9 @@ def remove_database(path: Path) -> None:
 
 
 def add_job(database: sqlite3.Connection, job_id: str) -> None:
-    database.execute("INSERT INTO job VALUES (?, 5, 0)", (job_id,))
+    database.execute(
+        "INSERT INTO job (id, variations_per_video, created_at) VALUES (?, 5, 0)", (job_id,)
+    )
 
 
 def job_ids(path: Path) -> list[str]:
@@ -172,7 +174,7 @@ def serving_app(path: Path) -> Flask:
 
 
 def test_init_db_makes_a_database_that_serving_accepts(path: Path) -> None:
-    assert db.initialise(path) == 1
+    assert db.initialise(path) == db.latest_version()
     assert len(db.check(path)) == 22
 
 
@@ -181,7 +183,7 @@ def test_init_db_twice_keeps_every_row_and_the_database_id(path: Path) -> None:
     database_id = db.check(path)
     with closing(db.connect(path)) as database:
         add_job(database, "kept")
-    assert db.initialise(path) == 1
+    assert db.initialise(path) == db.latest_version()
     assert job_ids(path) == ["kept"]
     assert db.check(path) == database_id
 
@@ -189,13 +191,16 @@ def test_init_db_twice_keeps_every_row_and_the_database_id(path: Path) -> None:
 def test_the_init_db_command_says_which_version_the_database_has(
     own_server: Server,
 ) -> None:
-    assert own_server.init_db().stdout == f"The database {own_server.database} has version 1.\n"
+    assert (
+        own_server.init_db().stdout
+        == f"The database {own_server.database} has version {db.latest_version()}.\n"
+    )
 
 
 def test_init_db_at_the_same_time_makes_one_database_without_an_error(tmp_path: Path) -> None:
     for number in range(30):
         path = tmp_path / f"{number}.sqlite3"
-        assert together(6, db.initialise, path) == [1] * 6
+        assert together(6, db.initialise, path) == [db.latest_version()] * 6
         assert len(db.check(path)) == 22
 
 
@@ -214,6 +219,7 @@ def test_init_db_works_while_the_server_writes(path: Path) -> None:
 def test_init_db_brings_an_older_database_up_to_date_and_keeps_its_rows(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(db, "MIGRATIONS", ())
     db.initialise(path)
     database_id = db.check(path)
     with closing(db.connect(path)) as database:
@@ -242,6 +248,7 @@ def test_a_new_database_has_every_step_too(path: Path, monkeypatch: pytest.Monke
 def test_a_step_that_fails_half_way_changes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(db, "MIGRATIONS", ())
     db.initialise(path)
     monkeypatch.setattr(db, "MIGRATIONS", ("CREATE TABLE a (id);\nCREATE TABLE job (id);",))
     with pytest.raises(DatabaseError, match="table job already exists"):
@@ -320,6 +327,10 @@ def test_a_connection_is_durable_keeps_references_and_reads_beside_a_writer(path
     assert values == [2, 1, "wal", 5000]
 
 
+JOB_FILE = "job_file (id, job_id, position, name, stored_name, size, status)"
+OUTPUT = "output (id, file_id, number, name, size, sha256, parameters, seconds, created_at)"
+
+
 def test_a_file_without_its_job_is_refused(path: Path) -> None:
     db.initialise(path)
     with closing(db.connect(path)) as database, pytest.raises(sqlite3.IntegrityError):
@@ -332,10 +343,12 @@ def test_a_file_without_its_job_is_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "values"),
     [
-        ("job", "('j', 0, 0)"),
-        ("job", "('j', 21, 0)"),
-        ("job_file", "('f', 'kept', 0, 'n', 's', 0, 'queued')"),
-        ("job_file", "('f', 'kept', 0, 'n', 's', 1, 'lost')"),
+        ("job (id, variations_per_video, created_at)", "('j', 0, 0)"),
+        ("job (id, variations_per_video, created_at)", "('j', 21, 0)"),
+        (JOB_FILE, "('f', 'kept', 0, 'n', 's', 0, 'queued')"),
+        (JOB_FILE, "('f', 'kept', 0, 'n', 's', 1, 'lost')"),
+        (OUTPUT, "('o', 'f', 0, 'n', 1, '', '{}', 1, 0)"),
+        (OUTPUT, "('o', 'f', 21, 'n', 1, '', '{}', 1, 0)"),
     ],
 )
 def test_the_schema_refuses_numbers_and_states_that_do_not_exist(

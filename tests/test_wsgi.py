@@ -148,4 +148,8 @@ def test_a_start_removes_what_no_row_names_and_nothing_else(own_server: Server) 
 
 def test_the_procfile_starts_what_these_tests_start() -> None:
     lines = (PROJECT / "Procfile").read_text().splitlines()
-    assert lines == ["release: flask --app wsgi init-db", "web: gunicorn wsgi:app"]
+    assert lines == [
+        "release: flask --app wsgi init-db",
+        "web: gunicorn wsgi:app",
+        "worker: flask --app wsgi worker",
+    ]

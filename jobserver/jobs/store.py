@@ -1,10 +1,18 @@
-"""Every SQL statement about jobs: one function, one statement; db comes first, now last."""
+"""Every SQL statement about jobs: one function, one statement; db comes first, now last.
 
+A file's life: queued -> claimed (processing) -> finished as completed, failed or cancelled.
+Whoever claims a file gets its row with a fresh `token`; every later write of theirs names
+it and changes nothing once somebody else has the file.
+"""
+
+import json
 import sqlite3
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from jobserver.db import transaction
+
+MAX_ATTEMPTS = 3
 
 
 class Upload(NamedTuple):
@@ -16,15 +24,35 @@ class Upload(NamedTuple):
     size: int  # bytes
 
 
+class Order(NamedTuple):
+    """What is asked for of every file of a job."""
+
+    variations: int  # of each file, 1 to 20
+    recipe: str
+    seed: int
+
+
+class Published(NamedTuple):
+    """A whole variation under its final name in the job's folder."""
+
+    id: str
+    number: int  # from 1
+    name: str
+    size: int  # bytes
+    sha256: str
+    parameters: Mapping[str, Any]
+    seconds: float  # that rendering it took
+
+
 def insert_job(
-    db: sqlite3.Connection, job_id: str, uploads: Sequence[Upload], variations: int, now: float
+    db: sqlite3.Connection, job_id: str, uploads: Sequence[Upload], order: Order, now: float
 ) -> None:
     """Queue one job with its files; durable when this returns, nothing when it raises.
 
-    variations: of each file, 1 to 20. now: Unix seconds, UTC.
+    now: Unix seconds, UTC.
     Raises sqlite3.OperationalError when the lock outlasts connect()'s timeout.
     """
-    job = {"id": job_id, "variations": variations, "now": now}
+    job = {"id": job_id, "now": now, **order._asdict()}
     rows = [
         {"job_id": job_id, "position": position, **upload._asdict()}
         for position, upload in enumerate(uploads)
@@ -32,8 +60,8 @@ def insert_job(
     with transaction(db):
         db.execute(
             """
-            INSERT INTO job (id, variations_per_video, created_at)
-            VALUES (:id, :variations, :now)""",
+            INSERT INTO job (id, variations_per_video, recipe, seed, created_at)
+            VALUES (:id, :variations, :recipe, :seed, :now)""",
             job,
         )
         db.executemany(
@@ -42,6 +70,9 @@ def insert_job(
             VALUES (:id, :job_id, :position, :name, :stored_name, :size)""",
             rows,
         )
+
+
+# -- telling ------------------------------------------------------------------
 
 
 def find_job(db: sqlite3.Connection, job_id: str) -> sqlite3.Row | None:
@@ -54,14 +85,24 @@ def find_job(db: sqlite3.Connection, job_id: str) -> sqlite3.Row | None:
 def files_of(db: sqlite3.Connection, job_id: str) -> list[sqlite3.Row]:
     """Return the job's files in the order of the upload; none when there is no such job.
 
-    Each row also tells of the job: job_status, total_videos, variations_per_video and
-    created_at. One statement, for at each step of one a thread lets go of the interpreter.
+    Each row also tells of the job: job_status, total_videos, variations_per_video, recipe,
+    seed and created_at. One statement, for at each step of one a thread lets go of the
+    interpreter.
     """
     query = """
         SELECT job_file.*, job_status.status AS job_status, job_status.total_videos,
-               job_status.variations_per_video, job_status.created_at
+               job_status.variations_per_video, job_status.recipe, job_status.seed,
+               job_status.created_at
         FROM job_status JOIN job_file ON job_file.job_id = job_status.id
         WHERE job_status.id = :id ORDER BY position"""
+    return db.execute(query, {"id": job_id}).fetchall()
+
+
+def outputs_of(db: sqlite3.Connection, job_id: str) -> list[sqlite3.Row]:
+    """Return the job's outputs, file by file, by number."""
+    query = """
+        SELECT output.* FROM output JOIN job_file ON job_file.id = output.file_id
+        WHERE job_file.job_id = :id ORDER BY job_file.position, output.number"""
     return db.execute(query, {"id": job_id}).fetchall()
 
 
@@ -84,3 +125,210 @@ def is_stored(db: sqlite3.Connection, stored_name: str) -> bool:
     """Return whether a file of this name in UPLOAD_DIR belongs to a job."""
     query = "SELECT 1 FROM job_file WHERE stored_name = :name"
     return db.execute(query, {"name": stored_name}).fetchone() is not None
+
+
+def work_ahead(
+    db: sqlite3.Connection, job_id: str, created_at: float
+) -> tuple[int, float, float | None]:
+    """Return what stands before a job, and the pace at which it goes.
+
+    How many older jobs wait or run; how many variations they still lack; the seconds that
+    the latest 20 outputs took on average, None before the first.
+    """
+    query = """
+        SELECT COUNT(DISTINCT job.id),
+               COALESCE(SUM((1 - file.progress) * job.variations_per_video), 0),
+               (SELECT AVG(seconds) FROM
+                   (SELECT seconds FROM output ORDER BY created_at DESC LIMIT 20) AS latest)
+        FROM job_file AS file JOIN job ON job.id = file.job_id
+        WHERE file.status IN ('queued', 'processing')
+          AND (job.created_at, job.id) < (:created_at, :id)"""
+    jobs, variations, seconds = db.execute(
+        query, {"created_at": created_at, "id": job_id}
+    ).fetchone()
+    return jobs, variations, seconds
+
+
+# -- the queue ----------------------------------------------------------------
+
+
+def claim(db: sqlite3.Connection, worker: str, lease_s: float, now: float) -> sqlite3.Row | None:
+    """Give the next waiting file to this worker; return its row, or None when idle.
+
+    worker: name shown to operators. lease_s: seconds until others may take it over.
+    now: Unix seconds, UTC. One UPDATE is atomic, so no two workers hold one file; the
+    returned `token` must accompany every later write about it.
+
+    Next is the job that was served longest ago, or waits longest for its first time, so
+    none starves another; of its files the one already begun. A lease further away than any
+    that is kept alive was given before the clock was set back: it has ended too, and no time
+    in the future puts a job behind others.
+    Source: https://sqlite.org/lang_returning.html (SQLite 3.35 or newer).
+    """
+    query = f"""
+        UPDATE job_file
+        SET status = 'processing', worker = :worker, token = token + 1,
+            lease_until = :now + :lease_s, served_at = :now, attempts = attempts + 1,
+            started_at = COALESCE(started_at, :now)
+        WHERE id = ({_NEXT})
+        RETURNING *"""  # noqa: S608  one constant in another
+    values = {"worker": worker, "lease_s": lease_s, "now": now}
+    with transaction(db):
+        row: sqlite3.Row | None = db.execute(query, values).fetchone()
+    return row
+
+
+_NEXT = """
+    SELECT file.id FROM job_file AS file JOIN job ON job.id = file.job_id
+    WHERE file.status IN ('queued', 'processing')
+      AND (file.lease_until <= :now OR file.lease_until > :now + 2 * :lease_s)
+      AND (file.not_before <= :now OR file.not_before > :now + 3600)
+    ORDER BY COALESCE((SELECT MAX(served_at) FROM job_file
+                       WHERE job_id = job.id AND served_at <= :now),
+                      CASE WHEN job.created_at <= :now THEN job.created_at ELSE 0 END),
+             job.created_at, job.id, file.status = 'queued', file.position
+    LIMIT 1"""
+
+
+def has_waiting(db: sqlite3.Connection, lease_s: float, now: float) -> bool:
+    """Return whether claim() would find a file; reads only, so idle workers disturb nobody."""
+    row = db.execute(f"SELECT EXISTS ({_NEXT})", {"lease_s": lease_s, "now": now})
+    return bool(row.fetchone()[0])
+
+
+def job_of(db: sqlite3.Connection, file: sqlite3.Row) -> sqlite3.Row:
+    """Return the job of a file, with its order."""
+    row: sqlite3.Row = db.execute(
+        "SELECT * FROM job WHERE id = :id", {"id": file["job_id"]}
+    ).fetchone()
+    return row
+
+
+def finished_numbers(db: sqlite3.Connection, file: sqlite3.Row) -> set[int]:
+    """Return which variations of a file are published."""
+    rows = db.execute("SELECT number FROM output WHERE file_id = :id", {"id": file["id"]})
+    return {row["number"] for row in rows}
+
+
+def renew(
+    db: sqlite3.Connection, file: sqlite3.Row, progress: float, lease_s: float, now: float
+) -> bool:
+    """Keep a file and note its progress (0 to 1, never less); False when it is lost."""
+    return _update(
+        db,
+        file,
+        """lease_until = :now + :lease_s,
+           progress = CASE WHEN progress < :progress THEN :progress ELSE progress END""",
+        {"progress": progress, "lease_s": lease_s, "now": now},
+    )
+
+
+def note_media(db: sqlite3.Connection, file: sqlite3.Row, facts: Mapping[str, Any]) -> bool:
+    """Note duration (s), width, height (pixels) and sha256 of a claimed file."""
+    assignments = "duration = :duration, width = :width, height = :height, sha256 = :sha256"
+    return _update(db, file, assignments, facts)
+
+
+def let_go(
+    db: sqlite3.Connection, file: sqlite3.Row, progress: float, last: bool, now: float
+) -> bool:
+    """End a claim that went well; False when the file is lost. The caller's transaction.
+
+    progress: 0 to 1, what is now published. last: nothing is missing any more, so the file
+    is completed; else it waits for its next claim, in its turn. The token grows, so that a
+    heartbeat on its way does not take the file back.
+    """
+    ending = "status = 'completed', finished_at = :now, " if last else ""
+    assignments = f"""{ending}token = token + 1, lease_until = 0, attempts = 0,
+        progress = :progress, served_at = :now"""
+    return _change(db, file, assignments, {"progress": progress, "now": now})
+
+
+def insert_outputs(
+    db: sqlite3.Connection, file: sqlite3.Row, outputs: Iterable[Published], now: float
+) -> None:
+    """List whole outputs of a file. The caller's transaction, begun by let_go()."""
+    query = """
+        INSERT INTO output
+            (id, file_id, number, name, size, sha256, parameters, seconds, created_at)
+        VALUES (:id, :file_id, :number, :name, :size, :sha256, :parameters, :seconds, :now)"""
+    db.executemany(query, [_output_row(file, output, now) for output in outputs])
+
+
+def _output_row(file: sqlite3.Row, output: Published, now: float) -> dict[str, Any]:
+    parameters = json.dumps(dict(output.parameters))
+    return {**output._asdict(), "parameters": parameters, "file_id": file["id"], "now": now}
+
+
+def fail(db: sqlite3.Connection, file: sqlite3.Row, reason: str, now: float) -> bool:
+    """End a claimed file as failed; `reason` is a sentence for people."""
+    assignments = "status = 'failed', error = :reason, finished_at = :now, lease_until = 0"
+    return _update(db, file, assignments, {"reason": reason, "now": now})
+
+
+def try_later(
+    db: sqlite3.Connection, file: sqlite3.Row, delay_s: float, now: float, counted: bool = True
+) -> bool:
+    """Let a claimed file go; it may be claimed again after `delay_s`.
+
+    counted: this was one of its MAX_ATTEMPTS. The token grows as in let_go().
+    """
+    values = {"at": now + delay_s, "uncounted": 0 if counted else 1}
+    assignments = """token = token + 1, lease_until = 0, not_before = :at,
+        attempts = attempts - :uncounted"""
+    return _update(db, file, assignments, values)
+
+
+def cancel(db: sqlite3.Connection, job_id: str, now: float) -> int:
+    """Cancel what waits or runs of a job; return how many files that were."""
+    query = """
+        UPDATE job_file
+        SET status = 'cancelled', token = token + 1, lease_until = 0, finished_at = :now
+        WHERE job_id = :id AND status IN ('queued', 'processing')"""
+    with transaction(db):
+        return db.execute(query, {"id": job_id, "now": now}).rowcount
+
+
+def retry(db: sqlite3.Connection, job_id: str) -> int:
+    """Queue the failed and cancelled files of a job again; return how many those were."""
+    query = """
+        UPDATE job_file
+        SET status = 'queued', token = token + 1, lease_until = 0, not_before = 0, attempts = 0,
+            error = NULL, finished_at = NULL,
+            progress = (SELECT COUNT(*) FROM output WHERE file_id = job_file.id) * 1.0
+                / (SELECT variations_per_video FROM job WHERE id = job_file.job_id)
+        WHERE job_id = :id AND status IN ('failed', 'cancelled')"""
+    with transaction(db):
+        return db.execute(query, {"id": job_id}).rowcount
+
+
+def is_held(db: sqlite3.Connection, file_id: str, token: int) -> bool:
+    """Return whether a claim with this token still stands; past its lease it does, until taken."""
+    query = """
+        SELECT 1 FROM job_file WHERE id = :id AND token = :token AND status = 'processing'"""
+    row = db.execute(query, {"id": file_id, "token": token}).fetchone()
+    return row is not None
+
+
+def is_rendering(db: sqlite3.Connection, job_id: str) -> bool:
+    """Return whether any file of the job may be being rendered."""
+    query = "SELECT 1 FROM job_file WHERE job_id = :id AND status = 'processing'"
+    return db.execute(query, {"id": job_id}).fetchone() is not None
+
+
+def _update(
+    db: sqlite3.Connection, file: sqlite3.Row, assignments: str, values: Mapping[str, Any]
+) -> bool:
+    with transaction(db):
+        return _change(db, file, assignments, values)
+
+
+def _change(
+    db: sqlite3.Connection, file: sqlite3.Row, assignments: str, values: Mapping[str, Any]
+) -> bool:
+    """Write to a claimed file; False when somebody else has it, or it was cancelled."""
+    query = f"""
+        UPDATE job_file SET {assignments}
+        WHERE id = :id AND token = :token AND status = 'processing'"""  # noqa: S608  constants
+    named = {**values, "id": file["id"], "token": file["token"]}
+    return db.execute(query, named).rowcount == 1

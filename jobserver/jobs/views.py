@@ -1,10 +1,9 @@
 """HTTP in and out of jobs: a view reads the request, calls the steps, answers."""
 
 import hashlib
-import math
+import secrets
 import sqlite3
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Request, current_app, jsonify, request, url_for
@@ -12,13 +11,12 @@ from flask.typing import ResponseReturnValue
 
 from jobserver.auth import require_auth
 from jobserver.db import get_db
-from jobserver.errors import InvalidPage, JobNotFound
+from jobserver.errors import InvalidPage, JobEnded, JobNotFound, NothingToRetry
 from jobserver.ids import generate_id
-from jobserver.jobs import intake, store
+from jobserver.jobs import intake, store, told
+from jobserver.jobs.order import parse_order
 
 PAGE_SIZE = 50
-DEFAULT_VARIATIONS = 5
-MAX_VARIATIONS = 20
 
 bp = Blueprint("jobs", __name__, url_prefix="/api/jobs")
 bp.before_request(require_auth)  # ahead of everything, so no byte of the body is read
@@ -38,20 +36,17 @@ def create_job() -> ResponseReturnValue:
     limits = current_app.extensions["intake"]
     job_id = generate_id()
     with intake.admitted(limits, request.content_length):
-        variations = parse_variations(request.form.get("variations"))
+        order = parse_order(request.form, new_seed=secrets.randbits(32))
         with intake.received(limits, request.files.getlist("videos")) as uploads:
-            store.insert_job(get_db(), job_id, uploads, variations, time.time())
-    accepted = _accepted(job_id, uploads, variations)
-    return jsonify(accepted), 202, {"Location": accepted["statusUrl"]}
+            store.insert_job(get_db(), job_id, uploads, order, time.time())
+    status_url = url_for("jobs.show_job", job_id=job_id)
+    return jsonify(told.accepted(job_id, uploads, order, status_url)), 202, {"Location": status_url}
 
 
 @bp.get("/<job_id>")
 def show_job(job_id: str) -> ResponseReturnValue:
-    """Answer 200 with the job and its files, 304 when its ETag is still right, or 404."""
-    files = store.files_of(get_db(), job_id)
-    if not files:
-        raise JobNotFound
-    response = jsonify(_job(files, current_app.config["JOB_LIFETIME"]))
+    """Answer 200 with the job, its files and outputs, 304 when its ETag is right, or 404."""
+    response = jsonify(_told(get_db(), job_id))
     response.headers["Cache-Control"] = "private, no-cache"
     response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
     return response.make_conditional(request) if request.if_none_match else response
@@ -63,28 +58,52 @@ def list_jobs() -> ResponseReturnValue:
     db = get_db()
     limit = _page_size(request.args.get("limit"))
     jobs = _jobs_on_page(db, request.args.get("before"), limit + 1)
-    response = jsonify([_summary(job) for job in jobs[:limit]])
+    response = jsonify([told.summary(job) for job in jobs[:limit]])
     if len(jobs) > limit:
         rest = url_for("jobs.list_jobs", limit=limit, before=jobs[limit - 1]["id"])
         response.headers["Link"] = f'<{rest}>; rel="next"'
     return response
 
 
-def parse_variations(text: str | None) -> int:
-    """Return how many variations of each video `text` asks for: 5 if it is no number, 1 to 20."""
-    try:
-        number = float(text or "")
-    except ValueError:
-        return DEFAULT_VARIATIONS
-    if math.isnan(number):
-        return DEFAULT_VARIATIONS
-    return int(min(max(number, 1), MAX_VARIATIONS))
+@bp.post("/<job_id>/cancel")
+def cancel_job(job_id: str) -> ResponseReturnValue:
+    """Answer 200 once nothing more of the job will be rendered; 404, or 409 when it has ended."""
+    db, now = get_db(), time.time()
+    job = _found(job_id)
+    if not store.cancel(db, job_id, now):
+        raise JobEnded
+    return jsonify(told.cancelled(job, len(store.outputs_of(db, job_id)), now))
 
 
-def timestamp(seconds: float) -> str:
-    """Return Unix seconds as ISO 8601 UTC in milliseconds: 2026-01-31T12:00:00.000Z."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+@bp.post("/<job_id>/retry")
+def retry_job(job_id: str) -> ResponseReturnValue:
+    """Answer 202 with the job, failed and cancelled files queued again; 404 or 409."""
+    db = get_db()
+    _found(job_id)
+    if not store.retry(db, job_id):
+        raise NothingToRetry
+    return jsonify(_told(db, job_id)), 202
+
+
+def _found(job_id: str) -> sqlite3.Row:
+    job = store.find_job(get_db(), job_id)
+    if job is None:
+        raise JobNotFound
+    return job
+
+
+def _told(db: sqlite3.Connection, job_id: str) -> dict[str, Any]:
+    """Return all of a job, in as few statements as its state allows. Raises JobNotFound."""
+    files = store.files_of(db, job_id)
+    if not files:
+        raise JobNotFound
+    begun = any(file["started_at"] is not None for file in files)
+    outputs = store.outputs_of(db, job_id) if begun else []
+    waiting = None
+    if files[0]["job_status"] not in told.ENDED:
+        ahead = store.work_ahead(db, job_id, files[0]["created_at"])
+        waiting = told.Waiting(*ahead, current_app.config["WORKERS"])
+    return told.job(files, outputs, waiting, current_app.config["JOB_LIFETIME"])
 
 
 def _page_size(text: str | None) -> int:
@@ -102,38 +121,3 @@ def _jobs_on_page(db: sqlite3.Connection, before: str | None, limit: int) -> lis
     if job is None:
         raise InvalidPage("before must be the id of a job")
     return store.jobs_before(db, job, limit)
-
-
-def _accepted(job_id: str, uploads: list[store.Upload], variations: int) -> dict[str, Any]:
-    return {
-        "jobId": job_id,
-        "status": "queued",
-        "files": [{"id": file.id, "name": file.name, "size": file.size} for file in uploads],
-        "variationsPerVideo": variations,
-        "totalVariations": variations * len(uploads),
-        "statusUrl": url_for("jobs.show_job", job_id=job_id),
-    }
-
-
-def _job(files: list[sqlite3.Row], lifetime_s: float) -> dict[str, Any]:
-    job = files[0]
-    return {
-        "jobId": job["job_id"],
-        "status": job["job_status"],
-        "totalVideos": job["total_videos"],
-        "totalVariations": job["total_videos"] * job["variations_per_video"],
-        "files": [{key: file[key] for key in ("id", "name", "size", "status")} for file in files],
-        "createdAt": timestamp(job["created_at"]),
-        "expiresAt": timestamp(job["created_at"] + lifetime_s),
-        "error": "Every video failed" if job["job_status"] == "failed" else None,
-    }
-
-
-def _summary(job: sqlite3.Row) -> dict[str, Any]:
-    return {
-        "id": job["id"],
-        "status": job["status"],
-        "totalVideos": job["total_videos"],
-        "totalVariations": job["total_videos"] * job["variations_per_video"],
-        "createdAt": timestamp(job["created_at"]),
-    }

@@ -141,7 +141,7 @@ def test_bytes_that_are_missing_although_a_write_took_them_are_a_507(server: Ser
 def test_the_upload_of_another_client_is_unharmed(server: Server, faults: str):
     with another_upload(server):
         # long names: their rows need pages that the database does not have
-        refused = server.post(body(CONTENTS, "é" * 250), {"X-Fault": faults})
+        refused = server.post(body(CONTENTS * 2, "é" * 250), {"X-Fault": faults})
         assert refused.status == 507
     server.check_sound(allowed_5xx=(507,))
 

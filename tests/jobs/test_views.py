@@ -12,7 +12,8 @@ from werkzeug.test import TestResponse
 
 from jobserver import db
 from jobserver.jobs import store
-from jobserver.jobs.views import parse_variations, timestamp
+from jobserver.jobs.order import parse_variations
+from jobserver.jobs.told import timestamp
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -35,7 +36,7 @@ def insert_jobs(app: Flask, *moments: float) -> None:
     with closing(db.connect(app.config["DATABASE"])) as database:
         for i, moment in enumerate(moments):
             files = [store.Upload(f"file{i}", "clip.mp4", f"file{i}.mp4", 1)]
-            store.insert_job(database, f"job{i}", files, 5, moment)
+            store.insert_job(database, f"job{i}", files, store.Order(5, "subtle", 3), moment)
 
 
 def set_status(app: Flask, status: str) -> None:
@@ -56,6 +57,8 @@ def test_an_upload_is_answered_with_the_keys_of_the_contract(client):
         "files",
         "variationsPerVideo",
         "totalVariations",
+        "recipe",
+        "seed",
         "statusUrl",
     ]
     job_id = answer.json["jobId"]
@@ -143,18 +146,29 @@ def test_a_status_has_the_keys_of_the_contract(client):
     assert list(answer.json) == [
         "jobId",
         "status",
+        "progress",
         "totalVideos",
+        "variationsPerVideo",
         "totalVariations",
+        "recipe",
+        "seed",
         "files",
         "createdAt",
+        "startedAt",
+        "finishedAt",
         "expiresAt",
+        "queuePosition",
+        "etaSeconds",
         "error",
     ]
     assert answer.json["jobId"] == created["jobId"]
     assert answer.json["status"] == "queued"
     assert answer.json["totalVideos"] == 2
     assert answer.json["totalVariations"] == 4
-    assert answer.json["files"] == [{**file, "status": "queued"} for file in created["files"]]
+    kept = ("id", "name", "size", "status")
+    assert [{key: file[key] for key in kept} for file in answer.json["files"]] == [
+        {**file, "status": "queued"} for file in created["files"]
+    ]
     assert answer.json["error"] is None
 
 
