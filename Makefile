@@ -46,13 +46,13 @@ run: $(VENV)/.run instance/password instance/sample.mp4
 	$(VENV)/bin/gunicorn wsgi:app
 
 test: $(VENV)/.test
-	$(PYTHON) -m pytest -m 'not tools and not slow'
+	$(PYTHON) -m pytest -n 3 --dist loadfile -m 'not tools and not slow'
 
 check: $(VENV)/.check
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(PYTHON) -m pytest -m 'not slow'
+	$(PYTHON) -m pytest -n 3 --dist loadfile -m 'not slow'
 
 bench: $(VENV)/.test
 	$(PYTHON) -m benchmarks

@@ -7,6 +7,7 @@ before; however it is left, by return, exception or KeyboardInterrupt, no proces
 import contextlib
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from jobserver.render.pipes import TAIL, Lines, Log
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
 _TICK_S = 0.1  # how late a cancel or a clock may be noticed
 _LAUNCH = str(Path(__file__).with_name("launch.py"))
+_NO_SPACE = re.compile("No space left on device|Disk quota exceeded")
 # Thread stacks and allocator slack count as data of a process but are hardly ever used.
 _UNUSED_DATA = 1024**3
 
@@ -130,8 +132,10 @@ def _judged(ending: Ending) -> Ending:
         raise TooBig(detail=ending.last_words)
     if ending.status == -signal.SIGXCPU:
         raise TooSlow(detail=ending.last_words)
-    if ending.status and "No space left on device" in ending.log[-TAIL:]:
+    if ending.status and _NO_SPACE.search(ending.log[-TAIL:]):
         raise DiskFull(detail=ending.last_words)
+    if ending.status and "received signal" in ending.log[-TAIL:]:
+        raise EngineError("The renderer was stopped from outside.", ending.last_words)
     if ending.status and "Cannot allocate memory" in ending.log[-TAIL:]:
         raise TooLarge("This video needs more memory than is allowed.", ending.last_words)
     if ending.status == CANNOT:
