@@ -6,9 +6,9 @@ and a ratio says more than a figure. Names of benchmarks as words run just those
 
 import sys
 
-from benchmarks import web
+from benchmarks import render, web
 
-BENCHMARKS = {benchmark.__name__: benchmark for benchmark in web.ALL}
+BENCHMARKS = {benchmark.__name__: benchmark for benchmark in (*web.ALL, *render.ALL)}
 
 for name in sys.argv[1:] or BENCHMARKS:
     BENCHMARKS[name]()
