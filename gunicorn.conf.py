@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import socket
 import struct
 import sys
@@ -29,6 +30,9 @@ worker_class = PatientWorker
 workers = max(2, os.cpu_count() or 1)
 # More threads than uploads: with every upload slot taken, status calls are still answered.
 threads = _settings["MAX_UPLOADS"] + 8
+
+# A ZIP of 200 outputs opens 200 files at once, and many may be on their way.
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 
 # Load the app once, before forking: a setting that cannot be used stops the start with its
 # sentence, leftovers are swept once, and the workers share the memory of the code.

@@ -6,9 +6,10 @@ and a ratio says more than a figure. Names of benchmarks as words run just those
 
 import sys
 
-from benchmarks import render, web
+from benchmarks import render, results, web
 
-BENCHMARKS = {benchmark.__name__: benchmark for benchmark in (*web.ALL, *render.ALL)}
+ALL = (*web.ALL, *render.ALL, *results.ALL)
+BENCHMARKS = {benchmark.__name__: benchmark for benchmark in ALL}
 
 for name in sys.argv[1:] or BENCHMARKS:
     BENCHMARKS[name]()

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 
 from jobserver import auth, config, db, errors, health, jobs
-from jobserver.jobs import expiry, worker
+from jobserver.jobs import expiry, operating, worker
 from jobserver.timeouts import ClientTimeouts
 
 
@@ -25,8 +25,9 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app.extensions["intake"] = jobs.Limits.of(app.config)
     for part in (errors, db):
         part.init_app(app)
-    app.cli.add_command(worker.command(app.config))
-    for blueprint in (auth.bp, health.bp, jobs.bp):
+    for command in (worker.command, *operating.COMMANDS):
+        app.cli.add_command(command(app.config))
+    for blueprint in (auth.bp, health.bp, jobs.bp, jobs.storage_bp):
         app.register_blueprint(blueprint)
     app.wsgi_app = ClientTimeouts(app.wsgi_app, app.config["CLIENT_TIMEOUT"])  # type: ignore[method-assign]
     return app
@@ -42,4 +43,5 @@ def prepare_serving(app: Flask) -> None:
     path = app.config["DATABASE"]
     database_id = db.check(path)
     with closing(db.connect(path)) as database:
-        expiry.sweep(database, app.config["UPLOAD_DIR"], database_id)
+        expiry.claim_folders(database, expiry.Storage.of(app.config))
+        expiry.sweep_uploads(database, app.config["UPLOAD_DIR"], database_id)

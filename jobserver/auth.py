@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 
 from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData, Signer, URLSafeTimedSerializer
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -86,6 +86,31 @@ def _signed_at(keys: tuple[str, ...], password: str, token: str) -> float:
     """
     moment = _serializer(keys, password).loads(token, return_timestamp=True)[1]
     return float(moment.timestamp())
+
+
+def signed(path: str, now: float) -> str:
+    """Return `path` with a signature that stands in for a token until it runs out.
+
+    It runs out between half a LINK_LIFETIME and a whole one after `now`: links asked for
+    within the same half are the same, so that answers which carry them keep their ETag.
+    """
+    lifetime = current_app.config["LINK_LIFETIME"]
+    step = lifetime // 2
+    expires = int(now) // step * step + lifetime
+    signature = _link_signer(*_signing_inputs()).get_signature(f"{path}?{expires}").decode()
+    return f"{path}?expires={expires}&signature={signature}"
+
+
+def require_auth_or_link() -> None:
+    """Let a GET through whose address is signed and has time left, else as require_auth()."""
+    expires, signature = request.args.get("expires", ""), request.args.get("signature", "")
+    if request.method not in ("GET", "HEAD") or not signature:
+        require_auth()
+        return
+    signer = _link_signer(*_signing_inputs())
+    genuine = signer.verify_signature(f"{request.path}?{expires}", signature)
+    if not genuine or not expires.isdecimal() or int(expires) < time.time():
+        raise InvalidToken(www_authenticate=WWWAuthenticate("bearer"))
 
 
 def _given_password() -> bytes:
@@ -164,10 +189,20 @@ def _signing_inputs() -> tuple[tuple[str, ...], str]:
 
 
 @cache
+def _link_signer(keys: tuple[str, ...], password: str) -> Signer:
+    return Signer(_derived(keys, password), salt="jobserver.link", digest_method=hashlib.sha256)
+
+
+@cache
 def _serializer(keys: tuple[str, ...], password: str) -> URLSafeTimedSerializer:
     """Sign with the newest key, accept all; itsdangerous wants the newest last."""
-    secret = password.encode("utf-8", "surrogatepass")
-    derived = [hmac.digest(key.encode(), secret, "sha256") for key in reversed(keys)]
     return URLSafeTimedSerializer(
-        derived, salt="jobserver.auth", signer_kwargs={"digest_method": hashlib.sha256}
+        _derived(keys, password),
+        salt="jobserver.auth",
+        signer_kwargs={"digest_method": hashlib.sha256},
     )
+
+
+def _derived(keys: tuple[str, ...], password: str) -> list[bytes]:
+    secret = password.encode("utf-8", "surrogatepass")
+    return [hmac.digest(key.encode(), secret, "sha256") for key in reversed(keys)]

@@ -45,6 +45,9 @@ def settings(instance: Path) -> tuple[Setting, ...]:
         Setting("MAX_FILES", 10, _whole(1)),  # files in one upload
         Setting("MAX_UPLOADS", 8, _whole(1)),  # uploads at once in one web worker process
         Setting("JOB_LIFETIME", 24 * 3600, _whole(1, at_most=LONGEST_S)),  # seconds
+        Setting("LINK_LIFETIME", 3600, _whole(2, at_most=LONGEST_S)),  # seconds
+        Setting("ACCEL_REDIRECT", None, _text),  # nginx's internal location of OUTPUT_DIR
+        Setting("STORAGE_QUOTA", 0, _whole(0)),  # bytes of uploads and outputs; 0: no quota
         Setting("MIN_FREE_SPACE", 100 * MIB, _whole(0)),  # bytes no upload may use
         Setting("CLIENT_TIMEOUT", 60, _whole(1, at_most=LONGEST_S)),  # seconds of silence
         Setting("TRUSTED_PROXIES", 0, _whole(0)),  # reverse proxies in front of gunicorn

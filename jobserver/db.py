@@ -29,7 +29,7 @@ def _script(name: str) -> str:
 
 
 # MIGRATIONS[n] is the script that turns version n + 1 into version n + 2.
-MIGRATIONS: tuple[str, ...] = (_script("schema_2.sql"),)
+MIGRATIONS: tuple[str, ...] = (_script("schema_2.sql"), _script("schema_3.sql"))
 
 _kept = threading.local()
 
@@ -210,6 +210,26 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def database_id(db: sqlite3.Connection) -> str:
+    """Return the id that this database was given when it was made."""
+    return _meta(db, "database_id")
+
+
+def last_seen(db: sqlite3.Connection) -> float | None:
+    """Return the Unix time that a worker noted last, or None before the first."""
+    row = db.execute("SELECT value FROM meta WHERE name = 'last_seen'").fetchone()
+    return None if row is None else float(row["value"])
+
+
+def note_last_seen(db: sqlite3.Connection, now: float) -> None:
+    """Note the Unix time."""
+    query = """
+        INSERT INTO meta (name, value) VALUES ('last_seen', :now)
+        ON CONFLICT (name) DO UPDATE SET value = :now"""
+    with transaction(db):
+        db.execute(query, {"now": str(now)})
 
 
 def sign_in_failures(db: sqlite3.Connection, since: float, now: float) -> list[sqlite3.Row]:

@@ -7,11 +7,13 @@ and, for a 500, the traceback. A client is never shown a traceback or a path.
 import errno
 import random
 import sqlite3
+from typing import Any
 
 from flask import Flask, current_app, g
 from werkzeug.exceptions import (
     BadRequest,
     Conflict,
+    Gone,
     HTTPException,
     InternalServerError,
     NotFound,
@@ -48,8 +50,39 @@ class InvalidToken(Unauthorized):
     description = "Invalid or expired token"
 
 
+class InsufficientStorage(HTTPException):
+    code = 507
+    description = "Not enough disk space for this upload"
+
+
 class JobNotFound(NotFound):
     description = "Job not found"
+
+
+class JobExpired(Gone):
+    description = "The job has expired"
+
+
+class OutputNotFound(NotFound):
+    description = "Output not found"
+
+
+class OutputGone(Gone):
+    description = "The file is gone"
+
+
+class NothingYet(Conflict):
+    description = "No variation of the job is ready yet"
+
+
+class QuotaExceeded(InsufficientStorage):
+    """Work that waits or runs fills the storage; it makes room when it has ended."""
+
+    description = "The storage is full of jobs that wait or run; try again"
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """Add Retry-After: rendering takes minutes rather than seconds."""
+        return [*super().get_headers(*args, **kwargs), ("Retry-After", "60")]
 
 
 class JobEnded(Conflict):
@@ -110,11 +143,6 @@ class BodyTooLarge(RequestEntityTooLarge):
     """More bytes than any accepted request can have."""
 
 
-class InsufficientStorage(HTTPException):
-    code = 507
-    description = "Not enough disk space for this upload"
-
-
 class StorageUnavailable(ServiceUnavailable):
     description = "The folder for uploads is not available"
 
@@ -134,6 +162,7 @@ UNUSABLE = frozenset(
     {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOTADB}
 )
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def init_app(app: Flask) -> None:
@@ -183,7 +212,11 @@ def _answer_database_error(error: sqlite3.Error) -> Response:
 
 
 def _answer_os_error(error: OSError) -> Response:
-    return answer(InsufficientStorage()) if error.errno in NO_SPACE else _answer_bug(error)
+    if error.errno in NO_SPACE:
+        return answer(InsufficientStorage())
+    if error.errno in TOO_MANY_FILES:
+        return answer(Busy("Too many files are open; try again"))
+    return _answer_bug(error)
 
 
 def _answer_bug(error: Exception) -> Response:

@@ -4,15 +4,18 @@ import os
 import platform
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from jobserver.db import connect
+from jobserver.db import connect, database_id
+from jobserver.jobs.expiry import is_foreign
 
 ANSWER_WITHIN_S = 0.5  # a health check has no time to wait for a lock
 
@@ -27,6 +30,7 @@ def show_health() -> ResponseReturnValue:
     error = database_error(current_app.config["DATABASE"])
     if error is None and not mounted:
         error = "UPLOAD_DIR is missing or not writable"
+    error = error or foreign_folder(current_app.config)
     answer = {
         "status": "ok" if error is None else "error",
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
@@ -36,6 +40,19 @@ def show_health() -> ResponseReturnValue:
         "uptime": int(time.monotonic() - _started),
     }
     return jsonify(answer if error is None else {**answer, "error": error}), 503 if error else 200
+
+
+def foreign_folder(config: Mapping[str, Any]) -> str | None:
+    """Return None when both folders are this database's or new, else a sentence."""
+    with closing(connect(config["DATABASE"], lock_timeout_s=ANSWER_WITHIN_S)) as db:
+        expected = database_id(db)
+    for name in ("UPLOAD_DIR", "OUTPUT_DIR"):
+        try:
+            if is_foreign(config[name], expected):
+                return f"{name} holds the files of another database; nothing expires"
+        except OSError:
+            return f"{name} is missing or cannot be read"
+    return None
 
 
 def is_writable(folder: Path) -> bool:

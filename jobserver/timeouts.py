@@ -36,7 +36,10 @@ class ClientTimeouts:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         sock = environ.get("gunicorn.socket")
-        if sock is None or not _has_body(environ):
+        if sock is None:
+            return self._app(environ, start_response)
+        sock.settimeout(self._silence_s)  # also for the answer: sendfile() knows no other limit
+        if not _has_body(environ):
             return self._app(environ, start_response)
         environ["wsgi.input"] = TimedBody(
             environ["wsgi.input"], sock, _length(environ), self._silence_s, self._watchdog

@@ -53,7 +53,8 @@ class FaultyOs:
 
     def rename(self, *paths: Any) -> None:
         os.rename(*paths)
-        fault.reach("renaming")
+        if str(paths[1]).endswith(".mp4"):
+            fault.reach("renaming")
 
 
 def reached_after(call: Callable[..., Any], step: str) -> Callable[..., Any]:
@@ -106,11 +107,22 @@ def watched(run: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def transaction(db: Any) -> Iterator[None]:
-    """Publish, as the worker does, and reach `renamed` before and `committed` after the end."""
+    """Write as the worker does; publishing reaches `renamed` before, `committed` after the end."""
+    publishing = getattr(_doing, "publishing", False)
     with real_transaction(db):
         yield
-        fault.reach("renamed")
-    fault.reach("committed")
+        if publishing:
+            fault.reach("renamed")
+    if publishing:
+        fault.reach("committed")
+
+
+def publish(slot: worker.Slot, *args: Any, **named: Any) -> None:
+    _doing.publishing = True
+    try:
+        real_publish(slot, *args, **named)
+    finally:
+        _doing.publishing = False
 
 
 def place_faults() -> None:
@@ -122,6 +134,7 @@ def place_faults() -> None:
     output.make_durable = reached_before(output.make_durable, "written")  # type: ignore[assignment]
     worker.os = FaultyOs()  # type: ignore[assignment]
     worker.transaction = transaction  # type: ignore[assignment]
+    worker.Slot._publish = publish  # type: ignore[method-assign]
 
 
 def shorten() -> None:
@@ -134,6 +147,7 @@ def shorten() -> None:
 
 
 real_transaction = worker.transaction
+real_publish = worker.Slot._publish
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(process)d %(message)s")

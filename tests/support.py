@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 
 import imageio_ffmpeg
 
-from jobserver import create_app
+from jobserver import create_app, prepare_serving
 from jobserver.db import connect, initialise
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -397,12 +397,12 @@ def process_state(pid: int) -> str:
         return "X"
 
 
-def processes_naming(folder: Path) -> list[int]:
-    """Return the living processes whose command line names this folder: its ffmpegs."""
+def processes_naming(name: Path | str) -> list[int]:
+    """Return the living processes whose command line has this name, as ffmpegs their folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(FileNotFoundError, ProcessLookupError):
-            if os.fsencode(folder) in path.read_bytes():
+            if os.fsencode(name) in path.read_bytes():
                 found.append(int(path.parent.name))
     return found
 
@@ -429,6 +429,7 @@ class Site:
         quick = {"ENCODER_PRESET": "ultrafast", "WORKERS": 1, "MIN_FREE_SPACE": 0}
         self.app = create_app({**overrides, **quick})
         initialise(self.server.database)
+        prepare_serving(self.app)
         self.rows = self.server.rows
         token = self.client.post("/api/auth", json={"password": PASSWORD}).json["token"]
         self.headers = Server.bearer(token)
@@ -485,11 +486,20 @@ class Site:
         assert len({path for path, *_ in rows}) == len(rows)
         return {path: (size, sha256) for path, size, sha256 in rows}
 
+    def pictures(self) -> set[str]:
+        """Paths from OUTPUT_DIR of every listed thumbnail."""
+        rows = self.rows("""
+            SELECT job_id || '/' || thumbnail FROM job_file WHERE thumbnail IS NOT NULL
+            UNION ALL SELECT job_id || '/' || output.thumbnail FROM output
+            JOIN job_file ON job_file.id = file_id WHERE output.thumbnail IS NOT NULL""")
+        return {path for (path,) in rows}
+
     def check_sound(self) -> None:
         """Every listed output is whole, nothing else is there, and no ffmpeg is left."""
         wait_for(lambda: not processes_naming(self.server.folder), 5, "the end of every ffmpeg")
         listed = self.listed()
-        wait_for(lambda: self.found() == set(listed), 5, f"{self.found()} to be {set(listed)}")
+        expected = set(listed) | self.pictures()
+        wait_for(lambda: self.found() == expected, 5, f"{self.found()} to be {expected}")
         for name, (size, sha256) in listed.items():
             content = (self.output_dir / name).read_bytes()
             assert (len(content), hashlib.sha256(content).hexdigest()) == (size, sha256)

@@ -368,7 +368,8 @@ def test_only_auth_and_health_are_public(one_app: Flask) -> None:
     endpoints = {rule.endpoint for rule in one_app.url_map.iter_rules()}
     assert endpoints & PUBLIC == PUBLIC
     assert ("POST", "/api/jobs") in protected_calls(one_app)
-    assert all(path.startswith("/api/jobs") for _, path in protected_calls(one_app))
+    protected = ("/api/jobs", "/api/storage")
+    assert all(path.startswith(protected) for _, path in protected_calls(one_app))
 
 
 @pytest.mark.parametrize("authorization", ["", "Authorization: Bearer bad\r\n"])

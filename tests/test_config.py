@@ -30,6 +30,9 @@ GIVEN = {
     "MIN_FREE_SPACE": ("61", 62, 63),
     "CLIENT_TIMEOUT": ("71", 72, 73),
     "TRUSTED_PROXIES": ("81", 82, 83),
+    "LINK_LIFETIME": ("75", 76, 77),
+    "STORAGE_QUOTA": ("78", 79, 80),
+    "ACCEL_REDIRECT": ("/environment", "/file", "/override"),
     "WORKERS": ("1", 2, 3),
     "ENCODER": ("libx264", "libopenh264", "h264_nvenc"),
     "ENCODER_PRESET": ("fast", "slow", ""),
@@ -40,6 +43,7 @@ GIVEN = {
 }
 NAMES = [*GIVEN, "SECRET_KEY", "FFMPEG", "ENCODER_RATE"]
 NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
+MAY_BE_ZERO = ["MIN_FREE_SPACE", "STORAGE_QUOTA", "TRUSTED_PROXIES"]
 PATHS = ["DATABASE", "UPLOAD_DIR", "OUTPUT_DIR"]
 
 
@@ -96,6 +100,9 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "MAX_FILE_SIZE": 524288000,
         "WORKERS": max(1, (os.cpu_count() or 1) // 4),
         "FFMPEG": None,
+        "LINK_LIFETIME": 3600,
+        "STORAGE_QUOTA": 0,
+        "ACCEL_REDIRECT": None,
         "ENCODER": "libx264",
         "ENCODER_PRESET": "superfast",
         "ENCODER_RATE": ("-crf", "21"),
@@ -174,7 +181,7 @@ def test_a_number_that_is_none_is_refused_with_one_sentence(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [(name, 0) for name in NUMBERS if name not in ("MIN_FREE_SPACE", "TRUSTED_PROXIES")]
+    [(name, 0) for name in NUMBERS if name not in MAY_BE_ZERO]
     + [("PORT", 65536), ("CLIENT_TIMEOUT", 10**20), ("JOB_LIFETIME", 10**13)],
 )
 def test_a_number_out_of_its_range_is_refused_with_one_sentence(
@@ -184,7 +191,7 @@ def test_a_number_out_of_its_range_is_refused_with_one_sentence(
         load(instance, {name: value})
 
 
-@pytest.mark.parametrize("name", ["MIN_FREE_SPACE", "TRUSTED_PROXIES"])
+@pytest.mark.parametrize("name", MAY_BE_ZERO)
 def test_none_kept_free_and_no_proxy_are_usable(name: str, instance: Path) -> None:
     assert load(instance, {name: "0"})[name] == 0
 

@@ -140,6 +140,7 @@ def test_a_full_disk_is_a_507_in_json(
 ) -> None:
     limits = broken_app.extensions["intake"]
     broken_app.extensions["intake"] = limits._replace(min_free_space=2**62)
+    broken_app.config["MIN_FREE_SPACE"] = 2**62
     answer = client.post("/api/jobs", headers={**bearer, "Content-Type": FORM_TYPE}, data=b"x")
     assert (answer.status_code, answer.content_type) == (507, "application/json")
     assert answer.json == {"error": "Not enough disk space for this upload"}

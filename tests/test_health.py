@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from jobserver import health
+from jobserver import health, prepare_serving
+from jobserver.db import initialise
+from jobserver.jobs.expiry import OWNER_FILE
 from tests.support import Server
 from tests.test_db import (
     another_process,
@@ -81,6 +83,43 @@ def test_an_upload_dir_that_became_a_file_is_a_503(app: Flask) -> None:
     app.config["UPLOAD_DIR"].touch(mode=0o600)
     status, told = asked(app)
     assert (status, told["volumeMounted"]) == (503, False)
+
+
+@pytest.mark.parametrize("folder", ["UPLOAD_DIR", "OUTPUT_DIR"])
+def test_a_folder_of_another_database_is_a_503_that_says_which(app: Flask, folder: str) -> None:
+    (app.config[folder] / OWNER_FILE).write_text("another")
+    status, told = asked(app)
+    assert status == 503
+    assert list(told) == [*KEYS, "error"]
+    assert told["error"] == f"{folder} holds the files of another database; nothing expires"
+
+
+@pytest.mark.parametrize("folder", ["UPLOAD_DIR", "OUTPUT_DIR"])
+def test_a_folder_whose_mark_was_lost_is_a_503_and_an_empty_one_is_not(
+    app: Flask, folder: str
+) -> None:
+    assert asked(app)[0] == 200
+    (app.config[folder] / "somebody's.mp4").write_bytes(b"x")
+    status, told = asked(app)
+    assert (status, told["error"][: len(folder)]) == (503, folder)
+
+
+def test_a_database_made_anew_beside_the_files_of_the_old_one_is_a_503(app: Flask) -> None:
+    prepare_serving(app)
+    assert asked(app)[0] == 200
+    remove_database(app.config["DATABASE"])
+    initialise(app.config["DATABASE"])
+    status, told = asked(app)
+    assert (status, told["volumeMounted"]) == (503, True)
+    assert told["error"].startswith("UPLOAD_DIR holds the files of another database")
+
+
+@pytest.mark.parametrize("replace", [lambda _: None, lambda path: path.touch()])
+def test_an_output_dir_that_is_gone_is_a_503(app: Flask, replace: Callable[[Path], None]) -> None:
+    app.config["OUTPUT_DIR"].rmdir()
+    replace(app.config["OUTPUT_DIR"])
+    status, told = asked(app)
+    assert (status, told["error"]) == (503, "OUTPUT_DIR is missing or cannot be read")
 
 
 @pytest.mark.tools

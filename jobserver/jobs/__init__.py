@@ -7,6 +7,6 @@ views    HTTP out: 202, and later its status
 """
 
 from jobserver.jobs.intake import Limits
-from jobserver.jobs.views import UploadRequest, bp
+from jobserver.jobs.views import UploadRequest, bp, storage_bp
 
-__all__ = ["Limits", "UploadRequest", "bp"]
+__all__ = ["Limits", "UploadRequest", "bp", "storage_bp"]

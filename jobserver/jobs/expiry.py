@@ -1,45 +1,234 @@
-"""What nobody owns any more goes: so far, uploads that a killed server left behind."""
+"""What is past its time or over the quota goes, and what nobody owns any more.
+
+Deleting: mark the row, remove the files, remove the row. Whoever stops between two steps
+leaves a mark that the next round finds. Only jobs that have ended ever go.
+"""
 
 import fcntl
 import logging
 import os
 import secrets
+import shutil
 import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from jobserver.jobs import store
+from jobserver.db import database_id, note_last_seen, transaction
+from jobserver.jobs import output, store
 
-OWNER_FILE = ".database"  # in UPLOAD_DIR: the id of the database whose files these are
+OWNER_FILE = ".database"  # in both folders: the id of the database whose files these are
+GRACE_S = 3600.0  # how long nothing expires after the clock was seen to jump
+JUMP_S = 60.0
+REMEMBERED_S = 30 * 24 * 3600.0  # how long an expired job is told from an unknown one
 
 log = logging.getLogger(__name__)
 
 
-def sweep(db: sqlite3.Connection, folder: Path, database_id: str) -> int:
+class Storage(NamedTuple):
+    """Where files are, how long jobs live (seconds) and what they may use (bytes)."""
+
+    uploads: Path
+    outputs: Path
+    lifetime_s: float
+    quota: int  # 0: none
+    min_free: int
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Storage":
+        """Take them from the settings."""
+        return cls(
+            config["UPLOAD_DIR"],
+            config["OUTPUT_DIR"],
+            config["JOB_LIFETIME"],
+            config["STORAGE_QUOTA"],
+            config["MIN_FREE_SPACE"],
+        )
+
+    def free(self) -> int:
+        """Return the bytes that may still be written to the disk of UPLOAD_DIR."""
+        disk = os.statvfs(self.uploads)
+        return disk.f_bavail * disk.f_frsize
+
+
+class Clock:
+    """Tells whether the wall clock can be believed; a jump puts expiry off for GRACE_S.
+
+    Judged by the monotonic clock, and at the start by the time that was noted last.
+    """
+
+    def __init__(self, noted: float | None, now: float, monotonic: float) -> None:
+        jumped = noted is not None and now - noted > GRACE_S
+        self._trusted_from = monotonic + GRACE_S if jumped else monotonic
+        self._offset = now - monotonic
+
+    def trusts(self, now: float, monotonic: float) -> bool:
+        """Return whether `now` may be held against a job's age."""
+        offset = now - monotonic
+        if abs(offset - self._offset) > JUMP_S:
+            log.warning("the clock jumped by %.0f s; expiry waits", offset - self._offset)
+            self._trusted_from = monotonic + GRACE_S
+        self._offset = offset
+        return monotonic >= self._trusted_from
+
+
+def too_old(db: sqlite3.Connection, storage: Storage, now: float) -> list[str]:
+    """Return the ids of the jobs that have expired at `now`, Unix seconds."""
+    return [job["id"] for job in store.expired_jobs(db, now - storage.lifetime_s)]
+
+
+def too_much(db: sqlite3.Connection, storage: Storage, coming: int = 0) -> list[str]:
+    """Return the ids of the ended jobs, oldest first, that must go for `coming` more bytes.
+
+    Just as many as are needed; fewer when all ended jobs together are not enough.
+    """
+    lacking = _lacking(db, storage, coming)
+    chosen = []
+    for job in store.ended_jobs(db) if lacking > 0 else ():
+        if lacking <= 0:
+            break
+        chosen.append(job["id"])
+        lacking -= job["size"]
+    return chosen
+
+
+def _lacking(db: sqlite3.Connection, storage: Storage, coming: int) -> int:
+    """Return the bytes by which `coming` more would pass the quota or the free space.
+
+    What is marked already is on its way out, whoever removes it: it counts as free.
+    """
+    over_quota = store.used_bytes(db) + coming - storage.quota if storage.quota else 0
+    short_of_space = storage.min_free + coming - storage.free()
+    if short_of_space > 0:
+        short_of_space -= store.marked_bytes(db)
+    return max(over_quota, short_of_space)
+
+
+def make_room(db: sqlite3.Connection, storage: Storage, coming: int, now: float) -> bool:
+    """Evict what must go for `coming` more bytes; return whether there is room now.
+
+    Evicts nothing when even all ended jobs together would not make enough of it.
+    """
+    lacking = _lacking(db, storage, coming)
+    if lacking <= 0:
+        return True
+    if lacking > sum(job["size"] for job in store.ended_jobs(db)) or not are_ours(db, storage):
+        return False
+    evict(db, storage, coming, now)
+    return _lacking(db, storage, coming) <= 0
+
+
+def evict(db: sqlite3.Connection, storage: Storage, coming: int, now: float) -> int:
+    """Remove the ended jobs that must go for `coming` more bytes; return how many.
+
+    Chosen and marked in one transaction, so that two at once do not choose for the same need.
+    """
+    with transaction(db):
+        for job_id in too_much(db, storage, coming):
+            store.mark_removed(db, job_id, now)
+    return remove_marked(db, storage, now)
+
+
+def remove_all(db: sqlite3.Connection, storage: Storage, job_ids: Iterable[str], now: float) -> int:
+    """Remove these ended jobs and what earlier rounds left half removed; return how many."""
+    with transaction(db):
+        for job_id in job_ids:
+            store.mark_removed(db, job_id, now)
+    return remove_marked(db, storage, now)
+
+
+def remove_marked(db: sqlite3.Connection, storage: Storage, now: float) -> int:
+    """Remove marked jobs, files before rows; return how many. They wait while folders are lost."""
+    marked = store.removed_jobs(db)
+    if not marked or not are_ours(db, storage):
+        return 0
+    return sum(_remove_marked(db, storage, job_id, now) for job_id in marked)
+
+
+def _remove_marked(db: sqlite3.Connection, storage: Storage, job_id: str, now: float) -> bool:
+    """Remove the files, then the rows, of a marked job. A missing file is no failure."""
+    try:
+        for file in store.files_of(db, job_id):
+            (storage.uploads / file["stored_name"]).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # there was none, or somebody else removes it too
+            shutil.rmtree(storage.outputs / job_id)
+        if (storage.outputs / job_id).exists():
+            return False
+    except OSError as error:
+        log.warning("job %s could not be removed yet: %s", job_id, error)
+        return False
+    store.delete_job(db, job_id, now)
+    return True
+
+
+def sweep_uploads(db: sqlite3.Connection, folder: Path, database_id: str) -> int:
     """Remove files that no row names and no living upload holds; return how many.
 
     Removes nothing from the folder of another database: after a lost or exchanged
     database every upload looks like an orphan.
     """
-    if not _belongs(folder, database_id):
-        log.warning("%s holds the files of another database; nothing is removed", folder)
+    if not belongs(folder, database_id):
         return 0
+    return sum(_remove_orphan(db, path) for path in orphaned_uploads(db, folder))
+
+
+def sweep_outputs(db: sqlite3.Connection, folder: Path, database_id: str) -> int:
+    """Remove what killed workers left in OUTPUT_DIR; return how many things.
+
+    Forgets what somebody else removed there.
+    """
+    if not belongs(folder, database_id):
+        return 0
+    return output.sweep(db, folder) + output.forget_missing(db, folder)
+
+
+def claim_folders(db: sqlite3.Connection, storage: Storage) -> None:
+    """Mark folders that are still empty as this database's, before anything comes into them."""
+    for folder in (storage.uploads, storage.outputs):
+        if _is_new(folder):
+            draft = folder / f"{OWNER_FILE}.{secrets.token_hex(8)}"
+            draft.write_text(database_id(db))
+            with suppress(FileNotFoundError):  # swept as an orphan: another was faster
+                os.replace(draft, folder / OWNER_FILE)
+
+
+def _is_new(folder: Path) -> bool:
+    """Return whether nothing is in `folder` but what a volume and a killed claim leave there."""
+    names = (path.name for path in folder.iterdir())
+    return all(name == "lost+found" or name.startswith(f"{OWNER_FILE}.") for name in names)
+
+
+def is_foreign(folder: Path, database_id: str) -> bool:
+    """Return whether `folder` holds files and not those of this database. Raises OSError."""
+    try:
+        return (folder / OWNER_FILE).read_text() != database_id
+    except FileNotFoundError:
+        return not _is_new(folder)
+
+
+def belongs(folder: Path, database_id: str) -> bool:
+    """Return whether `folder` is this database's, or empty; log it when it is not."""
+    foreign = is_foreign(folder, database_id)
+    if foreign:
+        log.warning("%s holds the files of another database; nothing is removed", folder)
+    return not foreign
+
+
+def are_ours(db: sqlite3.Connection, storage: Storage) -> bool:
+    """Return whether files may be removed from both folders."""
+    expected = database_id(db)
+    return belongs(storage.uploads, expected) and belongs(storage.outputs, expected)
+
+
+def orphaned_uploads(db: sqlite3.Connection, folder: Path) -> list[Path]:
+    """Return the files in UPLOAD_DIR that no row names; a living upload's may be among them."""
     paths = [path for path in folder.iterdir() if path.name != OWNER_FILE and path.is_file()]
-    return sum(_remove_orphan(db, path) for path in paths)
-
-
-def _belongs(folder: Path, database_id: str) -> bool:
-    """Return whether `folder` is this database's; an empty one becomes so."""
-    owner = folder / OWNER_FILE
-    if not owner.exists() and not any(folder.iterdir()):
-        draft = folder / f"{OWNER_FILE}.{secrets.token_hex(8)}"
-        draft.write_text(database_id)
-        os.replace(draft, owner)
-    return owner.exists() and owner.read_text() == database_id
+    known = store.stored_names(db)
+    return [path for path in paths if path.name not in known]
 
 
 def _remove_orphan(db: sqlite3.Connection, path: Path) -> bool:
-    if store.is_stored(db, path.name):
-        return False
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,3 +238,29 @@ def _remove_orphan(db: sqlite3.Connection, path: Path) -> bool:
     except (FileNotFoundError, BlockingIOError):  # renamed meanwhile, or a living upload
         return False
     return True
+
+
+class Housekeeper:
+    """One round a minute, in the worker: expire, evict, sweep."""
+
+    def __init__(self, db: sqlite3.Connection, storage: Storage, clock: Clock):
+        self._db = db
+        self._storage = storage
+        self._id = database_id(db)
+        self._clock = clock
+
+    def round(self, now: float, monotonic: float) -> None:
+        """Remove what must go at `now` (Unix seconds); `monotonic` judges the clock.
+
+        What has expired goes first, so that no more is evicted than is still needed then.
+        """
+        db, storage = self._db, self._storage
+        trusted = self._clock.trusts(now, monotonic)
+        if are_ours(db, storage):
+            remove_all(db, storage, too_old(db, storage, now) if trusted else [], now)
+            evict(db, storage, 0, now)
+            sweep_uploads(db, storage.uploads, self._id)
+            sweep_outputs(db, storage.outputs, self._id)
+        if trusted:  # else a restart would forget that it was not
+            store.forget_expired(db, now - REMEMBERED_S)
+            note_last_seen(db, now)

@@ -9,7 +9,7 @@ import fcntl
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias
@@ -29,6 +29,7 @@ from jobserver.errors import (
     MalformedBody,
     NotAnMP4,
     NoVideos,
+    QuotaExceeded,
     StorageUnavailable,
     TooManyFiles,
     UnexpectedPart,
@@ -88,11 +89,14 @@ class Limits(NamedTuple):
 
 
 @contextmanager
-def admitted(limits: Limits, content_length: int | None) -> Iterator[None]:
+def admitted(
+    limits: Limits, content_length: int | None, make_room: Callable[[int], bool]
+) -> Iterator[None]:
     """Receive one upload inside `with`; refuse it before any of its body is read.
 
+    make_room: removes what has ended for so many bytes more; says whether there is room.
     Uploads have fewer slots than the server has threads, so status calls always find one.
-    Raises BodyTooLarge, Busy or InsufficientStorage.
+    Raises BodyTooLarge, Busy, QuotaExceeded or InsufficientStorage.
     """
     size = content_length or 0
     if size > limits.max_body_size:
@@ -100,7 +104,9 @@ def admitted(limits: Limits, content_length: int | None) -> Iterator[None]:
     if not limits.slots.acquire(blocking=False):
         raise Busy("Too many uploads at once; try again")
     try:
-        limits.check_space(size)
+        if not make_room(size):
+            limits.check_space(size)  # the disk is full of something else, or of the work
+            raise QuotaExceeded
         yield
     finally:
         limits.slots.release()

@@ -40,8 +40,11 @@ class Published(NamedTuple):
     name: str
     size: int  # bytes
     sha256: str
+    crc32: int
     parameters: Mapping[str, Any]
     seconds: float  # that rendering it took
+    thumbnail: str | None  # file beside it
+    made_with: str  # server, ffmpeg, encoder
 
 
 def insert_job(
@@ -77,7 +80,7 @@ def insert_job(
 
 def find_job(db: sqlite3.Connection, job_id: str) -> sqlite3.Row | None:
     """Return the job with its status and total_videos, or None."""
-    query = "SELECT * FROM job_status WHERE id = :id"
+    query = "SELECT * FROM job_status WHERE id = :id AND removed_at IS NULL"
     row: sqlite3.Row | None = db.execute(query, {"id": job_id}).fetchone()
     return row
 
@@ -86,13 +89,13 @@ def files_of(db: sqlite3.Connection, job_id: str) -> list[sqlite3.Row]:
     """Return the job's files in the order of the upload; none when there is no such job.
 
     Each row also tells of the job: job_status, total_videos, variations_per_video, recipe,
-    seed and created_at. One statement, for at each step of one a thread lets go of the
+    seed, created_at and removed_at. One statement, for at each step of one a thread lets go of the
     interpreter.
     """
     query = """
         SELECT job_file.*, job_status.status AS job_status, job_status.total_videos,
                job_status.variations_per_video, job_status.recipe, job_status.seed,
-               job_status.created_at
+               job_status.created_at, job_status.removed_at
         FROM job_status JOIN job_file ON job_file.job_id = job_status.id
         WHERE job_status.id = :id ORDER BY position"""
     return db.execute(query, {"id": job_id}).fetchall()
@@ -106,16 +109,175 @@ def outputs_of(db: sqlite3.Connection, job_id: str) -> list[sqlite3.Row]:
     return db.execute(query, {"id": job_id}).fetchall()
 
 
+def files_of_jobs(db: sqlite3.Connection, job_ids: Sequence[str]) -> dict[str, list[sqlite3.Row]]:
+    """Return the files of several jobs by job, in the order of their upload."""
+    marks = ", ".join(f":id{n}" for n in range(len(job_ids)))
+    query = f"SELECT * FROM job_file WHERE job_id IN ({marks}) ORDER BY position"  # noqa: S608
+    by_job: dict[str, list[sqlite3.Row]] = {job_id: [] for job_id in job_ids}
+    for row in db.execute(query, {f"id{n}": job_id for n, job_id in enumerate(job_ids)}):
+        by_job[row["job_id"]].append(row)
+    return by_job
+
+
+def find_output(db: sqlite3.Connection, job_id: str, output_id: str) -> sqlite3.Row | None:
+    """Return an output with `source_name`, the name of the video it was made from, or None."""
+    query = """
+        SELECT output.*, job_file.name AS source_name
+        FROM output JOIN job_file ON job_file.id = output.file_id
+        JOIN job ON job.id = job_file.job_id
+        WHERE output.id = :output_id AND job.id = :job_id AND job.removed_at IS NULL"""
+    row: sqlite3.Row | None = db.execute(
+        query, {"output_id": output_id, "job_id": job_id}
+    ).fetchone()
+    return row
+
+
+def has_expired(db: sqlite3.Connection, job_id: str) -> bool:
+    """Return whether a job of this id was there once and has been removed."""
+    query = """
+        SELECT 1 FROM expired_job WHERE id = :id
+        UNION ALL SELECT 1 FROM job WHERE id = :id AND removed_at IS NOT NULL"""
+    return db.execute(query, {"id": job_id}).fetchone() is not None
+
+
+# -- removing -----------------------------------------------------------------
+
+
+def used_bytes(db: sqlite3.Connection) -> int:
+    """Return the bytes of the uploads and outputs of all jobs that are not marked."""
+    query = """
+        SELECT COALESCE((SELECT SUM(size) FROM job_file), 0)
+             + COALESCE((SELECT SUM(size) FROM output), 0)"""
+    total: int = db.execute(query).fetchone()[0]
+    return total - marked_bytes(db)
+
+
+def marked_bytes(db: sqlite3.Connection) -> int:
+    """Return the bytes of the uploads and outputs of marked jobs, which are about to go."""
+    query = """
+        SELECT COALESCE(SUM(file.size + COALESCE(
+                   (SELECT SUM(size) FROM output WHERE file_id = file.id), 0)), 0)
+        FROM job JOIN job_file AS file ON file.job_id = job.id
+        WHERE job.removed_at IS NOT NULL"""
+    total: int = db.execute(query).fetchone()[0]
+    return total
+
+
+def count_jobs(db: sqlite3.Connection) -> int:
+    """Return how many jobs there are."""
+    count: int = db.execute("SELECT COUNT(*) FROM job WHERE removed_at IS NULL").fetchone()[0]
+    return count
+
+
+_ENDED_AT = """
+    SELECT job.id, COALESCE(MAX(file.finished_at), job.created_at) AS ended_at, job.created_at,
+           SUM(file.size) + COALESCE((SELECT SUM(output.size) FROM output JOIN job_file AS source
+               ON source.id = output.file_id WHERE source.job_id = job.id), 0) AS size
+    FROM job JOIN job_file AS file ON file.job_id = job.id
+    WHERE job.removed_at IS NULL
+    GROUP BY job.id, job.created_at
+    HAVING COUNT(*) FILTER (WHERE file.status IN ('queued', 'processing')) = 0"""
+
+
+def expired_jobs(db: sqlite3.Connection, before: float) -> list[sqlite3.Row]:
+    """Return `id` and `size` (bytes) of ended jobs created and ended before a Unix time."""
+    query = f"""
+        SELECT * FROM ({_ENDED_AT}) AS ended
+        WHERE ended_at <= :before AND created_at <= :before"""  # noqa: S608  constants
+    return db.execute(query, {"before": before}).fetchall()
+
+
+def ended_jobs(db: sqlite3.Connection) -> list[sqlite3.Row]:
+    """Return `id` and `size` (bytes) of all ended jobs, the one that ended first before."""
+    return db.execute(f"{_ENDED_AT} ORDER BY ended_at, job.id").fetchall()
+
+
+def mark_removed(db: sqlite3.Connection, job_id: str, now: float) -> bool:
+    """Hide a job whose files are about to go; False when it has not ended or is hidden.
+
+    Judged again here: a retry may have come since it was chosen. The caller's transaction.
+    """
+    query = """
+        UPDATE job SET removed_at = :now
+        WHERE id = :id AND removed_at IS NULL AND NOT EXISTS (
+            SELECT 1 FROM job_file
+            WHERE job_id = :id AND status IN ('queued', 'processing'))"""
+    return db.execute(query, {"id": job_id, "now": now}).rowcount == 1
+
+
+def removed_jobs(db: sqlite3.Connection) -> list[str]:
+    """Return the ids of jobs that are marked and not gone yet."""
+    query = "SELECT id FROM job WHERE removed_at IS NOT NULL"
+    return [row["id"] for row in db.execute(query)]
+
+
+def delete_job(db: sqlite3.Connection, job_id: str, now: float) -> None:
+    """Delete the rows of a marked job whose files are gone; remember its id."""
+    with transaction(db):
+        for query in (
+            "DELETE FROM output WHERE file_id IN (SELECT id FROM job_file WHERE job_id = :id)",
+            "DELETE FROM job_file WHERE job_id = :id",
+            "DELETE FROM job WHERE id = :id",
+            """INSERT INTO expired_job (id, removed_at) VALUES (:id, :now)
+               ON CONFLICT (id) DO NOTHING""",
+        ):
+            db.execute(query, {"id": job_id, "now": now})
+
+
+def forget_expired(db: sqlite3.Connection, before: float) -> None:
+    """Forget the ids of jobs that went before a Unix time."""
+    with transaction(db):
+        db.execute("DELETE FROM expired_job WHERE removed_at < :before", {"before": before})
+
+
+def delete_outputs(db: sqlite3.Connection, output_ids: Iterable[str]) -> None:
+    """Delete the rows of outputs whose files are gone."""
+    with transaction(db):
+        db.executemany("DELETE FROM output WHERE id = :id", [{"id": each} for each in output_ids])
+
+
+def job_ids(db: sqlite3.Connection) -> set[str]:
+    """Return the ids of all jobs, marked ones too."""
+    return {row["id"] for row in db.execute("SELECT id FROM job")}
+
+
+def output_names(db: sqlite3.Connection) -> list[sqlite3.Row]:
+    """Return `id`, `job_id`, `name` and `thumbnail` of all outputs."""
+    query = """
+        SELECT output.id, file.job_id, output.name, output.thumbnail
+        FROM output JOIN job_file AS file ON file.id = output.file_id"""
+    return db.execute(query).fetchall()
+
+
+def listed_names(db: sqlite3.Connection) -> dict[str, set[str]]:
+    """Return the names of files in OUTPUT_DIR that rows list, by job."""
+    names: dict[str, set[str]] = {}
+    for row in output_names(db):
+        names.setdefault(row["job_id"], set()).update((row["name"], row["thumbnail"]))
+    query = "SELECT job_id, thumbnail FROM job_file WHERE thumbnail IS NOT NULL"
+    for row in db.execute(query):
+        names.setdefault(row["job_id"], set()).add(row["thumbnail"])
+    return names
+
+
+def stored_names(db: sqlite3.Connection) -> set[str]:
+    """Return the names of all files in UPLOAD_DIR that belong to jobs."""
+    return {row["stored_name"] for row in db.execute("SELECT stored_name FROM job_file")}
+
+
 def newest_jobs(db: sqlite3.Connection, limit: int) -> list[sqlite3.Row]:
     """Return at most `limit` jobs with status and total_videos, newest first."""
-    query = "SELECT * FROM job_status ORDER BY created_at DESC, id DESC LIMIT :limit"
+    query = """
+        SELECT * FROM job_status WHERE removed_at IS NULL
+        ORDER BY created_at DESC, id DESC LIMIT :limit"""
     return db.execute(query, {"limit": limit}).fetchall()
 
 
 def jobs_before(db: sqlite3.Connection, job: sqlite3.Row, limit: int) -> list[sqlite3.Row]:
     """Return at most `limit` jobs that are older than `job`, newest first."""
     query = """
-        SELECT * FROM job_status WHERE (created_at, id) < (:created_at, :id)
+        SELECT * FROM job_status
+        WHERE removed_at IS NULL AND (created_at, id) < (:created_at, :id)
         ORDER BY created_at DESC, id DESC LIMIT :limit"""
     place = {"created_at": job["created_at"], "id": job["id"], "limit": limit}
     return db.execute(query, place).fetchall()
@@ -224,9 +386,13 @@ def renew(
 
 
 def note_media(db: sqlite3.Connection, file: sqlite3.Row, facts: Mapping[str, Any]) -> bool:
-    """Note duration (s), width, height (pixels) and sha256 of a claimed file."""
-    assignments = "duration = :duration, width = :width, height = :height, sha256 = :sha256"
-    return _update(db, file, assignments, facts)
+    """Note duration (s), width, height (pixels), sha256 and thumbnail of a claimed file.
+
+    False when the file is lost. The caller's transaction.
+    """
+    assignments = """duration = :duration, width = :width, height = :height, sha256 = :sha256,
+                     thumbnail = :thumbnail"""
+    return _change(db, file, assignments, facts)
 
 
 def let_go(
@@ -250,8 +416,10 @@ def insert_outputs(
     """List whole outputs of a file. The caller's transaction, begun by let_go()."""
     query = """
         INSERT INTO output
-            (id, file_id, number, name, size, sha256, parameters, seconds, created_at)
-        VALUES (:id, :file_id, :number, :name, :size, :sha256, :parameters, :seconds, :now)"""
+            (id, file_id, number, name, size, sha256, crc32, parameters, seconds, thumbnail,
+             made_with, created_at)
+        VALUES (:id, :file_id, :number, :name, :size, :sha256, :crc32, :parameters, :seconds,
+                :thumbnail, :made_with, :now)"""
     db.executemany(query, [_output_row(file, output, now) for output in outputs])
 
 
@@ -297,7 +465,8 @@ def retry(db: sqlite3.Connection, job_id: str) -> int:
             error = NULL, finished_at = NULL,
             progress = (SELECT COUNT(*) FROM output WHERE file_id = job_file.id) * 1.0
                 / (SELECT variations_per_video FROM job WHERE id = job_file.job_id)
-        WHERE job_id = :id AND status IN ('failed', 'cancelled')"""
+        WHERE job_id = :id AND status IN ('failed', 'cancelled')
+          AND EXISTS (SELECT 1 FROM job WHERE id = :id AND removed_at IS NULL)"""
     with transaction(db):
         return db.execute(query, {"id": job_id}).rowcount
 
@@ -310,10 +479,10 @@ def is_held(db: sqlite3.Connection, file_id: str, token: int) -> bool:
     return row is not None
 
 
-def is_rendering(db: sqlite3.Connection, job_id: str) -> bool:
-    """Return whether any file of the job may be being rendered."""
-    query = "SELECT 1 FROM job_file WHERE job_id = :id AND status = 'processing'"
-    return db.execute(query, {"id": job_id}).fetchone() is not None
+def rendering_jobs(db: sqlite3.Connection) -> set[str]:
+    """Return the ids of the jobs of which any file may be being rendered."""
+    query = "SELECT DISTINCT job_id FROM job_file WHERE status = 'processing'"
+    return {row["job_id"] for row in db.execute(query)}
 
 
 def _update(

@@ -3,13 +3,16 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from jobserver.jobs.store import Order, Upload
 
 ENDED = ("completed", "failed", "cancelled")
+
+
+Link: TypeAlias = Callable[..., str]  # endpoint and its ids -> signed address
 
 
 class Waiting(NamedTuple):
@@ -46,7 +49,9 @@ def accepted(
     }
 
 
-def summary(row: sqlite3.Row) -> dict[str, Any]:
+def summary(
+    row: sqlite3.Row, files: Sequence[sqlite3.Row], lifetime_s: float, link: Link
+) -> dict[str, Any]:
     """Tell of a job in a list."""
     return {
         "id": row["id"],
@@ -54,7 +59,23 @@ def summary(row: sqlite3.Row) -> dict[str, Any]:
         "totalVideos": row["total_videos"],
         "totalVariations": row["total_videos"] * row["variations_per_video"],
         "createdAt": timestamp(row["created_at"]),
+        "expiresAt": timestamp(expires_at(row["created_at"], files, lifetime_s)),
+        "progress": _percent(_share(files), ended=row["status"] in ENDED),
+        "files": [
+            {"name": file["name"], "thumbnailUrl": thumbnail_url(file, link)} for file in files
+        ],
     }
+
+
+def expires_at(created_at: float, files: Iterable[sqlite3.Row], lifetime_s: float) -> float:
+    """Return when a job expires: so long after it was created or, if later, has ended."""
+    return max([created_at, *(file["finished_at"] or 0.0 for file in files)]) + lifetime_s
+
+
+def _share(files: Sequence[sqlite3.Row]) -> float:
+    """Return 0 to 1: what has ended counts whole, however it ended."""
+    done = sum(1.0 if file["status"] in ENDED else file["progress"] for file in files)
+    return done / max(1, len(files))
 
 
 def cancelled(row: sqlite3.Row, completed: int, now: float) -> dict[str, Any]:
@@ -73,14 +94,18 @@ def job(
     outputs: Iterable[sqlite3.Row],
     waiting: Waiting | None,
     lifetime_s: float,
+    link: Link,
 ) -> dict[str, Any]:
-    """Tell all of a job from its files, which tell of it too. waiting: None once it ended."""
+    """Tell all of a job from its files, which tell of it too.
+
+    waiting: None once it has ended. link: makes a signed address.
+    """
     row = files[0]
     by_file = defaultdict(list)
     for output in outputs:
-        by_file[output["file_id"]].append(_output(output))
+        by_file[output["file_id"]].append(_output(row["job_id"], output, link))
     finished_at = max(file["finished_at"] or 0.0 for file in files) if waiting is None else None
-    share = sum(1.0 if file["status"] in ENDED else file["progress"] for file in files) / len(files)
+    share = _share(files)
     started = [file["started_at"] for file in files if file["started_at"] is not None]
     return {
         "jobId": row["job_id"],
@@ -91,11 +116,12 @@ def job(
         "totalVariations": row["total_videos"] * row["variations_per_video"],
         "recipe": row["recipe"],
         "seed": row["seed"],
-        "files": [_file(file, by_file[file["id"]]) for file in files],
+        "downloadUrl": link("jobs.download", job_id=row["job_id"]) if by_file else None,
+        "files": [_file(file, by_file[file["id"]], link) for file in files],
         "createdAt": timestamp(row["created_at"]),
         "startedAt": timestamp(min(started, default=None)),
         "finishedAt": timestamp(finished_at),
-        "expiresAt": timestamp(max(row["created_at"], finished_at or 0.0) + lifetime_s),
+        "expiresAt": timestamp(expires_at(row["created_at"], files, lifetime_s)),
         "queuePosition": _queue_position(row, waiting),
         "etaSeconds": _eta_s(row, share, waiting),
         "error": "Every video failed" if row["job_status"] == "failed" else None,
@@ -116,7 +142,14 @@ def _eta_s(row: sqlite3.Row, share: float, waiting: Waiting | None) -> int | Non
     return round(work * waiting.seconds_per_variation / waiting.slots)
 
 
-def _file(row: sqlite3.Row, outputs: list[dict[str, Any]]) -> dict[str, Any]:
+def thumbnail_url(row: sqlite3.Row, link: Link) -> str | None:
+    """Return the signed address of a source's picture, or None before there is one."""
+    if row["thumbnail"] is None:
+        return None
+    return link("jobs.file_thumbnail", job_id=row["job_id"], file_id=row["id"])
+
+
+def _file(row: sqlite3.Row, outputs: list[dict[str, Any]], link: Link) -> dict[str, Any]:
     return {
         "id": row["id"],
         "name": row["name"],
@@ -129,11 +162,13 @@ def _file(row: sqlite3.Row, outputs: list[dict[str, Any]]) -> dict[str, Any]:
         "width": row["width"],
         "height": row["height"],
         "sha256": row["sha256"],
+        "thumbnailUrl": thumbnail_url(row, link),
         "outputs": outputs,
     }
 
 
-def _output(row: sqlite3.Row) -> dict[str, Any]:
+def _output(job_id: str, row: sqlite3.Row, link: Link) -> dict[str, Any]:
+    ids = {"job_id": job_id, "output_id": row["id"]}
     return {
         "id": row["id"],
         "index": row["number"],
@@ -141,6 +176,8 @@ def _output(row: sqlite3.Row) -> dict[str, Any]:
         "size": row["size"],
         "sha256": row["sha256"],
         "parameters": json.loads(row["parameters"]),
+        "url": link("jobs.get_output", **ids),
+        "thumbnailUrl": link("jobs.output_thumbnail", **ids) if row["thumbnail"] else None,
     }
 
 

@@ -4,22 +4,49 @@ import hashlib
 import secrets
 import sqlite3
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from flask import Blueprint, Request, current_app, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
-from jobserver.auth import require_auth
+from jobserver.auth import require_auth, require_auth_or_link, signed
 from jobserver.db import get_db
-from jobserver.errors import InvalidPage, JobEnded, JobNotFound, NothingToRetry
+from jobserver.errors import (
+    InvalidPage,
+    JobEnded,
+    JobExpired,
+    JobNotFound,
+    NothingToRetry,
+    NothingYet,
+    OutputGone,
+    OutputNotFound,
+)
 from jobserver.ids import generate_id
-from jobserver.jobs import intake, store, told
+from jobserver.jobs import delivery, expiry, intake, sending, store, told
 from jobserver.jobs.order import parse_order
 
 PAGE_SIZE = 50
 
+LINKED = {"jobs.get_output", "jobs.output_thumbnail", "jobs.file_thumbnail", "jobs.download"}
+
 bp = Blueprint("jobs", __name__, url_prefix="/api/jobs")
-bp.before_request(require_auth)  # ahead of everything, so no byte of the body is read
+
+
+storage_bp = Blueprint("storage", __name__, url_prefix="/api/storage")
+storage_bp.before_request(require_auth)
+
+
+@bp.before_request
+def _admit() -> None:
+    """Ask for a token, or for a signed address where one may stand in for it.
+
+    Ahead of everything, so no byte of a body is read before.
+    """
+    if request.endpoint in LINKED:
+        require_auth_or_link()
+    else:
+        require_auth()
 
 
 class UploadRequest(Request):
@@ -35,7 +62,7 @@ def create_job() -> ResponseReturnValue:
     """Accept videos and queue one job: 202 and Location; 400, 408, 413, 503 or 507 as JSON."""
     limits = current_app.extensions["intake"]
     job_id = generate_id()
-    with intake.admitted(limits, request.content_length):
+    with intake.admitted(limits, request.content_length, _make_room):
         order = parse_order(request.form, new_seed=secrets.randbits(32))
         with intake.received(limits, request.files.getlist("videos")) as uploads:
             store.insert_job(get_db(), job_id, uploads, order, time.time())
@@ -58,7 +85,15 @@ def list_jobs() -> ResponseReturnValue:
     db = get_db()
     limit = _page_size(request.args.get("limit"))
     jobs = _jobs_on_page(db, request.args.get("before"), limit + 1)
-    response = jsonify([told.summary(job) for job in jobs[:limit]])
+    files = store.files_of_jobs(db, [job["id"] for job in jobs[:limit]])
+    lifetime_s = current_app.config["JOB_LIFETIME"]
+    response = jsonify(
+        [
+            told.summary(job, files[job["id"]], lifetime_s, _link)
+            for job in jobs[:limit]
+            if files[job["id"]]  # else it was removed since
+        ]
+    )
     if len(jobs) > limit:
         rest = url_for("jobs.list_jobs", limit=limit, before=jobs[limit - 1]["id"])
         response.headers["Link"] = f'<{rest}>; rel="next"'
@@ -85,6 +120,89 @@ def retry_job(job_id: str) -> ResponseReturnValue:
     return jsonify(_told(db, job_id)), 202
 
 
+@bp.delete("/<job_id>")
+def delete_job(job_id: str) -> ResponseReturnValue:
+    """Answer 200 once the job and its files are gone; what still runs is cancelled first."""
+    db, now = get_db(), time.time()
+    _found(job_id)
+    store.cancel(db, job_id, now)
+    expiry.remove_all(db, expiry.Storage.of(current_app.config), [job_id], now)
+    return jsonify(jobId=job_id, status="deleted")
+
+
+@bp.get("/<job_id>/outputs/<output_id>")
+def get_output(job_id: str, output_id: str) -> ResponseReturnValue:
+    """Answer 200, 206 or 304 with one variation; 404, 410 or 416. `?inline=1` for players."""
+    output = _output_or_404(job_id, output_id)
+    inline = request.args.get("inline") == "1"
+    name = delivery.content_disposition(delivery.download_name(output), inline)
+    headers = {"Content-Disposition": name, "Content-Type": "video/mp4"}
+    return _send(job_id, output["name"], output["sha256"], output["created_at"], headers)
+
+
+@bp.get("/<job_id>/outputs/<output_id>/thumbnail")
+def output_thumbnail(job_id: str, output_id: str) -> ResponseReturnValue:
+    """Answer 200 with a WebP of one variation, or 304; 404 or 410."""
+    output = _output_or_404(job_id, output_id)
+    return _send_picture(job_id, output["thumbnail"], output["sha256"], output["created_at"])
+
+
+@bp.get("/<job_id>/files/<file_id>/thumbnail")
+def file_thumbnail(job_id: str, file_id: str) -> ResponseReturnValue:
+    """Answer 200 with a WebP of a source, or 304; 404 or 410."""
+    job = _found(job_id)
+    names = {file["id"]: file["thumbnail"] for file in store.files_of(get_db(), job_id)}
+    return _send_picture(job_id, names.get(file_id), file_id, job["created_at"])
+
+
+def _send_picture(
+    job_id: str, name: str | None, source: str, modified: float
+) -> ResponseReturnValue:
+    if name is None:
+        raise OutputNotFound
+    return _send(job_id, name, f"{source}-thumbnail", modified, {"Content-Type": "image/webp"})
+
+
+def _send(
+    job_id: str, name: str, etag: str, modified: float, headers: dict[str, str]
+) -> ResponseReturnValue:
+    path = _job_folder(job_id) / name
+    accel = current_app.config["ACCEL_REDIRECT"]
+    return sending.send_file(request, path, etag, modified, headers, accel)
+
+
+@bp.get("/<job_id>/download")
+def download(job_id: str) -> ResponseReturnValue:
+    """Answer 200, 206 or 304 with a ZIP of all that is whole; 404, 409, 410 or 416."""
+    db = get_db()
+    job = store.find_job(db, job_id)
+    if job is None:
+        raise JobExpired if store.has_expired(db, job_id) else JobNotFound
+    outputs = store.outputs_of(db, job_id)
+    if not outputs:
+        raise NothingYet
+    try:
+        files = store.files_of(db, job_id)
+        archive, etag = delivery.archive_of(job, files, outputs, _job_folder(job_id))
+    except FileNotFoundError as error:
+        raise OutputGone from error
+    name = delivery.content_disposition(f"{job_id}.zip", inline=False)
+    headers = {"Content-Disposition": name, "Content-Type": "application/zip"}
+    return sending.send_archive(request, archive, etag, headers)
+
+
+@storage_bp.get("")
+def show_storage() -> ResponseReturnValue:
+    """Answer 200 with bytes used by jobs, the quota (null: none), bytes free, and jobs."""
+    db, storage = get_db(), expiry.Storage.of(current_app.config)
+    return jsonify(
+        used=store.used_bytes(db),
+        quota=storage.quota or None,
+        free=max(0, storage.free() - storage.min_free),
+        jobs=store.count_jobs(db),
+    )
+
+
 def _found(job_id: str) -> sqlite3.Row:
     job = store.find_job(get_db(), job_id)
     if job is None:
@@ -95,15 +213,40 @@ def _found(job_id: str) -> sqlite3.Row:
 def _told(db: sqlite3.Connection, job_id: str) -> dict[str, Any]:
     """Return all of a job, in as few statements as its state allows. Raises JobNotFound."""
     files = store.files_of(db, job_id)
-    if not files:
+    if not files or files[0]["removed_at"] is not None:
         raise JobNotFound
-    begun = any(file["started_at"] is not None for file in files)
+    begun = any(file["status"] != "queued" or file["progress"] for file in files)
     outputs = store.outputs_of(db, job_id) if begun else []
     waiting = None
     if files[0]["job_status"] not in told.ENDED:
         ahead = store.work_ahead(db, job_id, files[0]["created_at"])
         waiting = told.Waiting(*ahead, current_app.config["WORKERS"])
-    return told.job(files, outputs, waiting, current_app.config["JOB_LIFETIME"])
+    return told.job(files, outputs, waiting, current_app.config["JOB_LIFETIME"], _link)
+
+
+def _link(endpoint: str, **ids: str) -> str:
+    """Return the signed address of a file; only the path below our prefix is signed."""
+    prefix = request.script_root
+    return prefix + signed(
+        url_for(endpoint, **cast(dict[str, Any], ids)).removeprefix(prefix), time.time()
+    )
+
+
+def _make_room(size: int) -> bool:
+    storage = expiry.Storage.of(current_app.config)
+    return expiry.make_room(get_db(), storage, size, time.time())
+
+
+def _job_folder(job_id: str) -> Path:
+    folder: Path = current_app.config["OUTPUT_DIR"] / job_id
+    return folder
+
+
+def _output_or_404(job_id: str, output_id: str) -> sqlite3.Row:
+    found = store.find_output(get_db(), job_id, output_id)
+    if found is None:
+        raise JobExpired if store.has_expired(get_db(), job_id) else OutputNotFound
+    return found
 
 
 def _page_size(text: str | None) -> int:

@@ -14,21 +14,29 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 
 from jobserver import render
-from jobserver.db import DatabaseError, check, connect, transaction
-from jobserver.jobs import output, store
+from jobserver.db import (
+    DatabaseError,
+    check,
+    connect,
+    last_seen,
+    transaction,
+)
+from jobserver.jobs import expiry, output, store
 
 LEASE_S = 30.0
 HEARTBEAT_S = 1.0
 IDLE_S = 0.5
 LOCK_S = 30.0  # a finished render is worth a longer wait for the database than a request is
+HOUSEKEEPING_S = 60.0
 GRACE_S = 10.0  # after SIGTERM, for what is nearly done
 RETRY_DELAYS_S = (5.0, 30.0)  # before the second and the third attempt
 GAVE_UP = f"This video could not be rendered; {store.MAX_ATTEMPTS} attempts failed."
@@ -107,6 +115,7 @@ class Slot:
         self._stopping = stopping
         self._name = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
         self._db = connect(config["DATABASE"], LOCK_S)
+        self._made_with = made_with(self._settings)
         self._probed: tuple[str, render.Media] | None = None
 
     def run(self) -> None:
@@ -114,6 +123,9 @@ class Slot:
         while not self._stopping.is_set():
             try:
                 found = self.work_once()
+            except sqlite3.OperationalError as error:  # busy or full: nothing was claimed
+                log.warning("cannot claim: %s", error)
+                found = False
             except Exception:
                 log.exception("the slot goes on after an error")
                 found = False
@@ -190,10 +202,31 @@ class Slot:
         if self._probed is None or self._probed[0] != file["id"]:
             path = self._uploads / file["stored_name"]
             media = render.probe(path, self._settings, claim.cancel)
-            self._probed = (file["id"], media)
             if file["sha256"] is None:
-                store.note_media(self._db, file, _facts(path, media))
+                self._note_source(claim, path, media)
+            self._probed = (file["id"], media)
         return self._probed[1]
+
+    def _note_source(self, claim: Claim, path: Path, media: render.Media) -> None:
+        """Note what the source is and show a picture of it, unless the claim is lost.
+
+        A video renders without a picture too.
+        """
+        name = f"{claim.file['id']}.webp"
+        with output.workshop(self._outputs, claim.file) as folder:
+            picture = self._thumbnail(claim, path, folder / name)
+            facts = {**_facts(path, media), "thumbnail": name if picture else None}
+            with transaction(self._db):
+                if store.note_media(self._db, claim.file, facts) and picture is not None:
+                    os.rename(picture, folder.parent / name)
+
+    def _thumbnail(self, claim: Claim, path: Path, out: Path) -> Path | None:
+        try:
+            render.thumbnail(path, out, self._settings, claim.cancel)
+        except render.MediaError as error:
+            log.info("%s: no thumbnail: %s %s", claim.file["id"], error, error.detail)
+            return None
+        return out
 
     def _publish(
         self, claim: Claim, rendered: Sequence[render.Output], seconds: float, last: bool
@@ -202,12 +235,20 @@ class Slot:
 
         Inside it nobody else can claim or cancel the file, so nobody who lost it renames.
         """
-        published = [_published(claim.file, each, seconds) for each in rendered]
+        pictures = [
+            self._thumbnail(claim, each.path, each.path.with_suffix(".webp")) for each in rendered
+        ]
+        published = [
+            _published(claim.file, each, seconds, picture, self._made_with)
+            for each, picture in zip(rendered, pictures, strict=True)
+        ]
         folder = self._outputs / claim.file["job_id"]
         with transaction(self._db):
             if not store.let_go(self._db, claim.file, claim.progress, last, time.time()):
                 return
-            for each, row in zip(rendered, published, strict=True):
+            for each, picture, row in zip(rendered, pictures, published, strict=True):
+                if picture is not None and row.thumbnail is not None:
+                    os.rename(picture, folder / row.thumbnail)
                 os.rename(each.path, folder / row.name)
             output.sync_folder(folder)
             store.insert_outputs(self._db, claim.file, published, time.time())
@@ -227,20 +268,33 @@ def _facts(path: Path, media: render.Media) -> dict[str, Any]:
     return {"duration": media.duration, "width": width, "height": height, "sha256": sha256}
 
 
-def _published(file: sqlite3.Row, rendered: render.Output, seconds: float) -> store.Published:
+def _published(
+    file: sqlite3.Row, rendered: render.Output, seconds: float, picture: Path | None, made: str
+) -> store.Published:
     """Make one output durable under its temporary name and describe it."""
     assert rendered.parameters is not None  # noqa: S101  only benchmarks render without
     output.make_durable(rendered.path)
     number = rendered.parameters.index
+    name = output.output_name(file, number)
     return store.Published(
         output.output_id(file, number),
         number,
-        output.output_name(file, number),
+        name,
         rendered.path.stat().st_size,
         output.sha256_of(rendered.path),
+        output.crc32_of(rendered.path),
         rendered.parameters.values,
         seconds,
+        None if picture is None else str(Path(name).with_suffix(".webp")),
+        made,
     )
+
+
+def made_with(settings: render.Settings) -> str:
+    """Return what decides an output's bytes beside its source: server, ffmpeg, encoder."""
+    encoding = settings.encoding
+    words = (encoding.encoder, encoding.preset, *encoding.rate)
+    return f"jobserver {version('jobserver')}; {render.version(settings)}; {' '.join(words)}"
 
 
 def render_settings(config: Mapping[str, Any]) -> render.Settings:
@@ -268,16 +322,19 @@ def run(config: Mapping[str, Any]) -> None:
     """Work in WORKERS slots until SIGTERM or SIGINT; then finish, or give back, and return."""
     stopping = threading.Event()
     heart = Heart(config["DATABASE"])
-    with closing(connect(config["DATABASE"])) as db:
-        output.sweep(db, config["OUTPUT_DIR"])
-    with _told_to_stop() as told, heart.beating():
+    with (
+        _told_to_stop() as told,
+        closing(connect(config["DATABASE"])) as db,
+        heart.beating(),
+    ):
+        expiry.claim_folders(db, expiry.Storage.of(config))
         threads = [
             threading.Thread(target=lambda: Slot(config, heart, stopping).run(), name=f"slot-{n}")
             for n in range(config["WORKERS"])
         ]
         for thread in threads:
             thread.start()
-        told.recv(1)
+        _keep_house(db, config, told)
         stopping.set()
         _finish(threads, heart)
 
@@ -298,6 +355,22 @@ def _told_to_stop() -> Iterator[socket.socket]:
             signal.signal(number, lambda *_: None)
         yield reader
         signal.set_wakeup_fd(-1)
+
+
+def _keep_house(db: sqlite3.Connection, config: Mapping[str, Any], told: socket.socket) -> None:
+    """Expire, evict and sweep now and then, in the main thread, until told to stop."""
+    storage = expiry.Storage.of(config)
+    clock = expiry.Clock(last_seen(db), time.time(), time.monotonic())
+    housekeeper = expiry.Housekeeper(db, storage, clock)
+    told.settimeout(HOUSEKEEPING_S)
+    while True:
+        try:
+            housekeeper.round(time.time(), time.monotonic())
+        except (sqlite3.Error, OSError) as error:  # busy, full, not mounted: next time
+            log.warning("housekeeping failed: %s", error)
+        with suppress(TimeoutError):
+            told.recv(1)
+            return
 
 
 def _finish(threads: Sequence[threading.Thread], heart: Heart) -> None:

@@ -6,6 +6,7 @@ once it is whole. Read recipe.py, boxes.py, probe.py, command.py, launch.py, ffm
 variations.py in this order.
 """
 
+from jobserver.render import ffmpeg
 from jobserver.render.errors import Cancelled, DiskFull, EngineError, MediaError, RenderError
 from jobserver.render.media import Media
 from jobserver.render.probe import probe
@@ -17,7 +18,14 @@ from jobserver.render.recipe import (
     parameters,
 )
 from jobserver.render.settings import Encoding, Settings, default_ffmpeg, find_ffmpeg
+from jobserver.render.thumbnail import thumbnail
 from jobserver.render.variations import Output, group_size, render
+
+
+def version(settings: Settings) -> str:
+    """Return which ffmpeg renders, as `ffmpeg version 9.0`. Raises EngineError."""
+    return ffmpeg.version(settings.ffmpeg)
+
 
 __all__ = [
     "DEFAULT_RECIPE",
@@ -39,4 +47,6 @@ __all__ = [
     "parameters",
     "probe",
     "render",
+    "thumbnail",
+    "version",
 ]

@@ -45,6 +45,22 @@ def render_command(
     ]
 
 
+def thumbnail_command(path: Path, out: Path, lightness: int, settings: Settings) -> list[str]:
+    """Write the first frame whose average luma (0 to 255) is above `lightness` as WebP.
+
+    Looks at the first 30 s: who fades in for longer means it.
+    """
+    pick = f"signalstats,metadata=mode=select:key=lavfi.signalstats.YAVG:value={lightness}"
+    shape = "scale=320:-2,setsar=1,format=yuv420p"
+    return [
+        *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
+        *("-t", "30", *source(path, "-max_pixels", str(settings.max_pixels))),
+        *("-map", "0:V:0", "-vf", f"format=yuv420p,{pick}:function=greater,{shape}"),
+        *("-frames:v", "1", "-c:v", "libwebp", "-quality", "75", "-map_metadata", "-1"),
+        *("-fflags", "+bitexact", "-progress", "pipe:1", "-f", "webp", f"file:{out}"),
+    ]
+
+
 def _filters(video: Video, wanted: Sequence[Parameters | None]) -> list[str]:
     """Give the graph its threads: slicing frames costs more than it brings, but for rotate."""
     turning = any(parameters and "rotation" in parameters.values for parameters in wanted)

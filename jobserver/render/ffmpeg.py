@@ -83,6 +83,24 @@ def run(
     return _judged(Ending(process.returncode, watch.log.text()))
 
 
+def version(name: str) -> str:
+    """Return the first line that an ffmpeg says of itself, as `ffmpeg version 9.0`.
+
+    Raises EngineError when it does not start.
+    """
+    lines: list[bytes] = []
+    limits = Limits(wall_s=30, stall_s=30, memory=2**30, file_bytes=0)
+
+    def keep(line: bytes) -> bool:
+        lines.append(line)
+        return True
+
+    ending = run([name, "-version"], limits, Access([]), keep)
+    if ending.status or not lines:
+        raise EngineError("ffmpeg could not be started.", ending.last_words)
+    return " ".join(lines[0].decode("utf-8", "replace").split()[:3])
+
+
 @contextlib.contextmanager
 def _started(
     command: Sequence[str], limits: Limits, access: Access

@@ -105,7 +105,7 @@ def test_whoever_lost_a_file_can_write_nothing_about_it(db: sqlite3.Connection, 
     file = claim(db)
     lose(db)
     before = file_row(db, "a.0")
-    facts = {"duration": 1.0, "width": 1, "height": 1, "sha256": "0"}
+    facts = {"duration": 1.0, "width": 1, "height": 1, "sha256": "0", "thumbnail": None}
     assert not store.renew(db, file, 0.9, LEASE_S, NOW)
     assert not store.note_media(db, file, facts)
     assert not let_go(db, file, NOW)

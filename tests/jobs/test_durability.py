@@ -110,7 +110,7 @@ def test_nothing_is_opened_in_a_temporary_folder(server: Server, record: list[Ca
     assert any(path.endswith(".part") for path in opened)
     temporary = (str(server.temporary), "/tmp/", "/var/tmp/", "/usr/tmp/")
     # what the tests themselves may have put below /tmp: data, code, interpreter
-    data = (str(server.upload_dir), str(server.database))
+    data = (str(server.upload_dir), server.settings["OUTPUT_DIR"], str(server.database))
     own = (*data, str(PROJECT), sys.prefix, sys.base_prefix)
     inside = [path for path in opened if path.startswith(temporary)]
     assert {path for path in inside if not path.startswith(own)} <= {str(server.folder)}

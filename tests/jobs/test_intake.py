@@ -499,9 +499,9 @@ def test_a_body_shorter_than_its_content_length_is_a_client_gone(refused):
 def test_a_body_that_would_use_the_space_kept_free_is_refused_before_it_is_read(upload_dir):
     disk = os.statvfs(upload_dir)
     given = limits(upload_dir, min_free_space=disk.f_blocks * disk.f_frsize + 1)
-    with pytest.raises(errors.InsufficientStorage), intake.admitted(given, 1):
+    with pytest.raises(errors.InsufficientStorage), intake.admitted(given, 1, lambda _: False):
         pytest.fail("admitted")
-    with pytest.raises(errors.InsufficientStorage), intake.admitted(given, None):
+    with pytest.raises(errors.InsufficientStorage), intake.admitted(given, None, lambda _: False):
         pytest.fail("admitted")
 
 
@@ -529,11 +529,11 @@ def test_a_file_size_limit_of_the_process_ends_the_upload_and_leaves_no_file(upl
 
 def test_a_content_length_above_every_accepted_body_is_refused(upload_dir):
     given = limits(upload_dir)
-    with intake.admitted(given, given.max_body_size):
+    with intake.admitted(given, given.max_body_size, lambda _: True):
         pass
     with (
         pytest.raises(errors.BodyTooLarge) as raised,
-        intake.admitted(given, given.max_body_size + 1),
+        intake.admitted(given, given.max_body_size + 1, lambda _: True),
     ):
         pytest.fail("admitted")
     assert raised.value.code == 413
@@ -548,14 +548,14 @@ def test_the_largest_possible_upload_is_below_the_limit_of_the_body(upload_dir):
 
 def test_uploads_have_slots_and_give_them_back(upload_dir):
     given = limits(upload_dir)
-    with intake.admitted(given, 1), intake.admitted(given, 1):
-        with pytest.raises(errors.Busy) as raised, intake.admitted(given, 1):
+    with intake.admitted(given, 1, lambda _: True), intake.admitted(given, 1, lambda _: True):
+        with pytest.raises(errors.Busy) as raised, intake.admitted(given, 1, lambda _: True):
             pytest.fail("admitted")
         assert raised.value.code == 503
         assert raised.value.get_response().headers["Retry-After"] == "5"
-    with pytest.raises(ZeroDivisionError), intake.admitted(given, 1):
+    with pytest.raises(ZeroDivisionError), intake.admitted(given, 1, lambda _: True):
         raise ZeroDivisionError
-    with intake.admitted(given, 1), intake.admitted(given, 1):
+    with intake.admitted(given, 1, lambda _: True), intake.admitted(given, 1, lambda _: True):
         pass
 
 

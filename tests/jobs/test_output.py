@@ -10,7 +10,9 @@ import pytest
 from jobserver.db import connect, initialise, transaction
 from jobserver.jobs import output, store
 
-FILE = {"id": "fileid", "job_id": "job", "token": 3, "name": "clip.mp4"}
+# as long as real ids
+JOB, TAKEN, CANCELLED = (name.ljust(22, "x") for name in ("job", "taken", "cancelled"))
+FILE = {"id": "fileid", "job_id": JOB, "token": 3, "name": "clip.mp4"}
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def claim(db: sqlite3.Connection, now: float) -> sqlite3.Row:
 
 
 def publish(db: sqlite3.Connection, file: sqlite3.Row, name: str, last: bool) -> None:
-    listed = store.Published(f"id of {name}", 1, name, 1, "0", {}, 1.0)
+    listed = store.Published(f"id of {name}", 1, name, 1, "0", 0, {}, 1.0, None, "")
     with transaction(db):
         assert store.let_go(db, file, 0.5, last, 1001)
         store.insert_outputs(db, file, [listed], 1001)
@@ -94,11 +96,11 @@ def test_a_workshop_is_gone_afterwards_with_all_that_is_in_it(output_dir: Path):
     with suppress(OSError), output.workshop(output_dir, FILE) as folder:
         place(folder, "1.mp4", "2.mp4")
         raise OSError
-    assert list((output_dir / "job").iterdir()) == []
+    assert list((output_dir / JOB).iterdir()) == []
 
 
 def test_a_new_claim_clears_the_workshops_of_those_before_it_and_no_other(output_dir: Path):
-    job_folder = output_dir / "job"
+    job_folder = output_dir / JOB
     place(job_folder, ".fileid.1/1.mp4", ".fileid.2/1.mp4", ".other.1/1.mp4", "listed.mp4")
     with output.workshop(output_dir, FILE) as folder:
         place(folder, "1.mp4")
@@ -106,51 +108,53 @@ def test_a_new_claim_clears_the_workshops_of_those_before_it_and_no_other(output
 
 
 def test_a_claim_that_comes_late_leaves_the_workshop_of_its_successor_alone(output_dir: Path):
-    place(output_dir / "job", ".fileid.4/1.mp4", ".fileid.10/1.mp4")
+    place(output_dir / JOB, ".fileid.4/1.mp4", ".fileid.10/1.mp4")
     with output.workshop(output_dir, FILE):
         pass
-    assert found(output_dir / "job") == {".fileid.4/1.mp4", ".fileid.10/1.mp4"}
+    assert found(output_dir / JOB) == {".fileid.4/1.mp4", ".fileid.10/1.mp4"}
 
 
 def test_a_sweep_removes_what_no_row_lists_of_a_job_that_is_not_rendered(
     db: sqlite3.Connection, output_dir: Path
 ):
-    queue(db, "job")
+    queue(db, JOB)
     file = claim(db, 1000)
     publish(db, file, "listed.mp4", last=True)
-    place(output_dir / "job", "listed.mp4", "orphan.mp4", ".filejob.1/1.mp4", ".filejob.7/1.mp4")
+    place(
+        output_dir / JOB, "listed.mp4", "orphan.mp4", f".file{JOB}.1/1.mp4", f".file{JOB}.7/1.mp4"
+    )
     assert output.sweep(db, output_dir) == 3
-    assert found(output_dir) == {"job/listed.mp4"}
+    assert found(output_dir) == {f"{JOB}/listed.mp4"}
     assert output.sweep(db, output_dir) == 0
 
 
 def test_a_sweep_leaves_what_a_living_claim_makes(db: sqlite3.Connection, output_dir: Path):
-    queue(db, "job")
+    queue(db, JOB)
     claim(db, 0)  # by now past its lease, and still nobody else's
-    renamed, mine, lost = "renamed.mp4", ".filejob.1/1.mp4", ".filejob.0/1.mp4"
-    place(output_dir / "job", renamed, mine, lost)
+    renamed, mine, lost = "renamed.mp4", f".file{JOB}.1/1.mp4", f".file{JOB}.0/1.mp4"
+    place(output_dir / JOB, renamed, mine, lost)
     assert output.sweep(db, output_dir) == 1
-    assert found(output_dir / "job") == {renamed, mine}
+    assert found(output_dir / JOB) == {renamed, mine}
 
 
 def test_a_sweep_removes_the_workshop_of_a_claim_that_lost_its_file(
     db: sqlite3.Connection, output_dir: Path
 ):
-    queue(db, "taken")
+    queue(db, TAKEN)
     assert (claim(db, 1000)["token"], claim(db, 1031)["token"]) == (1, 2)
-    queue(db, "cancelled")
+    queue(db, CANCELLED)
     assert claim(db, 1031)["token"] == 1
-    assert store.cancel(db, "cancelled", 1032) == 1
-    place(output_dir / "taken", ".filetaken.1/1.mp4", ".filetaken.2/1.mp4")
-    place(output_dir / "cancelled", ".filecancelled.1/1.mp4", "renamed.mp4")
+    assert store.cancel(db, CANCELLED, 1032) == 1
+    place(output_dir / TAKEN, f".file{TAKEN}.1/1.mp4", f".file{TAKEN}.2/1.mp4")
+    place(output_dir / CANCELLED, f".file{CANCELLED}.1/1.mp4", "renamed.mp4")
     assert output.sweep(db, output_dir) == 3
-    assert found(output_dir) == {"taken/.filetaken.2/1.mp4"}
+    assert found(output_dir) == {f"{TAKEN}/.file{TAKEN}.2/1.mp4"}
 
 
 def test_a_sweep_leaves_the_folders_of_another_database_alone(
     db: sqlite3.Connection, output_dir: Path
 ):
-    queue(db, "job")
+    queue(db, JOB)
     place(output_dir / "stranger", "a.mp4", ".x.1/1.mp4")
     place(output_dir, "note.txt")
     assert output.sweep(db, output_dir) == 0

@@ -55,6 +55,7 @@ def test_an_inserted_job_is_found_with_its_files_in_order(db):
         "variations_per_video": 7,
         "recipe": "subtle",
         "seed": 3,
+        "removed_at": None,
         "created_at": 12.5,
         "total_videos": 3,
         "status": "queued",

@@ -14,12 +14,13 @@ from jobserver.jobs.told import Waiting
 DAY = 24 * 3600.0
 JOB_KEYS = [
     *("jobId", "status", "progress", "totalVideos", "variationsPerVideo", "totalVariations"),
-    *("recipe", "seed", "files", "createdAt", "startedAt", "finishedAt", "expiresAt"),
+    *("recipe", "seed", "downloadUrl", "files", "createdAt", "startedAt", "finishedAt"),
+    "expiresAt",
     *("queuePosition", "etaSeconds", "error"),
 ]
 FILE_KEYS = [
     *("id", "name", "size", "status", "progress", "error", "completedVariations"),
-    *("duration", "width", "height", "sha256", "outputs"),
+    *("duration", "width", "height", "sha256", "thumbnailUrl", "outputs"),
 ]
 
 
@@ -35,7 +36,9 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 def tell(db: sqlite3.Connection, waiting: Waiting | None = None) -> dict:
     outputs = store.outputs_of(db, "job")
-    return told.job(store.files_of(db, "job"), outputs, waiting, DAY)
+    return told.job(
+        store.files_of(db, "job"), outputs, waiting, DAY, lambda endpoint, **ids: endpoint
+    )
 
 
 def claim(db: sqlite3.Connection, now: float) -> sqlite3.Row:
@@ -46,7 +49,9 @@ def claim(db: sqlite3.Connection, now: float) -> sqlite3.Row:
 
 def publish(db: sqlite3.Connection, file: sqlite3.Row, numbers: range, now: float) -> None:
     outputs = [
-        store.Published(f"{file['id']}{n}", n, f"{n}.mp4", 5, "0" * 64, {"zoom": 0.01}, 1.5)
+        store.Published(
+            f"{file['id']}{n}", n, f"{n}.mp4", 5, "0" * 64, 0, {"zoom": 0.01}, 1.5, None, ""
+        )
         for n in numbers
     ]
     with transaction(db):
@@ -91,6 +96,8 @@ def test_a_job_progresses_with_its_files(db: sqlite3.Connection):
         "size": 5,
         "sha256": "0" * 64,
         "parameters": {"zoom": 0.01},
+        "url": "jobs.get_output",
+        "thumbnailUrl": None,
     }
 
 

@@ -152,6 +152,7 @@ def test_a_status_has_the_keys_of_the_contract(client):
         "totalVariations",
         "recipe",
         "seed",
+        "downloadUrl",
         "files",
         "createdAt",
         "startedAt",
@@ -265,7 +266,9 @@ def test_the_list_is_empty_at_first(client):
 def test_the_list_has_the_keys_of_the_contract(client):
     created = upload(client, 1, 2, 3, variations="4").json
     [job] = client.get("/api/jobs").json
-    assert list(job) == ["id", "status", "totalVideos", "totalVariations", "createdAt"]
+    contract = ["id", "status", "totalVideos", "totalVariations", "createdAt"]
+    assert list(job) == [*contract, "expiresAt", "progress", "files"]
+    assert [file["name"] for file in job["files"]] == ["clip0.mp4", "clip1.mp4", "clip2.mp4"]
     assert job["id"] == created["jobId"]
     assert (job["status"], job["totalVideos"], job["totalVariations"]) == ("queued", 3, 12)
     assert MOMENT.fullmatch(job["createdAt"])

@@ -118,7 +118,7 @@ def test_what_is_listed_is_not_rendered_again(site: Site, slot: Slot, clip: byte
     job_id = site.upload(clip, variations="7")
     assert slot.work_once()
     before = written(site.output_dir / job_id)
-    assert len(before) == 5
+    assert len([name for name in before if name.endswith(".mp4")]) == 5
     work(slot)
     assert before.items() <= written(site.output_dir / job_id).items()
     site.check_completed(job_id, 7)

@@ -18,9 +18,7 @@ SLOW = {"ENCODER_PRESET": "placebo"}
 def rendering(site: Site) -> list[int]:
     """Return the processes that are ffmpeg by now and write into the site's OUTPUT_DIR."""
     return [
-        pid
-        for pid in processes_naming(site.output_dir)
-        if b"launch.py" not in open(f"/proc/{pid}/cmdline", "rb").read()
+        pid for pid in processes_naming(site.output_dir) if pid not in processes_naming("launch.py")
     ]
 
 

@@ -1,0 +1,84 @@
+"""What an operator asks in a terminal: `flask jobs` and `flask sweep`."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Any
+
+import click
+
+from jobserver.db import DatabaseError, check, connect
+from jobserver.jobs import expiry, output, store, told
+
+
+def jobs_command(config: Mapping[str, Any]) -> click.Command:
+    """Return `flask jobs` for an app with these settings."""
+
+    @click.command("jobs")
+    @click.option("--limit", default=50, help="How many, newest first.")
+    def jobs(limit: int) -> None:
+        """List the newest jobs: id, status, videos, variations each, when created."""
+        with closing(_database(config)[0]) as db:
+            for job in store.newest_jobs(db, limit):
+                created = told.timestamp(job["created_at"])
+                size = f"{job['total_videos']} x {job['variations_per_video']}"
+                click.echo(f"{job['id']}  {job['status']:10}  {size:>7}  {created}")
+
+    return jobs
+
+
+def sweep_command(config: Mapping[str, Any]) -> click.Command:
+    """Return `flask sweep` for an app with these settings."""
+
+    @click.command("sweep")
+    @click.option("--dry-run", is_flag=True, help="Only say what would go, and why.")
+    def sweep(dry_run: bool) -> None:
+        """Remove what has expired, what is over the quota, and what nobody owns."""
+        database, database_id = _database(config)
+        with closing(database) as db:
+            storage, now = expiry.Storage.of(config), time.time()
+            if not all(
+                expiry.belongs(folder, database_id) for folder in (storage.uploads, storage.outputs)
+            ):
+                raise click.ClickException("A folder belongs to another database; nothing is done")
+            for line in _explained(db, storage, now):
+                click.echo(line)
+            if not dry_run:
+                expiry.claim_folders(db, storage)
+                _sweep(db, storage, database_id, now)
+
+    return sweep
+
+
+def _explained(db: sqlite3.Connection, storage: expiry.Storage, now: float) -> list[str]:
+    expired = expiry.too_old(db, storage, now)
+    evicted = [job_id for job_id in expiry.too_much(db, storage) if job_id not in expired]
+    return [
+        *(f"job {job_id}: expired" for job_id in expired),
+        *(f"job {job_id}: over the quota, or its space is needed" for job_id in evicted),
+        *(f"job {job_id}: half removed" for job_id in store.removed_jobs(db)),
+        *(
+            f"{path}: belongs to no job (kept while it is being uploaded)"
+            for path in expiry.orphaned_uploads(db, storage.uploads)
+        ),
+        *(f"{path}: belongs to no job" for path in output.orphans(db, storage.outputs)),
+    ]
+
+
+def _sweep(db: sqlite3.Connection, storage: expiry.Storage, database_id: str, now: float) -> None:
+    jobs = expiry.remove_all(db, storage, expiry.too_old(db, storage, now), now)
+    jobs += expiry.evict(db, storage, 0, now)
+    files = expiry.sweep_uploads(db, storage.uploads, database_id)
+    files += expiry.sweep_outputs(db, storage.outputs, database_id)
+    click.echo(f"Removed {jobs} jobs and {files} leftovers.")
+
+
+def _database(config: Mapping[str, Any]) -> tuple[sqlite3.Connection, str]:
+    try:
+        return connect(config["DATABASE"]), check(config["DATABASE"])
+    except (DatabaseError, sqlite3.Error) as error:
+        raise click.ClickException(str(error)) from error
+
+
+COMMANDS: tuple[Callable[[Mapping[str, Any]], click.Command], ...] = (jobs_command, sweep_command)

@@ -1,0 +1,364 @@
+"""Ranges, ETags and files: a download can be cut anywhere and is resumed byte for byte."""
+
+import hashlib
+import http.client
+import os
+import random
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.results import Clip, Job, make_job
+from tests.support import Server, Site, wait_for
+
+MIB = 1024 * 1024
+KINDS = ("output", "download")
+
+
+def path_of(job: Job, kind: str) -> str:
+    return job.output() if kind == "output" else job.download
+
+
+class Asked:
+    """One output or ZIP, its whole content, and requests about it."""
+
+    def __init__(self, site: Site, kind: str) -> None:
+        self._site = site
+        self.job = make_job(site.server, Clip("a.mp4", [os.urandom(5000), os.urandom(10)]))
+        self.path = path_of(self.job, kind)
+        whole = self.get()
+        self.content, self.etag, self.headers = whole.data, whole.headers["ETag"], whole.headers
+        whole.close()
+
+    def get(self, range_: str | None = None, method: str = "GET", **headers: str):
+        asked = {name.replace("_", "-"): value for name, value in headers.items()}
+        asked |= {} if range_ is None else {"Range": range_}
+        return self._site.client.open(
+            self.path, method=method, headers={**self._site.headers, **asked}
+        )
+
+
+@pytest.fixture(params=KINDS)
+def asked(site: Site, request: pytest.FixtureRequest) -> Asked:
+    return Asked(site, request.param)
+
+
+def test_the_whole_comes_with_what_a_client_needs_to_resume(asked: Asked):
+    assert asked.headers["Accept-Ranges"] == "bytes"
+    assert re.fullmatch(r'"[0-9a-f]{64}"', asked.etag)
+    assert int(asked.headers["Content-Length"]) == len(asked.content)
+
+
+@pytest.mark.parametrize(
+    ("range_", "start", "stop"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=0-99", 0, 100),
+        ("bytes=100-199", 100, 200),
+        ("bytes=100-", 100, None),
+        ("bytes=0-", 0, None),
+        ("bytes=-100", -100, None),
+        ("bytes=-999999999", 0, None),
+        ("bytes=10-999999999", 10, None),
+        ("BYTES=10-19", 10, 20),
+        ("bytes= 10-19", 10, 20),
+    ],
+)
+def test_one_range_is_a_206_with_these_bytes(
+    asked: Asked, range_: str, start: int, stop: int | None
+):
+    answer, length = asked.get(range_), len(asked.content)
+    first, end, _ = slice(start, stop).indices(length)
+    assert (answer.status_code, answer.data) == (206, asked.content[start:stop])
+    assert answer.headers["Content-Range"] == f"bytes {first}-{end - 1}/{length}"
+    assert int(answer.headers["Content-Length"]) == end - first
+    assert answer.headers["ETag"] == asked.etag
+
+
+@pytest.mark.parametrize(
+    "range_",
+    [
+        "bytes=999999999-",
+        "bytes=999999999-9999999999",
+        "bytes=-0",
+        "bytes=5-4",
+        "bytes=0-1,5-6",
+        "bytes=0-,-1",
+        "bytes=a-b",
+        "bytes=",
+        "bytes=-",
+        "bytes=1",
+        "bytes=--1",
+        "bytes=1-2-3",
+        "bytes=0x1-0x2",
+    ],
+)
+def test_a_range_that_cannot_be_is_a_416_as_json(asked: Asked, range_: str):
+    answer = asked.get(range_)
+    assert answer.status_code == 416
+    assert set(answer.json) == {"error"}
+    assert answer.headers["Content-Range"] == f"bytes */{len(asked.content)}"
+
+
+def test_the_byte_after_the_last_is_a_416_and_the_last_is_not(asked: Asked):
+    assert asked.get(f"bytes={len(asked.content)}-").status_code == 416
+    assert asked.get(f"bytes={len(asked.content) - 1}-").data == asked.content[-1:]
+
+
+@pytest.mark.parametrize("range_", ["items=0-5", "", "nonsense"])
+def test_another_unit_is_no_range_at_all(asked: Asked, range_: str):
+    answer = asked.get(range_)
+    assert (answer.status_code, answer.data) == (200, asked.content)
+
+
+def test_if_range_with_the_right_etag_resumes(asked: Asked):
+    answer = asked.get("bytes=100-", If_Range=asked.etag)
+    assert (answer.status_code, answer.data) == (206, asked.content[100:])
+
+
+@pytest.mark.parametrize(
+    "if_range", ['"other"', "W/{etag}", "Mon, 01 Jan 2001 00:00:00 GMT", "nonsense", "{bare}"]
+)
+def test_if_range_with_anything_else_gets_the_whole(asked: Asked, if_range: str):
+    stale = if_range.format(etag=asked.etag, bare="x" + asked.etag)
+    answer = asked.get("bytes=100-", If_Range=stale)
+    assert (answer.status_code, answer.data) == (200, asked.content)
+    assert "Content-Range" not in answer.headers
+
+
+def test_a_stale_if_range_makes_an_impossible_range_harmless(asked: Asked):
+    assert asked.get("bytes=999999999-", If_Range='"other"').status_code == 200
+
+
+@pytest.mark.parametrize("known", ["{etag}", "W/{etag}", '"a", {etag}', "*"])
+def test_what_the_client_has_already_is_a_304(asked: Asked, known: str):
+    answer = asked.get(If_None_Match=known.format(etag=asked.etag))
+    assert (answer.status_code, answer.data) == (304, b"")
+    assert answer.headers["ETag"] == asked.etag
+
+
+def test_what_the_client_has_already_is_a_304_before_its_range_is_looked_at(asked: Asked):
+    for range_ in ("bytes=0-9", "bytes=999999999-"):
+        assert asked.get(range_, If_None_Match=asked.etag).status_code == 304
+
+
+def test_another_etag_gets_the_whole(asked: Asked):
+    assert asked.get(If_None_Match='"other"').data == asked.content
+
+
+def test_head_tells_the_same_without_the_bytes(asked: Asked):
+    answer = asked.get(method="HEAD")
+    assert (answer.status_code, answer.data) == (200, b"")
+    for name in ("Content-Length", "ETag", "Accept-Ranges", "Content-Disposition", "Content-Type"):
+        assert answer.headers[name] == asked.headers[name]
+
+
+def test_a_range_of_head_is_ignored(asked: Asked):
+    """Only GET has ranges (RFC 9110, 14.2)."""
+    answer = asked.get("bytes=0-9", method="HEAD")
+    assert (answer.status_code, answer.content_length) == (200, len(asked.content))
+
+
+def test_no_answer_leaves_a_file_open(asked: Asked):
+    for range_, method in [
+        (None, "GET"),
+        ("bytes=5-9", "GET"),
+        ("bytes=5-", "GET"),
+        ("bytes=999999999-", "GET"),
+        (None, "HEAD"),
+    ]:
+        asked.get(range_, method).close()
+    asked.get(If_None_Match=asked.etag).close()
+    assert [path for path in asked.job.paths if holding(os.getpid(), path)] == []
+
+
+def test_an_empty_range_of_an_empty_file_is_a_416(site: Site):
+    job = make_job(site.server, Clip(outputs=[b""]))
+    assert site.client.get(job.output(), headers=site.headers).data == b""
+    answer = site.client.get(job.output(), headers={**site.headers, "Range": "bytes=0-"})
+    assert answer.status_code == 416
+
+
+# -- through a real server ------------------------------------------------------
+
+
+def begin(server: Server, path: str, **headers: str) -> socket.socket:
+    """Ask for `path` and read nothing yet; the socket takes little that is not read."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.settimeout(30)
+    sock.connect(("127.0.0.1", server.port))
+    lines = [
+        f"{name}: {value}\r\n" for name, value in {**Server.bearer(server.token), **headers}.items()
+    ]
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{''.join(lines)}\r\n".encode())
+    return sock
+
+
+def cut(server: Server, path: str, at: int, headers: dict[str, str]) -> bytes:
+    """Download until `at` bytes came, then hang up."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    with closing(connection):
+        connection.request("GET", path, headers={**Server.bearer(server.token), **headers})
+        response = connection.getresponse()
+        assert response.status in (200, 206)
+        return response.read(at)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_download_cut_50_times_and_resumed_is_the_same_byte_for_byte(server: Server, kind: str):
+    job = make_job(server, Clip(outputs=[os.urandom(2 * MIB), os.urandom(MIB + 1)]))
+    path, chosen = path_of(job, kind), random.Random(kind)
+    whole = server.get(path, server.token)
+    etag, length = whole.headers["ETag"], len(whole.body)
+    cuts = sorted(chosen.sample(range(1, length), 50))
+    content = b""
+    for at in [*cuts, length]:
+        resumed = {"Range": f"bytes={len(content)}-", "If-Range": etag} if content else {}
+        content += cut(server, path, at - len(content), resumed)
+    assert hashlib.sha256(content).digest() == hashlib.sha256(whole.body).digest()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("range_", ["bytes=5-1048580", "bytes=-1048577", "bytes=70000-"])
+def test_ranges_through_gunicorn_are_right(server: Server, kind: str, range_: str):
+    job = make_job(server, Clip(outputs=[os.urandom(2 * MIB)]))
+    whole = server.get(path_of(job, kind), server.token).body
+    first, _, last = range_.removeprefix("bytes=").partition("-")
+    start, stop = (int(first), int(last) + 1 if last else None) if first else (-int(last), None)
+    answer = server.get(path_of(job, kind), server.token, Range=range_)
+    assert (answer.status, answer.body) == (206, whole[start:stop])
+
+
+def test_a_kept_connection_serves_one_answer_after_the_other(server: Server):
+    job = make_job(server, Clip(outputs=[os.urandom(MIB)]))
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        for method, headers, status, size in [
+            ("GET", {}, 200, MIB),
+            ("HEAD", {}, 200, 0),
+            ("GET", {"Range": "bytes=0-9"}, 206, 10),
+            ("GET", {"Range": "bytes=x"}, 416, None),
+            ("GET", {"If-None-Match": "*"}, 304, 0),
+            ("GET", {"Range": "bytes=9-"}, 206, MIB - 9),
+        ]:
+            connection.request(
+                method, job.output(), headers={**Server.bearer(server.token), **headers}
+            )
+            response = connection.getresponse()
+            content = response.read()
+            assert response.status == status
+            assert size in (None, len(content))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_download_in_progress_finishes_although_the_job_is_deleted(server: Server, kind: str):
+    job = make_job(server, Clip(outputs=[os.urandom(12 * MIB)]))
+    whole = server.get(path_of(job, kind), server.token).body
+    with begin(server, path_of(job, kind)) as sock:
+        response = http.client.HTTPResponse(sock)
+        response.begin()
+        content = response.read(1000)
+        deleted = server.request("DELETE", job.url, headers=Server.bearer(server.token))
+        assert deleted.status == 200
+        assert not job.paths[0].exists()
+        assert content + response.read() == whole
+
+
+@pytest.fixture
+def impatient_server(own_server: Server) -> Iterator[Server]:
+    """One process that waits a second for clients."""
+    own_server.settings |= {
+        "CLIENT_TIMEOUT": "1",
+        "MAX_UPLOADS": "1",
+        "GUNICORN_CMD_ARGS": "--workers 1",
+    }
+    own_server.worker_count = 1
+    yield own_server.start()
+    own_server.stop(5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reader_that_stops_in_mid_download_frees_its_thread(impatient_server: Server, kind: str):
+    server = impatient_server
+    job = make_job(server, Clip(outputs=[64 * MIB]))
+    assert server.token
+    with server.same_descriptors(), begin(server, path_of(job, kind)) as reader:
+        assert reader.recv(1000)
+        (worker,) = server.workers()
+        assert holding(worker, job.paths[0])
+        wait_for(lambda: not holding(worker, job.paths[0]), 10, "a thread that is free again")
+        assert server.get("/api/health").status == 200
+
+
+def test_a_steady_reader_may_take_longer_than_the_timeout(impatient_server: Server):
+    job = make_job(impatient_server, Clip(outputs=[os.urandom(6 * MIB)]))
+    content, pause = b"", threading.Event()
+    with begin(impatient_server, job.output()) as sock:
+        response = http.client.HTTPResponse(sock)
+        response.begin()
+        while piece := response.read(MIB):
+            content += piece
+            pause.wait(0.4)  # the pace of this reader
+    assert content == job.paths[0].read_bytes()
+
+
+def holding(pid: int, path: Path) -> int:
+    """How often a process has a file open."""
+    folder = Path(f"/proc/{pid}/fd")
+    return sum(os.path.realpath(link) == str(path) for link in folder.iterdir())
+
+
+def peak_memory(pid: int) -> int:
+    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
+
+
+def download_all(server: Server, path: str) -> int:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)) as connection:
+        connection.request("GET", path, headers=Server.bearer(server.token))
+        response, size, buffer = connection.getresponse(), 0, bytearray(MIB)
+        while count := response.readinto(buffer):
+            size += count
+        assert size == int(response.headers["Content-Length"])
+        return size
+
+
+def check_flat_memory(server: Server, sizes: list[int]) -> None:
+    small = make_job(server, Clip(outputs=[MIB] * len(sizes)))
+    large = make_job(server, Clip(outputs=sizes))
+    (worker,) = server.workers()
+    for path in (small.download, small.output()):
+        download_all(server, path)
+    before = peak_memory(worker)
+    assert download_all(server, large.download) > sum(sizes)
+    assert download_all(server, large.output()) == sizes[0]
+    assert peak_memory(worker) - before < 4 * MIB
+
+
+def test_memory_does_not_grow_with_what_is_downloaded(impatient_server: Server):
+    check_flat_memory(impatient_server, [200 * MIB, 56 * MIB])
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_10_gb(impatient_server: Server):
+    check_flat_memory(impatient_server, [4096 * MIB + 5, 3072 * MIB, 3072 * MIB])
+
+
+def test_200_outputs_are_downloaded_by_many_at_once(server: Server):
+    clips = [Clip(f"{n}.mp4", [b"%d" % n] * 20) for n in range(10)]
+    job = make_job(server, *clips, variations=20)
+    whole = server.get(job.download, server.token).body
+    answers: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(server.get(job.download, server.token).body))
+        for _ in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [whole] * 16
