@@ -1,7 +1,8 @@
 # make run: everything on embedded defaults.   make test: what pip alone can test.
 # make check: lint, types and all tests.       make bench: figures beside their floors.
+# make screenshots: the page's views as docs/*.png.
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench screenshots clean
 .DEFAULT_GOAL := run
 
 VENV := .venv
@@ -23,6 +24,12 @@ $(VENV)/.test: $(VENV)/.run
 $(VENV)/.check: $(VENV)/.test
 	$(PIP) '.[test,check]'
 	@touch $@
+
+# Finds what keeps people out of a page (MPL 2.0, used by the tests alone, never shipped).
+AXE := axe-core@4.14.1
+$(VENV)/axe.min.js: | $(VENV)/.check
+	cd $(VENV) && tar -xzOf "$$(npm pack --silent $(AXE))" package/axe.min.js > axe.part
+	@mv $(VENV)/axe.part $@
 
 # A password for one's own machine, unless AUTH_PASSWORD is set.
 instance/password: | $(VENV)/.run
@@ -46,9 +53,9 @@ run: $(VENV)/.run instance/password instance/sample.mp4
 	$(VENV)/bin/gunicorn wsgi:app
 
 test: $(VENV)/.test
-	$(PYTHON) -m pytest -n 3 --dist loadfile -m 'not tools and not slow'
+	$(PYTHON) -m pytest -n 3 --dist loadfile -m 'not tools and not slow' --ignore tests/pages
 
-check: $(VENV)/.check
+check: $(VENV)/.check $(VENV)/axe.min.js
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -56,6 +63,9 @@ check: $(VENV)/.check
 
 bench: $(VENV)/.test
 	$(PYTHON) -m benchmarks
+
+screenshots: $(VENV)/.check
+	$(PYTHON) -m tests.pages.screenshots
 
 clean:
 	rm -rf $(VENV) build *.egg-info

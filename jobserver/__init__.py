@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask
 
-from jobserver import auth, config, db, errors, health, jobs
+from jobserver import auth, config, db, errors, health, jobs, pages
 from jobserver.jobs import expiry, operating, worker
 from jobserver.timeouts import ClientTimeouts
 
@@ -27,7 +27,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
         part.init_app(app)
     for command in (worker.command, *operating.COMMANDS):
         app.cli.add_command(command(app.config))
-    for blueprint in (auth.bp, health.bp, jobs.bp, jobs.storage_bp):
+    for blueprint in (auth.bp, health.bp, jobs.bp, jobs.storage_bp, pages.bp):
         app.register_blueprint(blueprint)
     app.wsgi_app = ClientTimeouts(app.wsgi_app, app.config["CLIENT_TIMEOUT"])  # type: ignore[method-assign]
     return app

@@ -160,14 +160,21 @@ def _admit(database: sqlite3.Connection, address: str, right: bool, now: float) 
     next Retry-After tells which.
     """
     since = now - MEMORY_S
-    failures = db.sign_in_failures(database, since, now)
-    alone_s = _wait_alone_s(failures, address, now)
-    together_s = _wait_together_s(failures, now)
-    if right and max(alone_s, together_s) <= 0:
+    alone_s, together_s = _waits_s(database, address, now)
+    wait_s = max(alone_s, together_s)
+    if right and wait_s <= 0:
         db.forget_sign_in_failures(database, address)
     elif together_s <= 0 and alone_s < LONGEST_WAIT_S / 2:  # else nobody writes: no flood
         db.add_sign_in_failure(database, address, since, now)
-    return max(alone_s, together_s)
+        if wait_s > 0:  # this try has made the wait longer: who waits as told is judged
+            wait_s = max(_waits_s(database, address, now))
+    return wait_s
+
+
+def _waits_s(database: sqlite3.Connection, address: str, now: float) -> tuple[float, float]:
+    """Return the seconds that this address, and that everybody, still has to wait."""
+    failures = db.sign_in_failures(database, now - MEMORY_S, now)
+    return _wait_alone_s(failures, address, now), _wait_together_s(failures, now)
 
 
 def _wait_alone_s(failures: Iterable[sqlite3.Row], address: str, now: float) -> float:

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from jobserver import auth, create_app, db
 from tests.support import FORM_TYPE, PASSWORD, Answer, Server
 
-PUBLIC = {"auth.sign_in", "health.show_health"}
+PUBLIC = {"auth.sign_in", "health.show_health", "pages.show_page", "pages.static"}
 NOW = 1_800_000_000.0  # Unix seconds
 
 
@@ -368,8 +368,8 @@ def test_only_auth_and_health_are_public(one_app: Flask) -> None:
     endpoints = {rule.endpoint for rule in one_app.url_map.iter_rules()}
     assert endpoints & PUBLIC == PUBLIC
     assert ("POST", "/api/jobs") in protected_calls(one_app)
-    protected = ("/api/jobs", "/api/storage")
-    assert all(path.startswith(protected) for _, path in protected_calls(one_app))
+    known = ("/api/jobs", "/api/storage")
+    assert all(path.startswith(known) for _, path in protected_calls(one_app))
 
 
 @pytest.mark.parametrize("authorization", ["", "Authorization: Bearer bad\r\n"])
@@ -428,7 +428,7 @@ def tries(tmp_path: Path) -> Tries:
 
 def test_five_wrong_tries_are_judged_and_each_one_more_doubles_the_wait(tries: Tries) -> None:
     waits = [tries.admit() for _ in range(13)]
-    assert waits == [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128]
+    assert waits == [0, 0, 0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256]
 
 
 def test_the_wait_is_never_longer_than_a_quarter_of_an_hour_and_never_ends_early(
@@ -456,7 +456,7 @@ def test_a_try_that_has_to_wait_changes_the_same_whether_it_was_right_or_wrong(
         tries = Tries(tmp_path / f"{sixth}.sqlite3")
         given = [False] * 6 + [sixth] * 2 + [False]
         waits.append([tries.admit(right=right) for right in given])
-    assert waits[0] == waits[1] == [0, 0, 0, 0, 0, 1, 2, 4, 8]
+    assert waits[0] == waits[1] == [0, 0, 0, 0, 0, 2, 4, 8, 16]
 
 
 def test_the_right_password_ends_the_counting_of_its_address_alone(tries: Tries) -> None:
@@ -464,8 +464,8 @@ def test_the_right_password_ends_the_counting_of_its_address_alone(tries: Tries)
         tries.admit()
         tries.admit("198.51.100.7")
     assert tries.admit(right=True) == 0
-    assert [tries.admit() for _ in range(6)] == [0, 0, 0, 0, 0, 1]
-    assert [tries.admit("198.51.100.7") for _ in range(2)] == [0, 1]
+    assert [tries.admit() for _ in range(6)] == [0, 0, 0, 0, 0, 2]
+    assert [tries.admit("198.51.100.7") for _ in range(2)] == [0, 2]
 
 
 def test_wrong_tries_are_forgotten_after_a_quarter_of_an_hour(tries: Tries) -> None:
@@ -526,11 +526,20 @@ def test_the_sixth_wrong_try_is_a_429_with_retry_after_even_when_right(app: Flas
     assert {answer.status_code for answer in answers} == {429}
     waits = [int(answer.headers["Retry-After"]) for answer in answers]
     assert waits == sorted(waits)
-    assert waits[0] == 1
+    assert waits[0] == 2
     assert waits[-1] > 400
     assert answers[0].json == {"error": "Too many wrong passwords; try again later"}
     other = sign_in(app, PASSWORD, environ_base={"REMOTE_ADDR": "192.0.2.2"})
     assert other.status_code == 200
+
+
+def test_who_waits_as_long_as_told_is_judged(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(5):
+        sign_in(app, "wrong")
+    told_s = int(sign_in(app, "wrong").headers["Retry-After"])
+    later = time.time() + told_s
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert sign_in(app, PASSWORD).status_code == 200
 
 
 def test_bodies_without_a_password_are_no_tries(app: Flask) -> None:

@@ -69,7 +69,7 @@ def bearer(client: FlaskClient) -> dict[str, str]:
 
 
 ERRORS = [
-    ("GET", "/", 404),
+    ("POST", "/", 405),
     ("GET", "/nowhere", 404),
     ("POST", "/api", 404),
     ("GET", "/api/jobs/", 404),

@@ -149,6 +149,13 @@ def thumbnail_url(row: sqlite3.Row, link: Link) -> str | None:
     return link("jobs.file_thumbnail", job_id=row["job_id"], file_id=row["id"])
 
 
+def source_url(row: sqlite3.Row, link: Link) -> str | None:
+    """Return the signed address of a source, or None before it is known to be a video."""
+    if row["sha256"] is None:
+        return None
+    return link("jobs.get_source", job_id=row["job_id"], file_id=row["id"])
+
+
 def _file(row: sqlite3.Row, outputs: list[dict[str, Any]], link: Link) -> dict[str, Any]:
     return {
         "id": row["id"],
@@ -162,6 +169,7 @@ def _file(row: sqlite3.Row, outputs: list[dict[str, Any]], link: Link) -> dict[s
         "width": row["width"],
         "height": row["height"],
         "sha256": row["sha256"],
+        "url": source_url(row, link),
         "thumbnailUrl": thumbnail_url(row, link),
         "outputs": outputs,
     }

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-from flask import Blueprint, Request, current_app, jsonify, request, url_for
+from flask import Blueprint, Request, Response, current_app, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
 from jobserver.auth import require_auth, require_auth_or_link, signed
@@ -28,7 +28,13 @@ from jobserver.jobs.order import parse_order
 
 PAGE_SIZE = 50
 
-LINKED = {"jobs.get_output", "jobs.output_thumbnail", "jobs.file_thumbnail", "jobs.download"}
+LINKED = {
+    "jobs.get_output",
+    "jobs.output_thumbnail",
+    "jobs.get_source",
+    "jobs.file_thumbnail",
+    "jobs.download",
+}
 
 bp = Blueprint("jobs", __name__, url_prefix="/api/jobs")
 
@@ -73,15 +79,12 @@ def create_job() -> ResponseReturnValue:
 @bp.get("/<job_id>")
 def show_job(job_id: str) -> ResponseReturnValue:
     """Answer 200 with the job, its files and outputs, 304 when its ETag is right, or 404."""
-    response = jsonify(_told(get_db(), job_id))
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
-    return response.make_conditional(request) if request.if_none_match else response
+    return _conditional(jsonify(_told(get_db(), job_id)))
 
 
 @bp.get("")
 def list_jobs() -> ResponseReturnValue:
-    """Answer 200 with at most `limit` jobs, newest first; Link leads to those after them."""
+    """Answer 200 with at most `limit` jobs, newest first, or 304; Link leads to those after."""
     db = get_db()
     limit = _page_size(request.args.get("limit"))
     jobs = _jobs_on_page(db, request.args.get("before"), limit + 1)
@@ -97,7 +100,7 @@ def list_jobs() -> ResponseReturnValue:
     if len(jobs) > limit:
         rest = url_for("jobs.list_jobs", limit=limit, before=jobs[limit - 1]["id"])
         response.headers["Link"] = f'<{rest}>; rel="next"'
-    return response
+    return _conditional(response)
 
 
 @bp.post("/<job_id>/cancel")
@@ -145,6 +148,19 @@ def output_thumbnail(job_id: str, output_id: str) -> ResponseReturnValue:
     """Answer 200 with a WebP of one variation, or 304; 404 or 410."""
     output = _output_or_404(job_id, output_id)
     return _send_picture(job_id, output["thumbnail"], output["sha256"], output["created_at"])
+
+
+@bp.get("/<job_id>/files/<file_id>")
+def get_source(job_id: str, file_id: str) -> ResponseReturnValue:
+    """Answer 200, 206 or 304 with a video as it was sent; 404, 410 or 416. For players."""
+    job = _found(job_id)
+    found = [file for file in store.files_of(get_db(), job_id) if file["id"] == file_id]
+    if not found:
+        raise OutputNotFound
+    name = delivery.content_disposition(found[0]["name"], request.args.get("inline") == "1")
+    headers = {"Content-Disposition": name, "Content-Type": "video/mp4"}
+    path = current_app.config["UPLOAD_DIR"] / found[0]["stored_name"]
+    return sending.send_file(request, path, file_id, job["created_at"], headers, accel=None)
 
 
 @bp.get("/<job_id>/files/<file_id>/thumbnail")
@@ -201,6 +217,14 @@ def show_storage() -> ResponseReturnValue:
         free=max(0, storage.free() - storage.min_free),
         jobs=store.count_jobs(db),
     )
+
+
+def _conditional(response: Response) -> ResponseReturnValue:
+    """Give an answer an ETag of its body and its Link; a 304 when the client has that one."""
+    known = response.get_data() + response.headers.get("Link", "").encode()
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.set_etag(hashlib.sha256(known).hexdigest()[:32])
+    return response.make_conditional(request) if request.if_none_match else response
 
 
 def _found(job_id: str) -> sqlite3.Row:

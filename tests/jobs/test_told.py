@@ -20,7 +20,7 @@ JOB_KEYS = [
 ]
 FILE_KEYS = [
     *("id", "name", "size", "status", "progress", "error", "completedVariations"),
-    *("duration", "width", "height", "sha256", "thumbnailUrl", "outputs"),
+    *("duration", "width", "height", "sha256", "url", "thumbnailUrl", "outputs"),
 ]
 
 

@@ -1,0 +1,205 @@
+"""Keeping up to date: how often, what stays in its place, and what is said of it."""
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from jobserver.db import connect
+from jobserver.jobs.store import Order, Upload, insert_job
+from tests.pages.conftest import Visit
+from tests.pages.visitor import Visitor
+from tests.support import Server, wait_for
+
+pytestmark = pytest.mark.browser
+
+JOBS = 500
+RUNNING = "job0499"  # the newest
+
+
+@pytest.fixture
+def database(quiet_server: Server) -> Iterator[sqlite3.Connection]:
+    with closing(connect(quiet_server.database)) as db:
+        yield db
+
+
+@pytest.fixture
+def many_jobs(database: sqlite3.Connection) -> None:
+    """500 jobs; the newest is at work, the others have ended."""
+    now = time.time()
+    for number in range(JOBS):
+        add_job(database, number, now - 2 * (JOBS - number))
+    database.execute(
+        """UPDATE job_file SET status = 'completed', finished_at = :now, progress = 1
+           WHERE job_id != :running""",
+        {"now": now, "running": RUNNING},
+    )
+    database.execute(
+        """UPDATE job_file SET status = 'processing', lease_until = :later, started_at = :now
+           WHERE job_id = :running""",
+        {"later": now + 3600, "now": now, "running": RUNNING},
+    )
+
+
+def add_job(db: sqlite3.Connection, number: int, now: float) -> None:
+    upload = Upload(f"file{number:04}", f"clip {number}.mp4", f"{number}.mp4", 1000)
+    insert_job(db, f"job{number:04}", [upload], Order(5, "subtle", 1), now)
+
+
+def set_progress(db: sqlite3.Connection, progress: float) -> None:
+    values = {"progress": progress, "id": RUNNING}
+    db.execute("UPDATE job_file SET progress = :progress WHERE job_id = :id", values)
+
+
+def complete(db: sqlite3.Connection) -> None:
+    values = {"now": time.time(), "id": RUNNING}
+    db.execute(
+        "UPDATE job_file SET status = 'completed', finished_at = :now WHERE job_id = :id", values
+    )
+
+
+@pytest.fixture
+def watcher(visit: Visit, quiet_server: Server, many_jobs: None) -> Visitor:
+    """Somebody who looks at the list of 500 jobs, on a clock that the test moves."""
+    visitor = visit(quiet_server, permissions=["notifications"])
+    visitor.page.add_init_script(NOTIFICATION)
+    visitor.page.clock.install()
+    visitor.enter()
+    expect(visitor.page.locator("#jobs > li")).to_have_count(50)
+    expect(visitor.page.locator("#storage")).to_be_visible()  # asked for last: it rests now
+    visitor.page.clock.pause_at(time.time() + 2)
+    visitor.settle()
+    return visitor
+
+
+# Chromium without a window shows none; what is asked and shown is noted instead.
+NOTIFICATION = """
+    window.asked = 0;
+    window.shown = [];
+    window.Notification = class {
+        static permission = "default";
+        static requestPermission() {
+            window.asked += 1;
+            this.permission = "granted";
+            return Promise.resolve("granted");
+        }
+        constructor(title, { body }) { window.shown.push(body); }
+        close() {}
+    };
+"""
+
+
+def test_an_open_page_asks_seldom_and_a_hidden_one_never(
+    watcher: Visitor, database: sqlite3.Connection
+) -> None:
+    progress = iter(range(1, 100))
+    moving = watcher.count_requests(60, lambda: set_progress(database, next(progress) / 100))
+    standing = watcher.count_requests(60)
+    complete(database)
+    watcher.count_requests(60)
+    resting = watcher.count_requests(60)
+    watcher.hide()
+    hidden = watcher.count_requests(60)
+    print(
+        f"requests a minute with {JOBS} jobs: {moving} while one moves, {standing} while it "
+        f"stands still, {resting} when all have ended, {hidden} from a hidden page"
+    )
+    assert 10 <= moving <= 22
+    assert 4 <= standing <= 9
+    assert 1 <= resting <= 4
+    assert hidden == 0
+    before = len(watcher.requests)
+    watcher.hide(hidden=False)
+    watcher.settle()
+    assert watcher.requests[before] == "GET /api/jobs"
+
+
+def test_an_unchanged_list_is_not_sent_again(watcher: Visitor) -> None:
+    with watcher.page.expect_response(re.compile("/api/jobs$")) as answer:
+        watcher.page.clock.run_for(5_000)
+    assert answer.value.status == 304
+
+
+def test_an_answer_that_comes_when_the_page_is_hidden_is_not_lost(
+    watcher: Visitor, database: sqlite3.Connection
+) -> None:
+    held: list[Route] = []
+    watcher.page.route("**/api/jobs", lambda route: held.append(route))
+    set_progress(database, 0.77)
+    watcher.page.clock.run_for(5_000)
+    wait_for(lambda: watcher.page.evaluate("() => null") or held, what="the question")
+    watcher.hide()
+    held[0].continue_()
+    watcher.settle()
+    watcher.page.unroute("**/api/jobs")
+    watcher.hide(hidden=False)
+    watcher.settle()
+    expect(watcher.page.locator("#jobs progress").first).to_have_js_property("value", 77)
+
+
+def test_what_moves_takes_neither_focus_nor_place_from_what_is_read(
+    watcher: Visitor, database: sqlite3.Connection
+) -> None:
+    row = watcher.page.locator('#jobs a[href$="job0470"]')
+    row.focus()
+    row.evaluate("it => { it.isTheSame = true; it.scrollIntoView({ block: 'center' }); }")
+    place = row.evaluate("it => it.getBoundingClientRect().top")
+    set_progress(database, 0.5)
+    for number in range(3):
+        add_job(database, JOBS + number, time.time())
+    watcher.page.clock.run_for(5_000)
+    expect(watcher.page.locator("#jobs > li").first).to_contain_text("clip 502.mp4")
+    watcher.page.clock.run_for(100)  # scrolling back is anchored at the next frame
+    assert row.evaluate("it => it === document.activeElement && it.isTheSame")
+    assert row.evaluate("it => it.getBoundingClientRect().top") == pytest.approx(place, abs=2)
+
+
+def test_older_jobs_come_page_by_page(watcher: Visitor, database: sqlite3.Connection) -> None:
+    watcher.button("Show older jobs").click()
+    expect(watcher.page.locator("#jobs > li")).to_have_count(100)
+    assert watcher.focused() == "clip 449.mp4"
+    add_job(database, JOBS, time.time())
+    watcher.page.clock.run_for(5_000)
+    expect(watcher.page.locator("#jobs > li").first).to_contain_text("clip 500.mp4")
+    names = watcher.page.locator("#jobs .name bdi").all_text_contents()
+    assert names == [f"clip {number}.mp4" for number in range(500, 400, -1)]
+
+
+def test_a_server_that_goes_away_in_mid_poll_is_told_and_found_again(
+    watcher: Visitor, quiet_server: Server
+) -> None:
+    quiet_server.kill()
+    watcher.page.clock.run_for(5_000)
+    expect(watcher.page.locator("#trouble")).to_contain_text("The server cannot be reached.")
+    expect(watcher.page.locator("#jobs > li")).to_have_count(50)
+    quiet_server.start()
+    watcher.page.clock.run_for(31_000)
+    expect(watcher.page.locator("#trouble")).to_be_empty()
+
+
+def test_nobody_is_asked_for_permission_who_has_not_turned_it_on(watcher: Visitor) -> None:
+    watcher.count_requests(10)
+    assert watcher.page.evaluate("() => window.asked") == 0
+    watcher.button("Notify me").click()
+    expect(watcher.button("Notify me")).to_have_attribute("aria-pressed", "true")
+    assert watcher.page.evaluate("() => window.asked") == 1
+
+
+def test_a_job_that_ends_behind_ones_back_is_told_by_title_and_notification(
+    watcher: Visitor, database: sqlite3.Connection
+) -> None:
+    watcher.button("Notify me").click()
+    watcher.hide()
+    complete(database)
+    assert watcher.count_requests(60) == 0
+    assert watcher.count_requests(10) == 1
+    expect(watcher.page).to_have_title("(1) ✓ jobserver")
+    [body] = watcher.page.evaluate("() => window.shown")
+    assert body.startswith("clip 499.mp4: ")
+    watcher.hide(hidden=False)
+    expect(watcher.page).to_have_title("jobserver")
+    assert watcher.page.evaluate("() => window.shown.length") == 1

@@ -1,0 +1,67 @@
+"""Signing in and out; a session that ends while somebody looks."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.pages.conftest import Visit
+from tests.pages.visitor import Visitor
+from tests.support import PASSWORD, Server
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_wrong_password_and_too_many_say_so(visit: Visit, own_server: Server) -> None:
+    visitor = visit(own_server.start()).open()
+    error = visitor.page.locator("#sign-in-error")
+    visitor.button("Sign in").click()
+    expect(error).to_have_text("Enter the password.")
+    visitor.sign_in("wrong")
+    expect(error).to_have_text("This is not the password.")
+    expect(visitor.page.get_by_label("Password")).to_be_focused()
+    for _ in range(4):
+        own_server.sign_in("wrong")
+    visitor.sign_in("wrong")
+    expect(error).to_have_text(re.compile(r"Too many wrong passwords\. Try again in \d+ second"))
+    expect(visitor.page.locator("#sign-in-button")).to_have_text(re.compile(r"Wait \d+ s"))
+    expect(visitor.button("Sign in")).to_be_enabled(timeout=15_000)
+    visitor.sign_in()
+    expect(visitor.heading("New job")).to_be_focused()
+
+
+def test_the_token_is_in_session_storage_and_nowhere_else(visitor: Visitor) -> None:
+    token = visitor.page.evaluate("() => sessionStorage.getItem('jobserver.token')")
+    assert token
+    assert visitor.page.evaluate("() => ({ ...localStorage })") == {}
+    assert visitor.context.cookies() == []
+    assert not [request for request in visitor.requests if token in request]
+    visitor.page.reload()
+    expect(visitor.heading("New job")).to_be_visible()
+
+
+def test_an_ended_session_leads_back_to_where_the_person_was(
+    visit: Visit, own_server: Server, clips: list[Path]
+) -> None:
+    visitor = visit(own_server.start()).enter()
+    job_id = visitor.choose(clips[0]).send(variations=1)
+    own_server.stop()
+    own_server.settings["AUTH_PASSWORD"] = "another horse"  # voids every token
+    own_server.start()
+    visitor.sees("Your session has ended.")
+    visitor.sign_in("another horse")
+    expect(visitor.page.locator("#job-title")).to_have_text("hero.mp4")
+    assert visitor.page.url.endswith(job_id)
+
+
+def test_who_signs_out_leaves_nothing_behind(visitor: Visitor, clips: list[Path]) -> None:
+    visitor.choose(clips[0])
+    visitor.button("Sign out").click()
+    expect(visitor.heading("Sign in")).to_be_visible()
+    assert visitor.page.evaluate("() => sessionStorage.length") == 0
+    assert visitor.chosen() == []
+    assert visitor.page.locator("#jobs > li").count() == 0
+    expect(visitor.page.get_by_label("Password")).to_have_value("")
+    visitor.sign_in(PASSWORD)
+    expect(visitor.heading("New job")).to_be_focused()
