@@ -33,6 +33,11 @@ MIGRATIONS: tuple[str, ...] = (_script("schema_2.sql"), _script("schema_3.sql"))
 
 _kept = threading.local()
 
+# Taken around the reads of a call that many clients repeat. sqlite3 lets go of the interpreter
+# at every step of a statement; with several threads reading, each such moment is a switch to
+# another that soon wants to read too. One reader at a time costs less for all of them.
+reading = threading.Lock()
+
 
 class DatabaseError(RuntimeError):
     """One sentence on why this file cannot be used as the database."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 SLOWEST = 8 * 1024  # bytes a second below which a body is ended
+SILENCE = "jobserver.silence_s"  # in the WSGI environment
 TICK_S = 1.0  # how exactly the watchdog keeps its limits
 
 
@@ -35,16 +36,25 @@ class ClientTimeouts:
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
+        environ[SILENCE] = self._silence_s
         sock = environ.get("gunicorn.socket")
-        if sock is None:
-            return self._app(environ, start_response)
-        sock.settimeout(self._silence_s)  # also for the answer: sendfile() knows no other limit
-        if not _has_body(environ):
+        if sock is None or not _has_body(environ):
             return self._app(environ, start_response)
         environ["wsgi.input"] = TimedBody(
             environ["wsgi.input"], sock, _length(environ), self._silence_s, self._watchdog
         )
         return self._app(environ, start_response)
+
+
+def limit_sending(environ: "WSGIEnvironment") -> None:
+    """Let a reader that stops reading end the sending of a file.
+
+    sendfile() waits for such a reader without any limit but the socket's timeout. Not set for
+    every answer: it costs system calls, and small ones have SO_SNDTIMEO (gunicorn.conf.py).
+    """
+    sock = environ.get("gunicorn.socket")
+    if sock is not None:
+        sock.settimeout(environ[SILENCE])
 
 
 def _has_body(environ: "WSGIEnvironment") -> bool:

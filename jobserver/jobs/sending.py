@@ -17,6 +17,7 @@ from werkzeug.wsgi import wrap_file
 
 from jobserver.errors import OutputGone
 from jobserver.jobs.archive import Archive
+from jobserver.timeouts import limit_sending
 
 PIECE_SIZE = 256 * 1024
 FOREVER = "private, max-age=86400"  # an output never changes
@@ -91,6 +92,7 @@ def _fill(request: Request, response: Response, file: BinaryIO, part: Part) -> N
     """Let the server send the file itself (sendfile) when the part reaches to its end."""
     file.seek(part.start)
     if part.stop == part.length:
+        limit_sending(request.environ)
         response.response = wrap_file(request.environ, file, PIECE_SIZE)
         response.direct_passthrough = True  # and the server closes the file
     else:

@@ -89,16 +89,35 @@ def files_of(db: sqlite3.Connection, job_id: str) -> list[sqlite3.Row]:
     """Return the job's files in the order of the upload; none when there is no such job.
 
     Each row also tells of the job: job_status, total_videos, variations_per_video, recipe,
-    seed, created_at and removed_at. One statement, for at each step of one a thread lets go of the
-    interpreter.
+    seed, created_at and removed_at. While the job has not ended, the first row tells what
+    stands before it: how many older jobs wait or run (jobs_ahead) and how many variations they
+    still lack (variations_ahead); and the pace, the seconds that the latest 20 outputs took on
+    average (seconds_per_variation, None before the first).
+
+    One statement, for at each step of one a thread lets go of the interpreter.
     """
-    query = """
-        SELECT job_file.*, job_status.status AS job_status, job_status.total_videos,
-               job_status.variations_per_video, job_status.recipe, job_status.seed,
-               job_status.created_at, job_status.removed_at
-        FROM job_status JOIN job_file ON job_file.job_id = job_status.id
-        WHERE job_status.id = :id ORDER BY position"""
-    return db.execute(query, {"id": job_id}).fetchall()
+    return db.execute(_FILES, {"id": job_id}).fetchall()
+
+
+_AHEAD = """
+    FROM job_file AS other JOIN job AS older ON older.id = other.job_id
+    WHERE other.status IN ('queued', 'processing')
+      AND (older.created_at, older.id) < (job_status.created_at, job_status.id)"""
+_WAITS = "position = 0 AND job_status.status IN ('queued', 'processing')"
+_FILES = f"""
+    SELECT job_file.*, job_status.status AS job_status, job_status.total_videos,
+           job_status.variations_per_video, job_status.recipe, job_status.seed,
+           job_status.created_at, job_status.removed_at,
+           CASE WHEN {_WAITS} THEN (SELECT COUNT(DISTINCT older.id) {_AHEAD}) END AS jobs_ahead,
+           CASE WHEN {_WAITS} THEN
+               (SELECT COALESCE(SUM((1 - other.progress) * older.variations_per_video), 0) {_AHEAD})
+               END AS variations_ahead,
+           CASE WHEN {_WAITS} THEN
+               (SELECT AVG(seconds) FROM
+                   (SELECT seconds FROM output ORDER BY created_at DESC LIMIT 20) AS latest)
+               END AS seconds_per_variation
+    FROM job_status JOIN job_file ON job_file.job_id = job_status.id
+    WHERE job_status.id = :id ORDER BY position"""  # noqa: S608  constants
 
 
 def outputs_of(db: sqlite3.Connection, job_id: str) -> list[sqlite3.Row]:
@@ -287,28 +306,6 @@ def is_stored(db: sqlite3.Connection, stored_name: str) -> bool:
     """Return whether a file of this name in UPLOAD_DIR belongs to a job."""
     query = "SELECT 1 FROM job_file WHERE stored_name = :name"
     return db.execute(query, {"name": stored_name}).fetchone() is not None
-
-
-def work_ahead(
-    db: sqlite3.Connection, job_id: str, created_at: float
-) -> tuple[int, float, float | None]:
-    """Return what stands before a job, and the pace at which it goes.
-
-    How many older jobs wait or run; how many variations they still lack; the seconds that
-    the latest 20 outputs took on average, None before the first.
-    """
-    query = """
-        SELECT COUNT(DISTINCT job.id),
-               COALESCE(SUM((1 - file.progress) * job.variations_per_video), 0),
-               (SELECT AVG(seconds) FROM
-                   (SELECT seconds FROM output ORDER BY created_at DESC LIMIT 20) AS latest)
-        FROM job_file AS file JOIN job ON job.id = file.job_id
-        WHERE file.status IN ('queued', 'processing')
-          AND (job.created_at, job.id) < (:created_at, :id)"""
-    jobs, variations, seconds = db.execute(
-        query, {"created_at": created_at, "id": job_id}
-    ).fetchone()
-    return jobs, variations, seconds
 
 
 # -- the queue ----------------------------------------------------------------

@@ -23,6 +23,13 @@ class Waiting(NamedTuple):
     seconds_per_variation: float | None  # None before the first output ever
     slots: int
 
+    @classmethod
+    def of(cls, first: sqlite3.Row, slots: int) -> "Waiting":
+        """Take it from the first of the job's files (store.files_of)."""
+        return cls(
+            first["jobs_ahead"], first["variations_ahead"], first["seconds_per_variation"], slots
+        )
+
 
 def timestamp(seconds: float | None) -> str | None:
     """Return Unix seconds as ISO 8601 UTC in milliseconds: 2026-01-31T12:00:00.000Z."""

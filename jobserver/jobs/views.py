@@ -11,7 +11,7 @@ from flask import Blueprint, Request, Response, current_app, jsonify, request, u
 from flask.typing import ResponseReturnValue
 
 from jobserver.auth import require_auth, require_auth_or_link, signed
-from jobserver.db import get_db
+from jobserver.db import get_db, reading
 from jobserver.errors import (
     InvalidPage,
     JobEnded,
@@ -236,15 +236,15 @@ def _found(job_id: str) -> sqlite3.Row:
 
 def _told(db: sqlite3.Connection, job_id: str) -> dict[str, Any]:
     """Return all of a job, in as few statements as its state allows. Raises JobNotFound."""
-    files = store.files_of(db, job_id)
+    with reading:
+        files = store.files_of(db, job_id)
     if not files or files[0]["removed_at"] is not None:
         raise JobNotFound
     begun = any(file["status"] != "queued" or file["progress"] for file in files)
     outputs = store.outputs_of(db, job_id) if begun else []
     waiting = None
     if files[0]["job_status"] not in told.ENDED:
-        ahead = store.work_ahead(db, job_id, files[0]["created_at"])
-        waiting = told.Waiting(*ahead, current_app.config["WORKERS"])
+        waiting = told.Waiting.of(files[0], current_app.config["WORKERS"])
     return told.job(files, outputs, waiting, current_app.config["JOB_LIFETIME"], _link)
 
 
