@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from jobserver import db
-from jobserver.jobs import intake
+from jobserver.jobs import intake, output
 from wsgi import app as real_app
 
 SHORT = 48_576  # bytes of 65,536 that such a write takes
@@ -108,5 +108,5 @@ class FaultySqlite:
         return getattr(sqlite3, name)
 
 
-intake.os = FaultyOs()  # type: ignore[assignment]
+intake.os = output.os = FaultyOs()  # type: ignore[assignment]
 db.sqlite3 = FaultySqlite()  # type: ignore[assignment]

@@ -35,6 +35,7 @@ from jobserver.errors import (
     UnexpectedPart,
 )
 from jobserver.ids import generate_id
+from jobserver.jobs.output import sync_folder
 from jobserver.jobs.store import Upload
 
 MIB = 1024 * 1024
@@ -124,7 +125,7 @@ def received(limits: Limits, files: Sequence[FileStorage]) -> Iterator[list[Uplo
     try:
         for file, upload in zip(files, uploads, strict=True):
             file.save(limits.upload_dir / upload.stored_name)
-        _sync_folder(limits.upload_dir)
+        sync_folder(limits.upload_dir)
         yield uploads
     except BaseException:
         for upload in uploads:
@@ -356,12 +357,3 @@ def _extension(name: str) -> str:
     """Return the extension of a client's file name when it is harmless, else `.mp4`."""
     found = re.search(r"\.[A-Za-z0-9]{1,10}\Z", name)
     return found[0] if found and found[0].lower() != PART_SUFFIX else ".mp4"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
