@@ -49,8 +49,9 @@ run: $(VENV)/.run instance/password instance/sample.mp4
 	printf 'http://127.0.0.1:%s/api/auth | cut -d'\''"'\'' -f4)" ' $(PORT); \
 	printf 'http://127.0.0.1:%s/api/jobs\n\n' $(PORT); \
 	$(VENV)/bin/flask --app wsgi worker & worker=$$!; \
-	trap 'kill $$worker 2>/dev/null; wait $$worker' EXIT; trap 'exit' INT TERM; \
-	$(VENV)/bin/gunicorn wsgi:app
+	$(VENV)/bin/gunicorn wsgi:app & web=$$!; \
+	trap 'kill $$worker $$web 2>/dev/null; wait' EXIT; trap 'exit' INT TERM; \
+	wait $$web
 
 test: $(VENV)/.test
 	$(PYTHON) -m pytest -n 3 --dist loadfile -m 'not tools and not slow' --ignore tests/pages
