@@ -170,15 +170,20 @@ class Visitor:
         self.page.evaluate(script, hidden)
 
     def count_requests(self, seconds: int, meanwhile: Callable[[], object] = lambda: None) -> int:
-        """Let time pass on the page's own clock (installed before); return its API requests.
-
-        meanwhile: called once a second of that time.
-        """
+        """Let time pass; return the page's API requests of that time."""
         self.settle()
         before = len(self.requests)
+        self.pass_time(seconds, meanwhile)
+        return len([each for each in self.requests[before:] if "/api/" in each])
+
+    def pass_time(self, seconds: int, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Let time pass on the page's own clock (installed before), all that it sets off included.
+
+        In steps, for a request's limit of time is on that clock too, its answer is not.
+        meanwhile: called once a second of that time.
+        """
         for second in range(seconds * 2):
             if second % 2 == 0:
                 meanwhile()
             self.page.clock.run_for(500)
             self.settle()
-        return len([each for each in self.requests[before:] if "/api/" in each])
