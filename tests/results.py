@@ -56,7 +56,7 @@ def make_job(
     with closing(connect(server.database)) as db:
         job_id = generate_id()
         uploads = [_upload(server, clip) for clip in clips or (Clip(),)]
-        store.insert_job(db, job_id, uploads, store.Order(variations, "subtle", 7), now)
+        store.insert_job(db, job_id, uploads, store.Order(variations, "subtle", 7), 0, now)
         made = Job(job_id, [], [])
         for clip, file in zip(clips or (Clip(),), store.files_of(db, job_id), strict=True):
             _finish(db, file, clip, now if ended_at is None else ended_at)

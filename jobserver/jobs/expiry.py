@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,9 +47,9 @@ class Storage(NamedTuple):
         )
 
     def free(self) -> int:
-        """Return the bytes that may still be written to the disk of UPLOAD_DIR."""
-        disk = os.statvfs(self.uploads)
-        return disk.f_bavail * disk.f_frsize
+        """Return the bytes that may still be written, to the fuller disk of the two folders."""
+        disks = (os.statvfs(folder) for folder in (self.uploads, self.outputs))
+        return min(disk.f_bavail * disk.f_frsize for disk in disks)
 
 
 class Clock:
@@ -78,12 +78,11 @@ def too_old(db: sqlite3.Connection, storage: Storage, now: float) -> list[str]:
     return [job["id"] for job in store.expired_jobs(db, now - storage.lifetime_s)]
 
 
-def too_much(db: sqlite3.Connection, storage: Storage, coming: int = 0) -> list[str]:
-    """Return the ids of the ended jobs, oldest first, that must go for `coming` more bytes.
+def too_much(db: sqlite3.Connection, lacking: int) -> list[str]:
+    """Return the ids of the ended jobs, oldest first, that must go for `lacking` bytes.
 
     Just as many as are needed; fewer when all ended jobs together are not enough.
     """
-    lacking = _lacking(db, storage, coming)
     chosen = []
     for job in store.ended_jobs(db) if lacking > 0 else ():
         if lacking <= 0:
@@ -93,39 +92,59 @@ def too_much(db: sqlite3.Connection, storage: Storage, coming: int = 0) -> list[
     return chosen
 
 
-def _lacking(db: sqlite3.Connection, storage: Storage, coming: int) -> int:
-    """Return the bytes by which `coming` more would pass the quota or the free space.
+def over_quota(db: sqlite3.Connection, storage: Storage, coming: int = 0) -> int:
+    """Return the bytes by which `coming` more would pass the quota."""
+    return store.used_bytes(db) + coming - storage.quota if storage.quota else 0
+
+
+def short_of_space(db: sqlite3.Connection, storage: Storage, coming: int = 0) -> int:
+    """Return the bytes by which `coming` more would use the space that is kept free.
 
     What is marked already is on its way out, whoever removes it: it counts as free.
     """
-    over_quota = store.used_bytes(db) + coming - storage.quota if storage.quota else 0
-    short_of_space = storage.min_free + coming - storage.free()
-    if short_of_space > 0:
-        short_of_space -= store.marked_bytes(db)
-    return max(over_quota, short_of_space)
+    lacking = storage.min_free + coming - storage.free()
+    return lacking - store.marked_bytes(db) if lacking > 0 else 0
 
 
-def make_room(db: sqlite3.Connection, storage: Storage, coming: int, now: float) -> bool:
-    """Evict what must go for `coming` more bytes; return whether there is room now.
+def shortage(db: sqlite3.Connection, storage: Storage, coming: int = 0) -> int:
+    """Return the bytes that must go for `coming` more, whichever limit asks for more."""
+    return max(over_quota(db, storage, coming), short_of_space(db, storage, coming))
 
-    Evicts nothing when even all ended jobs together would not make enough of it.
+
+def admit(db: sqlite3.Connection, storage: Storage, coming: int, now: float) -> bool:
+    """Make room on the disk for an upload of `coming` bytes; return whether it may be received.
+
+    Evicts nothing when even all ended jobs together would not be enough, nor for the quota:
+    that waits until the upload is whole (make_room).
     """
-    lacking = _lacking(db, storage, coming)
+    if not _can_make_room(db, storage, shortage(db, storage, coming)):
+        return False
+    if short_of_space(db, storage, coming) <= 0:
+        return True
+    evict(db, storage, lambda: short_of_space(db, storage, coming), now)
+    return short_of_space(db, storage, coming) <= 0
+
+
+def make_room(db: sqlite3.Connection, storage: Storage, coming: int, now: float) -> None:
+    """Evict what must go for `coming` bytes to fit into the quota; nothing when they cannot."""
+    over = over_quota(db, storage, coming)
+    if over > 0 and _can_make_room(db, storage, over):
+        evict(db, storage, lambda: over_quota(db, storage, coming), now)
+
+
+def _can_make_room(db: sqlite3.Connection, storage: Storage, lacking: int) -> bool:
     if lacking <= 0:
         return True
-    if lacking > sum(job["size"] for job in store.ended_jobs(db)) or not are_ours(db, storage):
-        return False
-    evict(db, storage, coming, now)
-    return _lacking(db, storage, coming) <= 0
+    return lacking <= sum(job["size"] for job in store.ended_jobs(db)) and are_ours(db, storage)
 
 
-def evict(db: sqlite3.Connection, storage: Storage, coming: int, now: float) -> int:
-    """Remove the ended jobs that must go for `coming` more bytes; return how many.
+def evict(db: sqlite3.Connection, storage: Storage, lacking: Callable[[], int], now: float) -> int:
+    """Remove the ended jobs that must go for the bytes that are `lacking`; return how many.
 
-    Chosen and marked in one transaction, so that two at once do not choose for the same need.
+    Judged, chosen and marked in one transaction: two at once do not choose for the same need.
     """
     with transaction(db):
-        for job_id in too_much(db, storage, coming):
+        for job_id in too_much(db, lacking()):
             store.mark_removed(db, job_id, now)
     return remove_marked(db, storage, now)
 
@@ -258,7 +277,7 @@ class Housekeeper:
         trusted = self._clock.trusts(now, monotonic)
         if are_ours(db, storage):
             remove_all(db, storage, too_old(db, storage, now) if trusted else [], now)
-            evict(db, storage, 0, now)
+            evict(db, storage, lambda: shortage(db, storage), now)
             sweep_uploads(db, storage.uploads, self._id)
             sweep_outputs(db, storage.outputs, self._id)
         if trusted:  # else a restart would forget that it was not

@@ -5,6 +5,7 @@ name it. Each file stays locked (flock) until its request is over, so a sweep ca
 leftovers of a killed server from a living upload, whoever runs it and whenever.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -46,6 +47,10 @@ MAX_FIELD_SIZE = 16 * 1024
 MAX_AROUND = 8 * 1024  # bytes of headers, boundary and padding around one part
 MAX_NAME_LENGTH = 255
 PART_SUFFIX = ".part"
+# Not mounted, mounted read-only, of another user, gone from the network.
+NOT_AVAILABLE = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE}
+)
 
 Form: TypeAlias = MultiDict[str, str]
 Files: TypeAlias = MultiDict[str, FileStorage]
@@ -91,13 +96,13 @@ class Limits(NamedTuple):
 
 @contextmanager
 def admitted(
-    limits: Limits, content_length: int | None, make_room: Callable[[int], bool]
+    limits: Limits, content_length: int | None, admit: Callable[[int], bool]
 ) -> Iterator[None]:
     """Receive one upload inside `with`; refuse it before any of its body is read.
 
-    make_room: removes what has ended for so many bytes more; says whether there is room.
+    admit: says whether there is room for so many bytes more, and makes it on the disk.
     Uploads have fewer slots than the server has threads, so status calls always find one.
-    Raises BodyTooLarge, Busy, QuotaExceeded or InsufficientStorage.
+    Raises BodyTooLarge, Busy, QuotaExceeded, InsufficientStorage or StorageUnavailable.
     """
     size = content_length or 0
     if size > limits.max_body_size:
@@ -105,12 +110,19 @@ def admitted(
     if not limits.slots.acquire(blocking=False):
         raise Busy("Too many uploads at once; try again")
     try:
-        if not make_room(size):
+        if not _is_admitted(size, admit):
             limits.check_space(size)  # the disk is full of something else, or of the work
             raise QuotaExceeded
         yield
     finally:
         limits.slots.release()
+
+
+def _is_admitted(size: int, admit: Callable[[int], bool]) -> bool:
+    try:
+        return admit(size)
+    except OSError as error:
+        raise StorageUnavailable from error
 
 
 @contextmanager
@@ -322,10 +334,15 @@ class ReceivedFile(FileStorage):
 
 
 def _create_part(folder: Path) -> tuple[str, IO[bytes]]:
-    """Return a new id and its locked, empty `.part` file."""
+    """Return a new id and its locked, empty `.part` file. Raises StorageUnavailable, OSError."""
     while True:
         file_id = generate_id()
-        part = open(folder / (file_id + PART_SUFFIX), "xb", buffering=0, opener=_private)  # noqa: SIM115
+        try:
+            part = open(folder / (file_id + PART_SUFFIX), "xb", buffering=0, opener=_private)  # noqa: SIM115
+        except OSError as error:
+            if error.errno in NOT_AVAILABLE:
+                raise StorageUnavailable from error
+            raise
         fcntl.flock(part, fcntl.LOCK_EX)
         if os.fstat(part.fileno()).st_nlink:
             return file_id, part

@@ -53,10 +53,18 @@ def sweep_command(config: Mapping[str, Any]) -> click.Command:
 
 def _explained(db: sqlite3.Connection, storage: expiry.Storage, now: float) -> list[str]:
     expired = expiry.too_old(db, storage, now)
-    evicted = [job_id for job_id in expiry.too_much(db, storage) if job_id not in expired]
+    evicted = [
+        job_id
+        for job_id in expiry.too_much(db, expiry.shortage(db, storage))
+        if job_id not in expired
+    ]
     return [
         *(f"job {job_id}: expired" for job_id in expired),
-        *(f"job {job_id}: over the quota, or its space is needed" for job_id in evicted),
+        *(
+            f"job {job_id}: over the quota, or its space is needed"
+            for job_id in evicted
+            if job_id not in expired
+        ),
         *(f"job {job_id}: half removed" for job_id in store.removed_jobs(db)),
         *(
             f"{path}: belongs to no job (kept while it is being uploaded)"
@@ -68,7 +76,7 @@ def _explained(db: sqlite3.Connection, storage: expiry.Storage, now: float) -> l
 
 def _sweep(db: sqlite3.Connection, storage: expiry.Storage, database_id: str, now: float) -> None:
     jobs = expiry.remove_all(db, storage, expiry.too_old(db, storage, now), now)
-    jobs += expiry.evict(db, storage, 0, now)
+    jobs += expiry.evict(db, storage, lambda: expiry.shortage(db, storage), now)
     files = expiry.sweep_uploads(db, storage.uploads, database_id)
     files += expiry.sweep_outputs(db, storage.outputs, database_id)
     click.echo(f"Removed {jobs} jobs and {files} leftovers.")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jobserver.db import transaction
+from jobserver.errors import QuotaExceeded
 
 MAX_ATTEMPTS = 3
 
@@ -48,12 +49,18 @@ class Published(NamedTuple):
 
 
 def insert_job(
-    db: sqlite3.Connection, job_id: str, uploads: Sequence[Upload], order: Order, now: float
+    db: sqlite3.Connection,
+    job_id: str,
+    uploads: Sequence[Upload],
+    order: Order,
+    quota: int,
+    now: float,
 ) -> None:
     """Queue one job with its files; durable when this returns, nothing when it raises.
 
-    now: Unix seconds, UTC.
-    Raises sqlite3.OperationalError when the lock outlasts connect()'s timeout.
+    quota: bytes that all jobs may use with this one, or 0; judged in the same transaction, so
+    that uploads at the same time cannot pass it together. now: Unix seconds, UTC.
+    Raises QuotaExceeded, or sqlite3.OperationalError when the lock outlasts connect()'s timeout.
     """
     job = {"id": job_id, "now": now, **order._asdict()}
     rows = [
@@ -73,6 +80,8 @@ def insert_job(
             VALUES (:id, :job_id, :position, :name, :stored_name, :size)""",
             rows,
         )
+        if quota and used_bytes(db) > quota:
+            raise QuotaExceeded
 
 
 # -- telling ------------------------------------------------------------------

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import sqlite3
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,12 +67,14 @@ class UploadRequest(Request):
 @bp.post("")
 def create_job() -> ResponseReturnValue:
     """Accept videos and queue one job: 202 and Location; 400, 408, 413, 503 or 507 as JSON."""
-    limits = current_app.extensions["intake"]
+    limits, storage = current_app.extensions["intake"], expiry.Storage.of(current_app.config)
     job_id = generate_id()
-    with intake.admitted(limits, request.content_length, _make_room):
+    with intake.admitted(limits, request.content_length, partial(_admit_bytes, storage)):
         order = parse_order(request.form, new_seed=secrets.randbits(32))
         with intake.received(limits, request.files.getlist("videos")) as uploads:
-            store.insert_job(get_db(), job_id, uploads, order, time.time())
+            db, now = get_db(), time.time()
+            expiry.make_room(db, storage, sum(upload.size for upload in uploads), now)
+            store.insert_job(db, job_id, uploads, order, storage.quota, now)
     status_url = url_for("jobs.show_job", job_id=job_id)
     return jsonify(told.accepted(job_id, uploads, order, status_url)), 202, {"Location": status_url}
 
@@ -256,9 +259,8 @@ def _link(endpoint: str, **ids: str) -> str:
     )
 
 
-def _make_room(size: int) -> bool:
-    storage = expiry.Storage.of(current_app.config)
-    return expiry.make_room(get_db(), storage, size, time.time())
+def _admit_bytes(storage: expiry.Storage, size: int) -> bool:
+    return expiry.admit(get_db(), storage, size, time.time())
 
 
 def _job_folder(job_id: str) -> Path:

@@ -29,7 +29,7 @@ def queue(db: sqlite3.Connection, job_id: str, files: int = 1, at: float = NOW) 
     """Queue a job whose files are named `<job id>.<n>`, n from 0."""
     names = [f"{job_id}.{n}" for n in range(files)]
     uploads = [store.Upload(name, "clip.mp4", f"{name}.mp4", 1) for name in names]
-    store.insert_job(db, job_id, uploads, store.Order(20, "subtle", 0), at)
+    store.insert_job(db, job_id, uploads, store.Order(20, "subtle", 0), 0, at)
 
 
 def claim(db: sqlite3.Connection, now: float = NOW, worker: str = "w") -> sqlite3.Row | None:

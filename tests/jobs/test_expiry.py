@@ -25,6 +25,7 @@ from tests.support import (
     Site,
     Worker,
     file_part,
+    part,
     processes_naming,
     wait_for,
 )
@@ -285,8 +286,8 @@ def test_what_is_half_removed_counts_as_gone(site: Site, db: sqlite3.Connection)
     with transaction(db):
         store.mark_removed(db, marked.id, AT)
     storage = Storage.of(site.app.config)._replace(quota=1000)
-    assert expiry.too_much(db, storage) == []
-    assert expiry.make_room(db, storage._replace(quota=1500), 500, AT)
+    assert expiry.shortage(db, storage) <= 0
+    expiry.make_room(db, storage._replace(quota=1500), 500, AT)
     assert ids(site.server) == {kept.id}
 
 
@@ -295,6 +296,19 @@ def test_an_upload_evicts_what_it_needs(site: Site, db: sqlite3.Connection):
     site.app.config["STORAGE_QUOTA"] = 31_000
     assert len(site.upload(MP4_HEAD + bytes(5000))) == 22
     assert {job.id for job in jobs} & ids(site.server) == {job.id for job in jobs[1:]}
+    check_owned(site.server)
+
+
+@pytest.mark.parametrize(
+    "refused", [part(b"no", "no disposition"), file_part(b"no MP4", type_="text/plain")]
+)
+def test_an_upload_that_is_refused_evicts_nothing(
+    site: Site, db: sqlite3.Connection, refused: bytes
+):
+    job = make_job(site.server, source(10_000), created_at=AT)
+    site.app.config["STORAGE_QUOTA"] = 10_000
+    assert site.post(file_part(MP4_HEAD + bytes(5000)), refused).status_code == 400
+    assert ids(site.server) == {job.id}
     check_owned(site.server)
 
 
@@ -584,7 +598,7 @@ def test_two_that_make_room_at_once_evict_no_more_than_is_needed(
 
     def evict() -> None:
         with closing(site.connect()) as own:
-            assert expiry.make_room(own, storage, 0, AT)
+            expiry.make_room(own, storage, 0, AT)
 
     at_once(evict, evict, evict, evict)
     assert len(ids(site.server)) == 15

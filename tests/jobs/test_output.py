@@ -31,7 +31,7 @@ def output_dir(tmp_path: Path) -> Path:
 
 def queue(db: sqlite3.Connection, job_id: str) -> None:
     upload = store.Upload(f"file{job_id}", "clip.mp4", f"{job_id}.mp4", 1)
-    store.insert_job(db, job_id, [upload], store.Order(2, "subtle", 0), 1000)
+    store.insert_job(db, job_id, [upload], store.Order(2, "subtle", 0), 0, 1000)
 
 
 def claim(db: sqlite3.Connection, now: float) -> sqlite3.Row:

@@ -34,7 +34,7 @@ def order(variations: int) -> store.Order:
 
 
 def insert(db: sqlite3.Connection, job: str, now: float = 1.0, files: int = 1) -> None:
-    store.insert_job(db, job, uploads(job, files), order(5), now)
+    store.insert_job(db, job, uploads(job, files), order(5), 0, now)
 
 
 def set_statuses(db: sqlite3.Connection, job: str, *statuses: str) -> None:
@@ -48,7 +48,7 @@ def set_statuses(db: sqlite3.Connection, job: str, *statuses: str) -> None:
 
 def test_an_inserted_job_is_found_with_its_files_in_order(db):
     files = uploads("job", 3)[::-1]  # neither by id nor by name
-    store.insert_job(db, "job", files, order(7), 12.5)
+    store.insert_job(db, "job", files, order(7), 0, 12.5)
     job = store.find_job(db, "job")
     assert dict(job) == {
         "id": "job",
@@ -103,7 +103,7 @@ def test_an_unknown_job_is_none_and_has_no_files(db):
 def test_a_job_that_cannot_be_inserted_leaves_no_row(db, files, variations, error):
     insert(db, "a")
     with pytest.raises(sqlite3.IntegrityError, match=error):
-        store.insert_job(db, "b", files, order(variations), 2.0)
+        store.insert_job(db, "b", files, order(variations), 0, 2.0)
     assert not db.in_transaction
     assert store.find_job(db, "b") is None
     assert store.files_of(db, "b") == []
@@ -113,7 +113,7 @@ def test_a_job_that_cannot_be_inserted_leaves_no_row(db, files, variations, erro
 def test_a_job_is_inserted_once(db):
     insert(db, "job")
     with pytest.raises(sqlite3.IntegrityError):
-        store.insert_job(db, "job", uploads("other"), order(5), 2.0)
+        store.insert_job(db, "job", uploads("other"), order(5), 0, 2.0)
     assert [row["id"] for row in store.files_of(db, "job")] == ["job-0"]
 
 

@@ -30,7 +30,7 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     initialise(tmp_path / "db.sqlite3")
     with closing(connect(tmp_path / "db.sqlite3")) as db:
         uploads = [store.Upload(name, f"{name}.mp4", name, 9) for name in ("a", "b")]
-        store.insert_job(db, "job", uploads, store.Order(10, "classic", 3), 1000)
+        store.insert_job(db, "job", uploads, store.Order(10, "classic", 3), 0, 1000)
         yield db
 
 

@@ -487,34 +487,70 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@pytest.mark.tools
-def test_uploads_that_fit_singly_but_not_together_are_whole_or_a_507(own_server, small_disk):
-    own_server.settings |= {"UPLOAD_DIR": str(small_disk), "MAX_UPLOADS": "20"}
-    own_server.upload_dir = small_disk
-    server = own_server.start()
-    body = form(file_part(b"x" * 6 * MIB))
-    token = server.token
-    gate = threading.Barrier(20)
+def post_at_once(server: Server, count: int, content: bytes) -> list[Answer]:
+    """Upload `content` so many times; each waits until all the others have been admitted."""
+    body, token, gate = form(file_part(content)), server.token, threading.Barrier(count)
 
     def upload() -> Answer:
         with closing(server.begin_upload(len(body), token)) as sock:
-            sock.sendall(body[: 2 * MIB])
-            gate.wait(30)  # every upload was admitted while there was room for each
-            sock.sendall(body[2 * MIB :])
+            sock.sendall(body[: len(body) // 3])
+            gate.wait(30)
+            sock.sendall(body[len(body) // 3 :])
             return read_answer(sock)
 
-    with ThreadPoolExecutor(20) as pool:
-        answers = [future.result() for future in [pool.submit(upload) for _ in range(20)]]
+    with ThreadPoolExecutor(count) as pool:
+        return [future.result() for future in [pool.submit(upload) for _ in range(count)]]
+
+
+def check_whole_or_507(server: Server, answers: list[Answer]) -> int:
+    """Fail unless each upload was kept as a whole or refused; return how many were kept."""
     statuses = sorted(answer.status for answer in answers)
     accepted = statuses.count(202)
-    assert statuses == [202] * accepted + [507] * (20 - accepted)
-    assert accepted <= 10
+    assert statuses == [202] * accepted + [507] * (len(answers) - accepted)
     server.check_sound(allowed_5xx=(507,))
     assert server.rows("SELECT COUNT(*), COUNT(DISTINCT job_id) FROM job_file") == [
         (accepted, accepted)
     ]
     assert len(server.uploads()) == accepted
+    return accepted
+
+
+@pytest.mark.tools
+def test_uploads_that_fit_singly_but_not_together_are_whole_or_a_507(own_server, small_disk):
+    own_server.settings |= {"UPLOAD_DIR": str(small_disk), "MAX_UPLOADS": "20"}
+    own_server.upload_dir = small_disk
+    server = own_server.start()
+    assert check_whole_or_507(server, post_at_once(server, 20, b"x" * 6 * MIB)) <= 10
     assert server.upload(b"small").status == 202
+
+
+def test_uploads_that_fit_the_quota_singly_but_not_together_are_whole_or_a_507(own_server):
+    own_server.settings |= {"STORAGE_QUOTA": str(20 * MIB), "MAX_UPLOADS": "20"}
+    server = own_server.start()
+    answers = post_at_once(server, 20, b"x" * 6 * MIB)
+    assert check_whole_or_507(server, answers) == 3
+    assert all(answer.headers["Retry-After"] for answer in answers if answer.status == 507)
+
+
+def test_an_upload_of_unknown_length_cannot_pass_the_quota(own_server):
+    own_server.settings["STORAGE_QUOTA"] = str(MIB)
+    server = own_server.start()
+    answer = server.post(iter([form(file_part(b"x" * 2 * MIB))]))
+    assert check_whole_or_507(server, [answer]) == 0
+    assert server.upload(b"small").status == 202
+
+
+def test_a_folder_that_is_gone_is_a_503_and_comes_back(own_server):
+    server = own_server.start()
+    server.upload_dir.rename(server.folder / "elsewhere")
+    answer = server.upload(b"x")
+    assert (answer.status, answer.json) == (
+        503,
+        {"error": "The folder for uploads is not available"},
+    )
+    (server.folder / "elsewhere").rename(server.upload_dir)
+    assert server.upload(b"x").status == 202
+    server.check_sound(allowed_5xx=(503,))
 
 
 @pytest.mark.tools

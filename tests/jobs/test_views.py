@@ -36,7 +36,7 @@ def insert_jobs(app: Flask, *moments: float) -> None:
     with closing(db.connect(app.config["DATABASE"])) as database:
         for i, moment in enumerate(moments):
             files = [store.Upload(f"file{i}", "clip.mp4", f"file{i}.mp4", 1)]
-            store.insert_job(database, f"job{i}", files, store.Order(5, "subtle", 3), moment)
+            store.insert_job(database, f"job{i}", files, store.Order(5, "subtle", 3), 0, moment)
 
 
 def set_status(app: Flask, status: str) -> None:

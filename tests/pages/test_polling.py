@@ -47,7 +47,7 @@ def many_jobs(database: sqlite3.Connection) -> None:
 
 def add_job(db: sqlite3.Connection, number: int, now: float) -> None:
     upload = Upload(f"file{number:04}", f"clip {number}.mp4", f"{number}.mp4", 1000)
-    insert_job(db, f"job{number:04}", [upload], Order(5, "subtle", 1), now)
+    insert_job(db, f"job{number:04}", [upload], Order(5, "subtle", 1), 0, now)
 
 
 def set_progress(db: sqlite3.Connection, progress: float) -> None:
