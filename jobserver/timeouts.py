@@ -1,16 +1,18 @@
-"""No request body holds a thread longer than its bytes deserve.
+"""No client holds a thread longer than its bytes deserve, sending a body or taking a file.
 
 gunicorn's threads read a body from a blocking socket without any limit of time, and its
-read(n) returns only once n bytes are there. So a silent client is ended by the socket's
-timeout, and one that trickles by a watchdog that closes the reading side.
+read(n) returns only once n bytes are there. Writing is the same: every byte that a reader
+takes begins the socket's timeout anew. So a silent client is ended by the socket's timeout,
+and one that trickles by a watchdog that closes the connection under the thread's hands.
 """
 
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from gunicorn.http.errors import ParseException
@@ -20,13 +22,13 @@ from jobserver.errors import ClientGone, ClientTooSlow
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-SLOWEST = 8 * 1024  # bytes a second below which a body is ended
-SILENCE = "jobserver.silence_s"  # in the WSGI environment
+SLOWEST = 8 * 1024  # bytes a second below which a client is given up
+TIMEOUTS = "jobserver.timeouts"  # in the WSGI environment
 TICK_S = 1.0  # how exactly the watchdog keeps its limits
 
 
 class ClientTimeouts:
-    """WSGI middleware that limits how long reading a request body may take."""
+    """WSGI middleware that limits how long bodies may take to come, and files to go."""
 
     def __init__(self, app: "WSGIApplication", silence_s: float) -> None:
         self._app = app
@@ -36,7 +38,7 @@ class ClientTimeouts:
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        environ[SILENCE] = self._silence_s
+        environ[TIMEOUTS] = self
         sock = environ.get("gunicorn.socket")
         if sock is None or not _has_body(environ):
             return self._app(environ, start_response)
@@ -45,16 +47,24 @@ class ClientTimeouts:
         )
         return self._app(environ, start_response)
 
+    def limit_sending(self, sock: socket.socket, size: int) -> Callable[[], object]:
+        """Give a reader time for `size` bytes; call what is returned when they are sent."""
+        sock.settimeout(self._silence_s)
+        self._watchdog.watch(sock, self._silence_s + size / SLOWEST, socket.SHUT_RDWR)
+        return partial(self._watchdog.release, sock)
 
-def limit_sending(environ: "WSGIEnvironment") -> None:
-    """Let a reader that stops reading end the sending of a file.
 
-    sendfile() waits for such a reader without any limit but the socket's timeout. Not set for
-    every answer: it costs system calls, and small ones have SO_SNDTIMEO (gunicorn.conf.py).
+def limit_sending(environ: "WSGIEnvironment", size: int) -> Callable[[], object]:
+    """Limit how long `size` bytes of an answer may take to be read.
+
+    Call what is returned when it is over. Not set for every answer: it costs system calls,
+    and what a socket holds at once is gone at once.
     """
     sock = environ.get("gunicorn.socket")
-    if sock is not None:
-        sock.settimeout(environ[SILENCE])
+    if sock is None:
+        return lambda: None
+    timeouts: ClientTimeouts = environ[TIMEOUTS]
+    return timeouts.limit_sending(sock, size)
 
 
 def _has_body(environ: "WSGIEnvironment") -> bool:
@@ -108,17 +118,20 @@ class TimedBody:
 
 
 class Watchdog:
-    """One thread a process that ends reads which take too long; it starts with the first."""
+    """One thread a process that ends what takes too long; it starts with the first."""
 
     def __init__(self) -> None:
-        self._deadlines: dict[socket.socket, float] = {}
+        self._deadlines: dict[socket.socket, tuple[float, int]] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def watch(self, sock: socket.socket, limit_s: float) -> None:
-        """Close the reading side of `sock` unless it is released within `limit_s` seconds."""
+    def watch(self, sock: socket.socket, limit_s: float, how: int = socket.SHUT_RD) -> None:
+        """Shut `sock` down (`how`) unless it is released within `limit_s` seconds.
+
+        By default its reading side alone, so that the client can still be told why.
+        """
         with self._lock:
-            self._deadlines[sock] = time.monotonic() + limit_s
+            self._deadlines[sock] = time.monotonic() + limit_s, how
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
                 self._thread.start()
@@ -132,11 +145,11 @@ class Watchdog:
         while True:
             time.sleep(TICK_S)
             with self._lock:
-                for sock in self._overdue():
+                for sock, how in self._overdue():
                     del self._deadlines[sock]
                     with suppress(OSError):  # the client may have closed it already
-                        sock.shutdown(socket.SHUT_RD)
+                        sock.shutdown(how)
 
-    def _overdue(self) -> list[socket.socket]:
+    def _overdue(self) -> list[tuple[socket.socket, int]]:
         now = time.monotonic()
-        return [sock for sock, deadline in self._deadlines.items() if deadline < now]
+        return [(sock, how) for sock, (end, how) in self._deadlines.items() if end < now]

@@ -173,6 +173,15 @@ def test_a_watchdog_leaves_alone_what_was_released(pair):
     assert server.recv(100) == b"still open"
 
 
+def test_a_watchdog_can_close_both_sides(pair):
+    server, client = pair
+    Watchdog().watch(server, 0.1, socket.SHUT_RDWR)
+    client.settimeout(10)
+    assert client.recv(1) == b""
+    with pytest.raises(BrokenPipeError):
+        server.sendall(b"the rest")
+
+
 def test_a_watchdog_outlives_a_socket_that_is_closed_already():
     watchdog = Watchdog()
     closed, peer = socket.socketpair()

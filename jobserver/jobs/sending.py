@@ -5,9 +5,10 @@ One range is answered (206); a malformed one, one beyond the end, and several at
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
@@ -22,6 +23,18 @@ from jobserver.timeouts import limit_sending
 PIECE_SIZE = 256 * 1024
 FOREVER = "private, max-age=86400"  # an output never changes
 WHILE_IT_GROWS = "private, no-cache"  # an archive does, as long as outputs are added
+
+
+class SentFile(FileIO):
+    """A file that says when it is closed: by whom depends on how it is sent."""
+
+    on_close: Callable[[], object] | None = None
+
+    def close(self) -> None:
+        """Close the file, and say so the first time."""
+        if not self.closed and self.on_close is not None:
+            self.on_close()
+        super().close()
 
 
 class Part(NamedTuple):
@@ -46,7 +59,7 @@ def send_file(
     modified: Unix seconds. Raises OutputGone or RequestedRangeNotSatisfiable (416).
     """
     try:
-        file = path.open("rb", buffering=0)
+        file = SentFile(path)
     except FileNotFoundError as error:
         raise OutputGone from error
     try:
@@ -81,6 +94,7 @@ def send_archive(
     response.call_on_close(archive.close)
     if response.status_code != 304:
         response.response = archive.read(part.start, part.stop)
+        response.call_on_close(limit_sending(request.environ, part.stop - part.start))
     return response
 
 
@@ -88,11 +102,11 @@ def _place(path: Path) -> str:
     return quote(f"{path.parent.name}/{path.name}")
 
 
-def _fill(request: Request, response: Response, file: BinaryIO, part: Part) -> None:
+def _fill(request: Request, response: Response, file: SentFile, part: Part) -> None:
     """Let the server send the file itself (sendfile) when the part reaches to its end."""
     file.seek(part.start)
+    file.on_close = limit_sending(request.environ, part.stop - part.start)
     if part.stop == part.length:
-        limit_sending(request.environ)
         response.response = wrap_file(request.environ, file, PIECE_SIZE)
         response.direct_passthrough = True  # and the server closes the file
     else:
@@ -100,7 +114,7 @@ def _fill(request: Request, response: Response, file: BinaryIO, part: Part) -> N
         response.call_on_close(file.close)
 
 
-def _pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
+def _pieces(file: FileIO, size: int) -> Iterator[bytes]:
     while size and (piece := file.read(min(PIECE_SIZE, size))):
         size -= len(piece)
         yield piece
@@ -126,6 +140,7 @@ def _answer(request: Request, part: Part, etag: str, headers: Mapping[str, str])
     response = Response(status=206 if part.ranged else 200, headers=dict(headers))
     response.set_etag(etag)
     response.headers["Accept-Ranges"] = "bytes"
+    response.headers["X-Content-Type-Options"] = "nosniff"  # a client's bytes are never a page
     if request.if_none_match.contains_weak(etag):
         response.status_code = 304
         return response

@@ -16,7 +16,7 @@ import pytest
 from tests.results import Clip, Job, make_job
 from tests.support import Server, Site, wait_for
 
-MIB = 1024 * 1024
+KIB, MIB = 1024, 1024 * 1024
 KINDS = ("output", "download")
 
 
@@ -52,6 +52,7 @@ def test_the_whole_comes_with_what_a_client_needs_to_resume(asked: Asked):
     assert asked.headers["Accept-Ranges"] == "bytes"
     assert re.fullmatch(r'"[0-9a-f]{64}"', asked.etag)
     assert int(asked.headers["Content-Length"]) == len(asked.content)
+    assert asked.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize(
@@ -187,10 +188,10 @@ def test_an_empty_range_of_an_empty_file_is_a_416(site: Site):
 # -- through a real server ------------------------------------------------------
 
 
-def begin(server: Server, path: str, **headers: str) -> socket.socket:
+def begin(server: Server, path: str, buffer: int = 4 * KIB, **headers: str) -> socket.socket:
     """Ask for `path` and read nothing yet; the socket takes little that is not read."""
     sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     sock.settimeout(30)
     sock.connect(("127.0.0.1", server.port))
     lines = [
@@ -293,6 +294,35 @@ def test_a_reader_that_stops_in_mid_download_frees_its_thread(impatient_server: 
         assert holding(worker, job.paths[0])
         wait_for(lambda: not holding(worker, job.paths[0]), 10, "a thread that is free again")
         assert server.get("/api/health").status == 200
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reader_that_takes_a_little_now_and_then_frees_its_thread(
+    impatient_server: Server, kind: str
+):
+    """Never silent for long, but slower than anybody's line: by these limits, after 3 s."""
+    server = impatient_server
+    server.stop()
+    server.wsgi = "tests.brisk:app"
+    server.start()
+    job = make_job(server, Clip(outputs=[64 * MIB]))
+    assert server.token
+    pause = threading.Event()
+
+    def takes_a_little() -> bool:
+        """Return whether the thread has given up."""
+        assert reader.recv(256 * KIB)
+        pause.wait(0.05)  # the pace of this reader, who needs four times as long as he may
+        return not holding(worker, job.paths[0])
+
+    path = path_of(job, kind)
+    with server.same_descriptors(), begin(server, path, buffer=512 * KIB) as reader:
+        (worker,) = server.workers()
+        wait_for(lambda: holding(worker, job.paths[0]), what="a thread that sends")
+        wait_for(takes_a_little, 8, "a thread that is free again")
+    assert server.get("/api/health").status == 200
+    assert "Traceback" not in server.log()
+    assert server.get(job.output(), server.token).body == bytes(64 * MIB)
 
 
 def test_a_steady_reader_may_take_longer_than_the_timeout(impatient_server: Server):
