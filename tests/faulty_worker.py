@@ -19,10 +19,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from jobserver import create_app, render
-from jobserver.jobs import output, store, worker
+from jobserver.jobs import lease, output, slot, store, worker
+from jobserver.jobs.slot import Slot
 from jobserver.render import ffmpeg
 
-SECONDS = ("LEASE_S", "HEARTBEAT_S", "IDLE_S", "GRACE_S", "LOCK_S")
+SECONDS = {
+    "LEASE_S": lease,
+    "HEARTBEAT_S": lease,
+    "IDLE_S": slot,
+    "LOCK_S": slot,
+    "GRACE_S": worker,
+}
 SIGNALS = {"KILL": signal.SIGKILL, "STOP": signal.SIGSTOP}
 
 _doing = threading.local()  # which of render's calls this thread is in
@@ -117,10 +124,10 @@ def transaction(db: Any) -> Iterator[None]:
         fault.reach("committed")
 
 
-def publish(slot: worker.Slot, *args: Any, **named: Any) -> None:
+def publish(its_slot: Slot, *args: Any, **named: Any) -> None:
     _doing.publishing = True
     try:
-        real_publish(slot, *args, **named)
+        real_publish(its_slot, *args, **named)
     finally:
         _doing.publishing = False
 
@@ -132,22 +139,22 @@ def place_faults() -> None:
     render.render = done_as(render.render, "rendering")  # type: ignore[assignment]
     ffmpeg.run = watched(ffmpeg.run)  # type: ignore[assignment]
     output.make_durable = reached_before(output.make_durable, "written")  # type: ignore[assignment]
-    worker.os = FaultyOs()  # type: ignore[assignment]
-    worker.transaction = transaction  # type: ignore[assignment]
-    worker.Slot._publish = publish  # type: ignore[method-assign]
+    slot.os = FaultyOs()  # type: ignore[assignment]
+    slot.transaction = transaction  # type: ignore[assignment]
+    Slot._publish = publish  # type: ignore[method-assign]
 
 
 def shorten() -> None:
     """Take the worker's times from the environment."""
-    for name in SECONDS:
+    for name, module in SECONDS.items():
         if name in os.environ:
-            setattr(worker, name, float(os.environ[name]))
+            setattr(module, name, float(os.environ[name]))
     if delays := os.environ.get("RETRY_DELAYS_S"):
-        worker.RETRY_DELAYS_S = tuple(map(float, delays.split(",")))  # type: ignore[assignment]
+        slot.RETRY_DELAYS_S = tuple(map(float, delays.split(",")))  # type: ignore[assignment]
 
 
-real_transaction = worker.transaction
-real_publish = worker.Slot._publish
+real_transaction = slot.transaction
+real_publish = Slot._publish
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(process)d %(message)s")

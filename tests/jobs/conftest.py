@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.jobs.worker import Heart, Slot
+from jobserver.jobs.lease import Heart
+from jobserver.jobs.slot import Slot
 from tests.support import Site, Worker, make_clip
 
 

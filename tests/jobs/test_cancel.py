@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.jobs.worker import Slot
+from jobserver.jobs.slot import Slot
 from tests.support import Site, Worker, processes_naming, wait_for
 
 StartWorker = Callable[..., Worker]

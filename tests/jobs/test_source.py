@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobserver.jobs.worker import Slot
+from jobserver.jobs.slot import Slot
 from tests.support import Site
 
 

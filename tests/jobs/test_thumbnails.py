@@ -157,7 +157,7 @@ def test_facts_are_noted_although_the_first_attempt_found_no_space_for_the_pictu
         raise render.DiskFull
 
     monkeypatch.setattr(render, "thumbnail", full)
-    monkeypatch.setattr("jobserver.jobs.worker.RETRY_DELAYS_S", (0.0, 0.0))
+    monkeypatch.setattr("jobserver.jobs.slot.RETRY_DELAYS_S", (0.0, 0.0))
     while slot.work_once():
         pass
     file = site.show(job_id)["files"][0]

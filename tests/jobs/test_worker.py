@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from jobserver import render
-from jobserver.jobs import store, worker
-from jobserver.jobs.worker import Slot
+from jobserver.jobs import store
+from jobserver.jobs.slot import Slot
 from tests.support import (
     BIN,
     PASSWORD,
@@ -60,7 +60,7 @@ def parameters_of(seed: int, index: int, recipe: str) -> dict[str, float]:
 
 @pytest.fixture
 def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "RETRY_DELAYS_S", (0.0, 0.0))
+    monkeypatch.setattr("jobserver.jobs.slot.RETRY_DELAYS_S", (0.0, 0.0))
 
 
 # -- what comes out -----------------------------------------------------------
