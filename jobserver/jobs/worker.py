@@ -12,10 +12,11 @@ from typing import Any
 
 import click
 
+from jobserver import render
 from jobserver.db import DatabaseError, check, connect, last_seen
 from jobserver.jobs import expiry, lease
 from jobserver.jobs.lease import Heart
-from jobserver.jobs.slot import Slot
+from jobserver.jobs.slot import Slot, render_settings
 
 HOUSEKEEPING_S = 60.0
 GRACE_S = 10.0  # after SIGTERM, for what is nearly done
@@ -97,8 +98,12 @@ def command(config: Mapping[str, Any]) -> click.Command:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         try:
             check(config["DATABASE"])
+            render.check(render_settings(config))
         except DatabaseError as error:
             raise click.ClickException(str(error)) from error
+        except render.EngineError as error:
+            names = "FFMPEG, ENCODER, ENCODER_PRESET or ENCODER_RATE"
+            raise click.ClickException(f"{names} cannot be used: {error}") from error
         run(config)
 
     return worker

@@ -19,7 +19,7 @@ from jobserver.render.recipe import (
 )
 from jobserver.render.settings import Encoding, Settings, default_ffmpeg, find_ffmpeg
 from jobserver.render.thumbnail import thumbnail
-from jobserver.render.variations import Output, group_size, render
+from jobserver.render.variations import Output, check, group_size, render
 
 
 def version(settings: Settings) -> str:
@@ -41,6 +41,7 @@ __all__ = [
     "RenderError",
     "Settings",
     "UnknownRecipe",
+    "check",
     "default_ffmpeg",
     "find_ffmpeg",
     "group_size",

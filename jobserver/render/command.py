@@ -45,6 +45,15 @@ def render_command(
     ]
 
 
+def check_command(settings: Settings) -> list[str]:
+    """Encode one grey frame to nowhere, as outputs are encoded."""
+    return [
+        *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "error"),
+        *("-f", "lavfi", "-i", "color=gray:s=320x240:r=25", "-frames:v", "1"),
+        *(*_video_options(settings.encoding), "-f", "null", "-"),
+    ]
+
+
 def thumbnail_command(path: Path, out: Path, lightness: int, settings: Settings) -> list[str]:
     """Write the first frame whose average luma (0 to 255) is above `lightness` as WebP.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobserver.render import ffmpeg
-from jobserver.render.command import Wanted, render_command
+from jobserver.render.command import Wanted, check_command, render_command
 from jobserver.render.errors import Damaged, EngineError, MediaError, RenderError
 from jobserver.render.media import Media
 from jobserver.render.probe import LOST_SHARE, probe
@@ -22,6 +22,7 @@ _OUTPUT_FRAMES = {"ultrafast": 20, "superfast": 48, "veryfast": 66}
 _OUTPUT_FRAMES |= dict.fromkeys(("faster", "fast", "medium"), 145)
 _OUTPUT_FRAMES_ELSE = 250
 _START_S = 60.0
+_SPEAKER = re.compile(r"^(\[[^]]*\] )+")  # as in `[libx264 @ 0x55c0930dcb80] it cannot`
 _SETTING = re.compile(r"Unknown encoder|while opening encoder|No such filter|Unrecognized option")
 
 
@@ -32,6 +33,20 @@ class Output:
     parameters: Parameters | None
     path: Path
     media: Media
+
+
+def check(settings: Settings) -> None:
+    """Return if this ffmpeg can encode with these settings, else raise EngineError."""
+    ending = ffmpeg.run(
+        check_command(settings),
+        ffmpeg.Limits(_START_S, settings.stall_s, settings.memory, file_bytes=0),
+        ffmpeg.Access([], sandbox=settings.sandbox),
+        lambda _line: True,
+    )
+    if ending.status:
+        reasons = ending.log.strip().splitlines() or [f"exit status {ending.status}"]
+        reason = _SPEAKER.sub("", reasons[0])
+        raise EngineError(f"ffmpeg cannot encode: {reason}", ending.last_words)
 
 
 def render(

@@ -372,13 +372,13 @@ def test_two_workers_with_two_slots_share_the_work(
 
 
 @pytest.fixture
-def flask_worker(site: Site) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+def flask_worker(site: Site) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start the command that operators run."""
     started: list[subprocess.Popen[str]] = []
 
-    def start() -> subprocess.Popen[str]:
+    def start(**settings: str) -> subprocess.Popen[str]:
         command = [BIN / "flask", "--app", "wsgi", "worker"]
-        environment = {**site.server.environment, **QUICK}
+        environment = {**site.server.environment, **QUICK, **settings}
         pipe = subprocess.PIPE
         started.append(
             subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=pipe, text=True)
@@ -391,8 +391,30 @@ def flask_worker(site: Site) -> Iterator[Callable[[], subprocess.Popen[str]]]:
         process.communicate()
 
 
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"FFMPEG": "/bin/false"}, "exit status 1"),
+        ({"ENCODER": "nothing"}, "Unknown encoder 'nothing'"),
+        ({"ENCODER_PRESET": "nothing"}, "invalid preset 'nothing'"),
+        ({"ENCODER_RATE": "-nothing 1"}, "Unrecognized option 'nothing'"),
+    ],
+    ids=lambda given: "-".join(given) if isinstance(given, dict) else "",
+)
+def test_settings_that_no_ffmpeg_can_encode_with_stop_the_start(
+    site: Site,
+    flask_worker: Callable[..., subprocess.Popen[str]],
+    settings: dict[str, str],
+    reason: str,
+):
+    _, said = (process := flask_worker(**settings)).communicate(timeout=30)
+    assert process.returncode == 1
+    assert re.fullmatch("Error: FFMPEG, ENCODER, .* cannot be used: .*\n", said)
+    assert reason in said
+
+
 def test_the_worker_command_renders_and_ends_with_0_when_interrupted(
-    site: Site, flask_worker: Callable[[], subprocess.Popen[str]], clip: bytes
+    site: Site, flask_worker: Callable[..., subprocess.Popen[str]], clip: bytes
 ):
     job_id = site.upload(clip, variations="1")
     process = flask_worker()
@@ -406,7 +428,7 @@ def test_the_worker_command_renders_and_ends_with_0_when_interrupted(
 
 @pytest.mark.parametrize("state", ["missing", "of version 1"])
 def test_a_worker_refuses_a_database_it_cannot_work_with(
-    site: Site, flask_worker: Callable[[], subprocess.Popen[str]], state: str
+    site: Site, flask_worker: Callable[..., subprocess.Popen[str]], state: str
 ):
     site.server.database.unlink()
     if state == "of version 1":
