@@ -203,13 +203,20 @@ def sweep_outputs(db: sqlite3.Connection, folder: Path, database_id: str) -> int
 
 
 def claim_folders(db: sqlite3.Connection, storage: Storage) -> None:
-    """Mark folders that are still empty as this database's, before anything comes into them."""
+    """Mark folders that are still empty as this database's, before anything comes into them.
+
+    Durable, as the folder itself is then: a mark cut short by a power cut would be foreign.
+    """
     for folder in (storage.uploads, storage.outputs):
         if _is_new(folder):
             draft = folder / f"{OWNER_FILE}.{secrets.token_hex(8)}"
             draft.write_text(database_id(db))
+            output.make_durable(draft)
             with suppress(FileNotFoundError):  # swept as an orphan: another was faster
                 os.replace(draft, folder / OWNER_FILE)
+            output.sync_folder(folder)
+            with suppress(PermissionError):  # then it was there before us
+                output.sync_folder(folder.parent)
 
 
 def _is_new(folder: Path) -> bool:

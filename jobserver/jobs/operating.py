@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from jobserver.db import DatabaseError, check, connect
+from jobserver.db import DatabaseError, check, connect, last_seen
 from jobserver.jobs import expiry, output, store, told
 
 
@@ -33,31 +33,35 @@ def sweep_command(config: Mapping[str, Any]) -> click.Command:
 
     @click.command("sweep")
     @click.option("--dry-run", is_flag=True, help="Only say what would go, and why.")
-    def sweep(dry_run: bool) -> None:
+    @click.option("--trust-clock", is_flag=True, help="Expire although the clock may have jumped.")
+    def sweep(dry_run: bool, trust_clock: bool) -> None:
         """Remove what has expired, what is over the quota, and what nobody owns."""
         database, database_id = _database(config)
         with closing(database) as db:
             storage, now = expiry.Storage.of(config), time.time()
-            if not all(
-                expiry.belongs(folder, database_id) for folder in (storage.uploads, storage.outputs)
-            ):
+            if not expiry.are_ours(db, storage):
                 raise click.ClickException("A folder belongs to another database; nothing is done")
-            for line in _explained(db, storage, now):
+            expired = expiry.too_old(db, storage, now)
+            if expired and not trust_clock and _has_jumped(db, now):
+                click.echo(f"The clock may have jumped: {len(expired)} jobs stay (--trust-clock)")
+                expired = []
+            for line in _explained(db, storage, expired):
                 click.echo(line)
             if not dry_run:
                 expiry.claim_folders(db, storage)
-                _sweep(db, storage, database_id, now)
+                _sweep(db, storage, database_id, expired, now)
 
     return sweep
 
 
-def _explained(db: sqlite3.Connection, storage: expiry.Storage, now: float) -> list[str]:
-    expired = expiry.too_old(db, storage, now)
-    evicted = [
-        job_id
-        for job_id in expiry.too_much(db, expiry.shortage(db, storage))
-        if job_id not in expired
-    ]
+def _has_jumped(db: sqlite3.Connection, now: float) -> bool:
+    """Return whether `now` is far ahead of the time that a worker noted last."""
+    monotonic = time.monotonic()
+    return not expiry.Clock(last_seen(db), now, monotonic).trusts(now, monotonic)
+
+
+def _explained(db: sqlite3.Connection, storage: expiry.Storage, expired: list[str]) -> list[str]:
+    evicted = expiry.too_much(db, expiry.shortage(db, storage))
     return [
         *(f"job {job_id}: expired" for job_id in expired),
         *(
@@ -74,8 +78,14 @@ def _explained(db: sqlite3.Connection, storage: expiry.Storage, now: float) -> l
     ]
 
 
-def _sweep(db: sqlite3.Connection, storage: expiry.Storage, database_id: str, now: float) -> None:
-    jobs = expiry.remove_all(db, storage, expiry.too_old(db, storage, now), now)
+def _sweep(
+    db: sqlite3.Connection,
+    storage: expiry.Storage,
+    database_id: str,
+    expired: list[str],
+    now: float,
+) -> None:
+    jobs = expiry.remove_all(db, storage, expired, now)
     jobs += expiry.evict(db, storage, lambda: expiry.shortage(db, storage), now)
     files = expiry.sweep_uploads(db, storage.uploads, database_id)
     files += expiry.sweep_outputs(db, storage.outputs, database_id)

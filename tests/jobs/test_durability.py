@@ -100,6 +100,22 @@ def test_every_sync_and_rename_succeeded(lines: list[str]):
     assert [line for line in ended if not line.endswith("= 0")] == []
 
 
+@pytest.mark.parametrize("folder", ["uploads", "outputs"])
+def test_the_mark_of_a_new_folder_is_durable_before_anything_comes_into_it(
+    server: Server, record: list[Call], folder: str
+):
+    shapes = [
+        rf"f(data)?sync\(\d+<.*/{folder}/\.database\.\w+>",
+        rf"rename\w*\(.*/{folder}/\.database\.\w+\".*/{folder}/\.database\"",
+        rf"f(data)?sync\(\d+<.*/{folder}>",
+        rf"f(data)?sync\(\d+<{re.escape(str(server.folder))}>",
+        r"openat\(.*\.part\".*O_CREAT",
+    ]
+    calls = (f"{call.name}({call.words}" for call in record)
+    for shape in shapes:  # each is found behind the one before it
+        assert any(re.match(shape, call) for call in calls), shape
+
+
 def test_nothing_is_opened_in_a_temporary_folder(server: Server, record: list[Call]):
     opened = [
         found[1]

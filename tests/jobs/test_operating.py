@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from jobserver.db import transaction
+from jobserver.db import note_last_seen, transaction
 from jobserver.jobs import expiry, store
 from jobserver.jobs.expiry import OWNER_FILE, Storage
 from tests.results import Clip, check_owned, ids, make_job
@@ -169,6 +169,19 @@ def test_a_sweep_evicts_what_is_over_the_quota_and_no_more(site: Site):
     site.app.config["STORAGE_QUOTA"] = 2500
     assert "Removed 2 jobs" in flask(site, "sweep").output
     assert ids(site.server) == {jobs[2].id, jobs[3].id}
+    check_owned(site.server)
+
+
+def test_a_sweep_by_a_clock_that_jumped_expires_nothing_unless_it_is_trusted(site: Site):
+    now = time.time()
+    job = make_job(site.server, created_at=now - 400 * 24 * 3600)
+    with closing(site.connect()) as db:
+        note_last_seen(db, now - 2 * 3600)
+    kept = flask(site, "sweep")
+    assert "The clock may have jumped: 1 jobs stay (--trust-clock)" in kept.output
+    assert ids(site.server) == {job.id}
+    assert "Removed 1 jobs" in flask(site, "sweep", "--trust-clock").output
+    assert ids(site.server) == set()
     check_owned(site.server)
 
 
