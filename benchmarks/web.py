@@ -15,8 +15,9 @@ from benchmarks.load import (
     requests_per_second,
     send_upload,
 )
-from benchmarks.report import best_of_each, report, running
+from benchmarks.report import ROUNDS, best_of_each, report, running
 from jobserver import db
+from tests.results import Clip, make_job
 from tests.support import MP4_HEAD, Server
 
 FILE_SIZE = 500 * MIB
@@ -51,6 +52,21 @@ def status() -> None:
     cpus = [min(side[1] for side in sides) for sides in zip(*rounds, strict=True)]
     report("status calls", "1/s", "at least 0.65", *rates)
     report("CPU of a status call", "us", "without what the clients use", *cpus)
+
+
+def large_status() -> None:
+    """The status of a job with 200 outputs and 411 signed links; floor: of one that waits."""
+    with running() as ours:
+        large = make_job(ours, *[Clip(outputs=[b"x"] * 20)] * 10).url
+        small = ours.upload(MP4_HEAD).json["statusUrl"]
+
+        def median_ms(path: str) -> float:
+            times = latencies(ours.port, get(ours, path), go_on=for_seconds(1))
+            return statistics.median(times) * 1000
+
+        rounds = [(median_ms(large), median_ms(small)) for _ in range(ROUNDS)]
+    best = [min(side) for side in zip(*rounds, strict=True)]
+    report("status of 200 outputs", "ms", "floor: of none", *best)
 
 
 def peak_memory(uploads: int = 8) -> None:
@@ -131,4 +147,4 @@ def p99_ms(times: list[float]) -> float:
     return statistics.quantiles(times, n=100)[98] * 1000
 
 
-ALL = (receiving, peak_memory, status, status_during_uploads, listing)
+ALL = (receiving, peak_memory, status, large_status, status_during_uploads, listing)

@@ -12,7 +12,7 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 
 from flask import Blueprint, current_app, jsonify, request
@@ -88,8 +88,8 @@ def _signed_at(keys: tuple[str, ...], password: str, token: str) -> float:
     return float(moment.timestamp())
 
 
-def signed(path: str, now: float) -> str:
-    """Return `path` with a signature that stands in for a token until it runs out.
+def link_signer(now: float) -> Callable[[str], str]:
+    """Return what signs a path: `path?expires=...&signature=...`, which stands in for a token.
 
     It runs out between half a LINK_LIFETIME and a whole one after `now`: links asked for
     within the same half are the same, so that answers which carry them keep their ETag.
@@ -97,8 +97,18 @@ def signed(path: str, now: float) -> str:
     lifetime = current_app.config["LINK_LIFETIME"]
     step = lifetime // 2
     expires = int(now) // step * step + lifetime
-    signature = _link_signer(*_signing_inputs()).get_signature(f"{path}?{expires}").decode()
-    return f"{path}?expires={expires}&signature={signature}"
+    signer = _link_signer(*_signing_inputs())
+
+    def signed(path: str) -> str:
+        return f"{path}?expires={expires}&signature={_signature(signer, f'{path}?{expires}')}"
+
+    return signed
+
+
+@lru_cache(maxsize=8192)
+def _signature(signer: Signer, text: str) -> str:
+    """Sign once a process: a job of 200 outputs shows 400 links, and is asked for again."""
+    return signer.get_signature(text).decode()
 
 
 def require_auth_or_link() -> None:

@@ -152,9 +152,9 @@ def test_the_lifetime_is_a_setting(site: Site, job: Job):
 def test_links_are_the_same_for_a_while_so_a_status_keeps_its_etag(site: Site, job: Job):
     app = site.app
     with app.app_context():
-        whole = [auth.signed("/a", 36_000.0 + seconds) for seconds in (0, 1, 1799.9)]
+        whole = [auth.link_signer(36_000.0 + seconds)("/a") for seconds in (0, 1, 1799.9)]
         assert len(set(whole)) == 1
-        assert auth.signed("/a", 36_000.0 + 1800) != whole[0]
+        assert auth.link_signer(36_000.0 + 1800)("/a") != whole[0]
 
 
 @pytest.mark.parametrize("setting", [{"SECRET_KEY": "another key"}, {"AUTH_PASSWORD": "changed"}])

@@ -5,6 +5,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from jobserver.jobs.store import Order, Upload
@@ -31,6 +32,7 @@ class Waiting(NamedTuple):
         )
 
 
+@lru_cache(maxsize=4096)  # of a job that is asked for again, most times are the same
 def timestamp(seconds: float | None) -> str | None:
     """Return Unix seconds as ISO 8601 UTC in milliseconds: 2026-01-31T12:00:00.000Z."""
     if seconds is None:
