@@ -7,6 +7,8 @@ import pytest
 from flask import Flask
 
 from jobserver import create_app, db
+from tests.disk import mounted
+from tests.nginx import Nginx
 from tests.support import PASSWORD, Server
 
 
@@ -25,6 +27,36 @@ def app(tmp_path: Path) -> Flask:
     )
     db.initialise(app.config["DATABASE"])
     return app
+
+
+@pytest.fixture(scope="module")
+def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server behind nginx; nothing in it depends on the address when there is none."""
+    server = Server(tmp_path_factory.mktemp("gunicorn"), TRUSTED_PROXIES="1").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def nginx(gunicorn: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    nginx = Nginx(tmp_path_factory.mktemp("nginx"), gunicorn.port)
+    yield nginx.start()
+    nginx.stop()
+
+
+@pytest.fixture
+def proxied(gunicorn: Server, nginx: Nginx, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The server, asked through nginx."""
+    assert gunicorn.token
+    monkeypatch.setattr(gunicorn, "port", nginx.port)
+    return gunicorn
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A disk of 4 MiB, or of as many as the test says."""
+    with mounted(tmp_path / "disk", getattr(request, "param", 4)) as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -50,6 +50,13 @@ def wait_for(condition: Callable[[], T], within_s: float = 10.0, what: str = "")
     return value
 
 
+def read_answer(sock: socket.socket) -> Answer:
+    """Read one whole answer."""
+    response = http.client.HTTPResponse(sock)
+    response.begin()
+    return Answer(response.status, response.headers, response.read())
+
+
 def free_port() -> int:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         return listener.getsockname()[1]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.nginx import Nginx
 from tests.support import (
     BOUNDARY,
     FORM_TYPE,
@@ -24,8 +25,9 @@ from tests.support import (
     field_part,
     file_part,
     form,
+    read_answer,
 )
-from tests.test_nginx import Nginx, head, read_answer
+from tests.test_nginx import head
 
 pytestmark = pytest.mark.tools
 
@@ -112,21 +114,6 @@ def sparse(path: Path, size: int) -> Path:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@pytest.fixture(scope="module")
-def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    # 1: as behind nginx; nothing here depends on the address when there is none
-    server = Server(tmp_path_factory.mktemp("gunicorn"), TRUSTED_PROXIES="1").start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def nginx(gunicorn: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
-    nginx = Nginx(tmp_path_factory.mktemp("nginx"), gunicorn.port)
-    yield nginx.start()
-    nginx.stop()
 
 
 @pytest.fixture(params=["gunicorn", "nginx"])

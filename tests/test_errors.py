@@ -18,19 +18,8 @@ INSIDE = ("Traceback", 'File "', ".py", "sqlite3.", "line ", "/usr/", "<html", "
 
 
 @pytest.fixture
-def broken_app(tmp_path: Path) -> Flask:
+def broken_app(app: Flask, tmp_path: Path) -> Flask:
     """An app with routes that raise what the real ones never should."""
-    app = create_app(
-        {
-            "AUTH_PASSWORD": PASSWORD,
-            "SECRET_KEY": "key for tests",
-            "DATABASE": tmp_path / "db.sqlite3",
-            "UPLOAD_DIR": tmp_path / "uploads",
-            "OUTPUT_DIR": tmp_path / "outputs",
-            "MIN_FREE_SPACE": 0,
-        }
-    )
-    db.initialise(app.config["DATABASE"])
 
     @app.get("/broken")
     def _broken() -> str:

@@ -2,11 +2,7 @@
 
 import http.client
 import json
-import os
-import shutil
-import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.nginx import Nginx
 from tests.support import (
     FORM_TYPE,
     MP4_HEAD,
-    PROJECT,
-    Answer,
     Server,
     field_part,
     file_part,
     form,
     free_port,
+    read_answer,
     wait_for,
 )
 
@@ -33,74 +29,6 @@ pytestmark = pytest.mark.tools
 
 MIB = 1024 * 1024
 CONTENT = MP4_HEAD + bytes(range(256)) * 8192  # 2 MiB and a little
-TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-
-
-class Nginx:
-    """nginx with the project's snippet; it has no folder to keep temporary files in."""
-
-    def __init__(self, folder: Path, upstream: int, **replaced: str) -> None:
-        self.folder = folder
-        self.port = free_port()
-        snippet = (PROJECT / "deploy/nginx.conf").read_text()
-        replacements = {
-            "listen 80;": f"listen 127.0.0.1:{self.port};",
-            "server 127.0.0.1:8080;": f"server 127.0.0.1:{upstream};",
-            **replaced,
-        }
-        for ours, theirs in replacements.items():
-            assert snippet.count(ours) == 1, ours
-            snippet = snippet.replace(ours, theirs)
-        (folder / "jobserver.conf").write_text(snippet)
-        (folder / "nginx.conf").write_text(self._main())
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def _main(self) -> str:
-        temporary = "".join(f"{name}_temp_path {self.folder}/{name};\n" for name in TEMPORARY)
-        return (
-            f"daemon off;\npid {self.folder}/pid;\nerror_log {self.error_log} info;\n"
-            # as root, nginx would serve as a user who may not enter the tests' folder
-            f"{'user root;' if os.geteuid() == 0 else ''}\n"
-            "worker_processes 1;\nevents { worker_connections 256; }\n"
-            f"http {{\naccess_log {self.folder}/access.log;\n{temporary}"
-            f"include {self.folder}/jobserver.conf;\n}}\n"
-        )
-
-    @property
-    def error_log(self) -> Path:
-        return self.folder / "error.log"
-
-    def start(self) -> "Nginx":
-        nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-        command = [nginx, "-p", str(self.folder), "-c", "nginx.conf", "-e", str(self.error_log)]
-        with (self.folder / "output").open("wb") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=output)
-        wait_for(self._listens, 10, "nginx")
-        for name in TEMPORARY:  # a body or an answer kept in a file is from now on an error
-            (self.folder / name).rmdir()
-        return self
-
-    def _listens(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, (self.folder / "output").read_text()
-        with closing(socket.socket()) as sock:
-            return sock.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(10)
-            assert "[crit]" not in self.error_log.read_text()
-            assert "temporary file" not in self.error_log.read_text()
-
-    def connect(self, source: str = "127.0.0.1") -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), 30, (source, 0))
-
-
-def read_answer(sock: socket.socket) -> Answer:
-    response = http.client.HTTPResponse(sock)
-    response.begin()
-    return Answer(response.status, response.headers, response.read())
 
 
 def head(method: str, path: str, **headers: str | int) -> bytes:
@@ -110,26 +38,9 @@ def head(method: str, path: str, **headers: str | int) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-@pytest.fixture(scope="module")
-def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("gunicorn"), TRUSTED_PROXIES="1").start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def nginx(gunicorn: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
-    nginx = Nginx(tmp_path_factory.mktemp("nginx"), gunicorn.port)
-    yield nginx.start()
-    nginx.stop()
-
-
 @pytest.fixture
-def server(gunicorn: Server, nginx: Nginx, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The server, asked through nginx."""
-    assert gunicorn.token
-    monkeypatch.setattr(gunicorn, "port", nginx.port)
-    return gunicorn
+def server(proxied: Server) -> Server:
+    return proxied
 
 
 @pytest.fixture

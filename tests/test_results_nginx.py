@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.nginx import Nginx
 from tests.results import Clip, Job, make_job
 from tests.support import Answer, Server
-from tests.test_nginx import Nginx
 
 pytestmark = pytest.mark.tools
 
@@ -34,11 +34,8 @@ def nginx(gunicorn: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def server(gunicorn: Server, nginx: Nginx, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The server, asked through nginx."""
-    assert gunicorn.token
-    monkeypatch.setattr(gunicorn, "port", nginx.port)
-    return gunicorn
+def server(proxied: Server) -> Server:
+    return proxied
 
 
 @pytest.fixture

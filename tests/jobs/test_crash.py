@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import MP4_HEAD, Answer, Server, file_part, form, wait_for
+from tests.support import MP4_HEAD, Answer, Server, file_part, form, read_answer, wait_for
 
 MIB = 1024 * 1024
 # five files, none of which ends where a read or a disk block ends
@@ -168,9 +168,7 @@ def test_a_second_server_leaves_the_part_of_a_living_upload_alone(
         second_server.start()
         assert set(server.uploads()) == living
         sock.sendall(whole[2 * MIB + 5 :])
-        response = http.client.HTTPResponse(sock)
-        response.begin()
-        accepted = Answer(response.status, response.headers, response.read())
+        accepted = read_answer(sock)
     check_kept(server, accepted, CONTENTS)
     check_kept(second_server, accepted, CONTENTS)
     server.check_sound()

@@ -1,16 +1,13 @@
 """A disk that is full, or takes less than it was given: 507, nothing kept, others unharmed."""
 
-import http.client
-import json
-import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support import MP4_HEAD, Answer, Server, file_part, form, wait_for
+from tests.disk import fill
+from tests.support import MP4_HEAD, Answer, Server, file_part, form, read_answer, wait_for
 
 MIB = 1024 * 1024
 CONTENTS = [MP4_HEAD + bytes([65 + i]) * (MIB + 1001 * i) for i in range(5)]
@@ -35,25 +32,10 @@ def server(faulty_server: Server) -> Iterator[Server]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    as_root("mount", "-t", "tmpfs", "-o", "size=4m,mode=0777", "jobserver-test", str(folder))
-    yield folder
-    as_root("umount", str(folder))
-
-
-@pytest.fixture
 def full_server(small_disk: Path, own_server: Server) -> Iterator[Server]:
     """A server, not started, that is stopped before its disk is taken away."""
     yield own_server
     own_server.stop()
-
-
-def as_root(*command: str) -> None:
-    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    subprocess.run([*sudo, *command], check=True, timeout=30)
 
 
 def body(contents: list[bytes], name: str = "clip") -> bytes:
@@ -83,9 +65,7 @@ def another_upload(server: Server) -> Iterator[None]:
         wait_for(lambda: len(server.uploads()) > before, what="its .part file")
         yield
         sock.sendall(whole[MIB:])
-        response = http.client.HTTPResponse(sock)
-        response.begin()
-        accepted = Answer(response.status, response.headers, response.read())
+        accepted = read_answer(sock)
     check_kept(server, accepted, CONTENTS[:2])
 
 
@@ -168,9 +148,8 @@ def test_an_upload_that_fills_a_real_disk_is_a_507_and_a_smaller_one_still_fits(
     assert server.token
     with nothing_kept(server), server.same_descriptors():
         with server.begin_upload(len(too_large)) as sock:  # and no byte of its body
-            response = http.client.HTTPResponse(sock)
-            response.begin()
-            assert (response.status, json.load(response)) == (507, NO_SPACE)
+            refused = read_answer(sock)
+            assert (refused.status, refused.json) == (507, NO_SPACE)
         found_out = server.post(in_pieces(body([too_large])))
         assert (found_out.status, found_out.json) == (507, NO_SPACE)
         several = server.post(in_pieces(body(CONTENTS)))  # four of five fit
@@ -208,12 +187,3 @@ def test_a_database_on_a_really_full_disk_refuses_reads_and_recovers(
     filler.unlink()
     check_kept(server, server.upload(*CONTENTS), CONTENTS)
     server.check_sound(allowed_5xx=(507,))
-
-
-def fill(path: Path) -> None:
-    """Write into `path` until its disk takes no byte more."""
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
-    disk = os.statvfs(path)
-    assert disk.f_bavail == 0

@@ -6,12 +6,11 @@ import re
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ import pytest
 from jobserver.db import connect, initialise, last_seen, transaction
 from jobserver.jobs import expiry, store
 from jobserver.jobs.expiry import GRACE_S, OWNER_FILE, Clock, Housekeeper, Storage
+from tests.disk import fill
 from tests.results import Clip, Job, check_owned, ids, make_job, published
 from tests.support import (
     MP4_HEAD,
@@ -724,19 +724,8 @@ def test_the_worker_expires_by_itself(
 # -- a disk that is really full ----------------------------------------------------------
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 6 MiB that holds everything: database, uploads, outputs."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    mount = [*sudo, "mount", "-t", "tmpfs", "-o", "size=6m,mode=0777", "jobserver-test"]
-    subprocess.run([*mount, folder], check=True, timeout=30)
-    yield folder
-    subprocess.run([*sudo, "umount", "--lazy", folder], check=True, timeout=30)
-
-
 @pytest.mark.tools
+@pytest.mark.parametrize("small_disk", [6], indirect=True)  # for all there is
 @pytest.mark.parametrize("database_too", [False, True])
 def test_a_full_disk_refuses_uploads_puts_renders_off_and_harms_nothing(
     tmp_path: Path, small_disk: Path, clip: bytes, database_too: bool
@@ -747,9 +736,7 @@ def test_a_full_disk_refuses_uploads_puts_renders_off_and_harms_nothing(
     done = make_job(site.server)
     job_id = site.upload(clip, variations="2")
     filler = small_disk / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
+    fill(filler)
     assert site.post(file_part(MP4_HEAD + bytes(100_000))).status_code == 507
     worker = Worker(site.server)
     worker.log_path = tmp_path / "worker.log"  # elsewhere: it shall say what it met

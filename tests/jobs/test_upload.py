@@ -5,7 +5,6 @@ import json
 import random
 import select
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from tests.support import (
     file_part,
     form,
     part,
+    read_answer,
     wait_for,
 )
 
@@ -36,12 +36,6 @@ MAX_FILE_SIZE = 8 * MIB  # of the fixture `server`
 def start_of_part(*words: str, **named: str | None) -> bytes:
     """Return the headers of a file part, whose content is still to come."""
     return file_part(b"", *words, **named)[: -len(b"\r\n")]
-
-
-def read_answer(sock: socket.socket) -> Answer:
-    response = http.client.HTTPResponse(sock)
-    response.begin()
-    return Answer(response.status, response.headers, response.read())
 
 
 @contextmanager
@@ -477,16 +471,6 @@ def test_more_refused_uploads_than_threads_do_not_keep_others_waiting(own_server
 # -- a full disk ---------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 def post_at_once(server: Server, count: int, content: bytes) -> list[Answer]:
     """Upload `content` so many times; each waits until all the others have been admitted."""
     body, token, gate = form(file_part(content)), server.token, threading.Barrier(count)
@@ -516,6 +500,7 @@ def check_whole_or_507(server: Server, answers: list[Answer]) -> int:
 
 
 @pytest.mark.tools
+@pytest.mark.parametrize("small_disk", [64], indirect=True)
 def test_uploads_that_fit_singly_but_not_together_are_whole_or_a_507(own_server, small_disk):
     own_server.settings |= {"UPLOAD_DIR": str(small_disk), "MAX_UPLOADS": "20"}
     own_server.upload_dir = small_disk
@@ -554,6 +539,7 @@ def test_a_folder_that_is_gone_is_a_503_and_comes_back(own_server):
 
 
 @pytest.mark.tools
+@pytest.mark.parametrize("small_disk", [64], indirect=True)
 def test_an_upload_larger_than_the_free_space_is_a_507_before_any_file_is_opened(
     own_server, small_disk
 ):

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 from jobserver import render
 from jobserver.jobs import store
 from jobserver.jobs.slot import Slot
+from tests.disk import fill
 from tests.support import (
     BIN,
     PASSWORD,
@@ -285,21 +286,6 @@ def test_a_database_that_is_locked_when_outputs_are_ready_costs_a_delay(
     site.check_completed(job_id, 2)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    as_root("mount", "-t", "tmpfs", "-o", "size=4m,mode=0777", "jobserver-test", str(folder))
-    yield folder
-    as_root("umount", str(folder))
-
-
-def as_root(*command: str) -> None:
-    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    subprocess.run([*sudo, *command], check=True, timeout=30)
-
-
 @pytest.mark.tools
 @pytest.mark.parametrize("left", [0, 16 * 1024], ids=["nothing left", "too little left"])
 def test_a_full_disk_is_waited_for_however_often_it_takes(
@@ -308,9 +294,7 @@ def test_a_full_disk_is_waited_for_however_often_it_takes(
     site = Site(tmp_path, OUTPUT_DIR=str(small_disk))
     job_id = site.upload(clip, variations="3")
     filler = small_disk / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
+    fill(filler)
     os.truncate(filler, filler.stat().st_size - left)
     full = Worker(site.server).start()
     try:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests.nginx import Nginx
 from tests.pages.conftest import Visit
 from tests.pages.visitor import RENDERED_MS, Visitor
 from tests.support import Server, Worker
-from tests.test_nginx import Nginx
 
 pytestmark = pytest.mark.browser
 
