@@ -48,6 +48,7 @@ run: $(VENV)/.run instance/password instance/sample.mp4
 	printf -- '-H "Authorization: Bearer $$(curl -s -d '\''{"password":"%s"}'\'' ' "$$AUTH_PASSWORD"; \
 	printf 'http://127.0.0.1:%s/api/auth | cut -d'\''"'\'' -f4)" ' $(PORT); \
 	printf 'http://127.0.0.1:%s/api/jobs\n\n' $(PORT); \
+	printf 'or open http://127.0.0.1:%s/ in a browser.\n\n' $(PORT); \
 	$(VENV)/bin/flask --app wsgi worker & worker=$$!; \
 	$(VENV)/bin/gunicorn wsgi:app & web=$$!; \
 	trap 'kill $$worker $$web 2>/dev/null; wait' EXIT; trap 'exit' INT TERM; \

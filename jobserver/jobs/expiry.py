@@ -21,6 +21,7 @@ from jobserver.jobs import output, store
 OWNER_FILE = ".database"  # in both folders: the id of the database whose files these are
 GRACE_S = 3600.0  # how long nothing expires after the clock was seen to jump
 JUMP_S = 60.0
+BATCH = 100  # jobs whose rows go in one transaction: one sync, and a lock that is soon let go
 REMEMBERED_S = 30 * 24 * 3600.0  # how long an expired job is told from an unknown one
 
 log = logging.getLogger(__name__)
@@ -162,23 +163,25 @@ def remove_marked(db: sqlite3.Connection, storage: Storage, now: float) -> int:
     marked = store.removed_jobs(db)
     if not marked or not are_ours(db, storage):
         return 0
-    return sum(_remove_marked(db, storage, job_id, now) for job_id in marked)
+    count = 0
+    for start in range(0, len(marked), BATCH):
+        gone = [each for each in marked[start : start + BATCH] if _is_removed(db, storage, each)]
+        store.delete_jobs(db, gone, now)
+        count += len(gone)
+    return count
 
 
-def _remove_marked(db: sqlite3.Connection, storage: Storage, job_id: str, now: float) -> bool:
-    """Remove the files, then the rows, of a marked job. A missing file is no failure."""
+def _is_removed(db: sqlite3.Connection, storage: Storage, job_id: str) -> bool:
+    """Remove the files of a marked job; return whether all are gone. A missing one is."""
     try:
         for file in store.files_of(db, job_id):
             (storage.uploads / file["stored_name"]).unlink(missing_ok=True)
         with suppress(FileNotFoundError):  # there was none, or somebody else removes it too
             shutil.rmtree(storage.outputs / job_id)
-        if (storage.outputs / job_id).exists():
-            return False
     except OSError as error:
         log.warning("job %s could not be removed yet: %s", job_id, error)
         return False
-    store.delete_job(db, job_id, now)
-    return True
+    return not (storage.outputs / job_id).exists()
 
 
 def sweep_uploads(db: sqlite3.Connection, folder: Path, database_id: str) -> int:

@@ -239,8 +239,9 @@ def removed_jobs(db: sqlite3.Connection) -> list[str]:
     return [row["id"] for row in db.execute(query)]
 
 
-def delete_job(db: sqlite3.Connection, job_id: str, now: float) -> None:
-    """Delete the rows of a marked job whose files are gone; remember its id."""
+def delete_jobs(db: sqlite3.Connection, job_ids: Iterable[str], now: float) -> None:
+    """Delete the rows of marked jobs whose files are gone; remember their ids."""
+    values = [{"id": job_id, "now": now} for job_id in job_ids]
     with transaction(db):
         for query in (
             "DELETE FROM output WHERE file_id IN (SELECT id FROM job_file WHERE job_id = :id)",
@@ -249,7 +250,7 @@ def delete_job(db: sqlite3.Connection, job_id: str, now: float) -> None:
             """INSERT INTO expired_job (id, removed_at) VALUES (:id, :now)
                ON CONFLICT (id) DO NOTHING""",
         ):
-            db.execute(query, {"id": job_id, "now": now})
+            db.executemany(query, values)
 
 
 def forget_expired(db: sqlite3.Connection, before: float) -> None:
