@@ -64,6 +64,7 @@ def test_the_headers_are_jobservers(server: Server, job: Job):
     etag = hashlib.sha256(answer.body).hexdigest()
     assert answer.headers.get_all("ETag") == [f'"{etag}"']
     assert answer.headers["Content-Type"] == "video/mp4"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Content-Length"] == str(3 * MIB)
     assert answer.headers["Accept-Ranges"] == "bytes"
     assert "private" in answer.headers["Cache-Control"]
