@@ -23,13 +23,14 @@ except ConfigError as error:
 bind = f"127.0.0.1:{_settings['PORT']}"
 # Threads, because an upload waits for the network most of its time.
 # PatientWorker is gthread that waits for no client for ever (jobserver/patience.py).
-PatientWorker.header_timeout_s = _settings["CLIENT_TIMEOUT"]
+# Headers are small, and whoever sends them has shown no token yet.
+PatientWorker.header_timeout_s = min(5, _settings["CLIENT_TIMEOUT"])
 worker_class = PatientWorker
 # One process a core: Python runs one thread of a process at a time. Two at least, so that a
 # status call finds a process whose interpreter is not busy with an upload.
 workers = max(2, os.cpu_count() or 1)
-# More threads than uploads: with every upload slot taken, status calls are still answered.
-threads = _settings["MAX_UPLOADS"] + 8
+# More threads than uploads and downloads: with all their slots taken, others are still served.
+threads = _settings["MAX_UPLOADS"] + _settings["MAX_DOWNLOADS"] + 8
 
 # A ZIP of 200 outputs opens 200 files at once, and many may be on their way.
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
@@ -76,16 +77,24 @@ def _write_json_error(sock, status, reason, _message):
 util.write_error = _write_json_error  # there is no setting for it
 
 
+def _without_what_was_sent(record):
+    """Keep a malformed request out of the log: it may hold a password or a token."""
+    if str(record.msg).startswith("Invalid request from "):
+        record.msg = record.msg.partition(": ")[0]
+    return True
+
+
 def pre_request(worker, _request):
     """The headers are whole."""
     worker.headers_are_whole()
 
 
 def when_ready(server):
-    """Limit how long an answer may wait for its reader.
+    """Limit how long an answer may wait for its reader, and what is logged.
 
     Accepted connections inherit SO_SNDTIMEO from their listener (socket(7)).
     """
+    server.log.error_log.addFilter(_without_what_was_sent)
     silence = struct.pack("ll", _settings["CLIENT_TIMEOUT"], 0)
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silence)

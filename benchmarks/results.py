@@ -108,11 +108,10 @@ def expiring(jobs: int = 10_000) -> None:
 def sweeping(files: int = 100_000) -> None:
     """A sweep that finds nothing to remove; floor: listing the folders."""
     with stored(files // 2) as (storage, database), closing(db.connect(database)) as connection:
-        owner = db.database_id(connection)
 
         def sweep() -> None:
-            assert expiry.sweep_uploads(connection, storage.uploads, owner) == 0
-            assert expiry.sweep_outputs(connection, storage.outputs, owner) == 0
+            assert expiry.sweep_uploads(connection, storage.uploads) == 0
+            assert expiry.sweep_outputs(connection, storage.outputs) == 0
 
         rounds = [(seconds(sweep), seconds(lambda: list_files(storage))) for _ in range(ROUNDS)]
     ours, floor = (min(side) for side in zip(*rounds, strict=True))

@@ -9,13 +9,13 @@ from flask import Flask
 
 from jobserver import auth, config, db, errors, health, jobs, pages
 from jobserver.jobs import expiry, operating, worker
-from jobserver.timeouts import ClientTimeouts
+from jobserver.timeouts import ClientLimits
 
 
 def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     """Build one independent app; tests pass their own settings. Raises ConfigError."""
     app = Flask(__name__, instance_relative_config=True, static_folder=None)
-    app.config.from_pyfile("config.py", silent=True)
+    _read_instance_config(app)
     app.config.from_mapping(overrides)
     app.config.update(config.load(Path(app.instance_path), overrides or {}, app.config))
     app.config["SECRET_KEY"] = None  # it would buy a cookie session for every request
@@ -29,8 +29,19 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
         app.cli.add_command(command(app.config))
     for blueprint in (auth.bp, health.bp, jobs.bp, jobs.storage_bp, pages.bp):
         app.register_blueprint(blueprint)
-    app.wsgi_app = ClientTimeouts(app.wsgi_app, app.config["CLIENT_TIMEOUT"])  # type: ignore[method-assign]
+    app.wsgi_app = ClientLimits(  # type: ignore[method-assign]
+        app.wsgi_app, app.config["CLIENT_TIMEOUT"], app.config["MAX_DOWNLOADS"]
+    )
     return app
+
+
+def _read_instance_config(app: Flask) -> None:
+    path = Path(app.instance_path) / "config.py"
+    try:
+        if path.exists():
+            app.config.from_pyfile(str(path))
+    except Exception as error:  # it is a program: any mistake is possible
+        raise config.ConfigError(f"{path} cannot be used: {error}") from error
 
 
 def prepare_serving(app: Flask) -> None:
@@ -41,7 +52,7 @@ def prepare_serving(app: Flask) -> None:
     if app.config["AUTH_PASSWORD"] is None:
         raise config.ConfigError("AUTH_PASSWORD is not set, so nobody could sign in")
     path = app.config["DATABASE"]
-    database_id = db.check(path)
+    db.check(path)
     with closing(db.connect(path)) as database:
         expiry.claim_folders(database, expiry.Storage.of(app.config))
-        expiry.sweep_uploads(database, app.config["UPLOAD_DIR"], database_id)
+        expiry.sweep_uploads(database, app.config["UPLOAD_DIR"])

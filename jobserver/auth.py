@@ -11,6 +11,7 @@ import ipaddress
 import json
 import math
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
@@ -24,20 +25,27 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from jobserver import db
 from jobserver.errors import (
     AuthorizationRequired,
+    Busy,
+    ClientGone,
     InvalidPassword,
     InvalidToken,
     PasswordRequired,
     PasswordTooLong,
     TooManyAttempts,
 )
+from jobserver.timeouts import hurry
 
 MAX_BODY_SIZE = 16 * 1024  # bytes
+PATIENCE_S = 5.0  # with a client that has begun to send it
+MAX_BODIES = 4  # received at once in one process: nobody needs a token to keep its threads busy
+TURN_S = 0.2  # that a sign-in waits for its turn to be received
 FREE_FAILURES = 5  # wrong passwords of one address before it has to wait
 LONGEST_WAIT_S = 900.0
 MEMORY_S = 900.0  # how long a wrong password is remembered
 ALL_FAILURES = 100  # wrong passwords of all addresses together ...
 ALL_WINDOW_S = 60.0  # ... within this time
 
+_bodies = threading.BoundedSemaphore(MAX_BODIES)
 bp = Blueprint("auth", __name__, url_prefix="/api")
 
 
@@ -125,16 +133,33 @@ def require_auth_or_link() -> None:
 
 def _given_password() -> bytes:
     """Return the password as bytes; a lone surrogate, which no UTF-8 text can hold, too."""
-    request.max_content_length = MAX_BODY_SIZE
     try:
-        password = json.loads(request.get_data())["password"]
-    except RequestEntityTooLarge as error:
-        raise PasswordTooLong from error
+        password = json.loads(_body())["password"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise PasswordRequired from error
     if not isinstance(password, str) or not password:
         raise PasswordRequired
     return password.encode("utf-8", "surrogatepass")
+
+
+def _body() -> bytes:
+    """Return the body, which anybody may send: small, soon, and few at once.
+
+    Raises PasswordTooLong, ClientGone, ClientTooSlow or Busy.
+    """
+    request.max_content_length = MAX_BODY_SIZE
+    hurry(request.environ, PATIENCE_S)
+    if not _bodies.acquire(timeout=TURN_S):
+        raise Busy("Too many sign-ins at once; try again", retry_after=1)
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge as error:
+        raise PasswordTooLong from error
+    finally:
+        _bodies.release()
+    if len(body) != (request.content_length or len(body)):
+        raise ClientGone
+    return body
 
 
 def _is_password(given: bytes) -> bool:

@@ -44,6 +44,7 @@ def settings(instance: Path) -> tuple[Setting, ...]:
         Setting("MAX_FILE_SIZE", 500 * MIB, _whole(1)),  # bytes
         Setting("MAX_FILES", 10, _whole(1)),  # files in one upload
         Setting("MAX_UPLOADS", 8, _whole(1)),  # uploads at once in one web worker process
+        Setting("MAX_DOWNLOADS", 32, _whole(1)),  # at once in one web worker process
         Setting("JOB_LIFETIME", 24 * 3600, _whole(1, at_most=LONGEST_S)),  # seconds
         Setting("LINK_LIFETIME", 3600, _whole(2, at_most=LONGEST_S)),  # seconds
         Setting("ACCEL_REDIRECT", None, _text),  # nginx's internal location of OUTPUT_DIR
@@ -71,6 +72,11 @@ def load(instance: Path, *sources: Mapping[str, Any]) -> dict[str, Any]:
     Raises ConfigError.
     """
     values = {setting.name: _read(setting, sources) for setting in settings(instance)}
+    for name in ("UPLOAD_DIR", "OUTPUT_DIR"):
+        if values["DATABASE"].is_relative_to(values[name]):
+            raise ConfigError(
+                f"DATABASE cannot be used: it lies in {name}, whose files come and go"
+            )
     secret = values.pop("SECRET_KEY")
     values["TOKEN_KEYS"] = _keys(secret) if secret else (_own_key(instance),)
     return values
@@ -153,7 +159,7 @@ def _own_key(instance: Path) -> str:
     try:
         instance.mkdir(parents=True, exist_ok=True)
         return _kept_key(instance / "secret_key")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"SECRET_KEY cannot be used: none can be kept: {error}") from error
 
 

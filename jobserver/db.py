@@ -77,13 +77,18 @@ def get_db() -> sqlite3.Connection:
 
 def _kept_connection(path: Path) -> sqlite3.Connection:
     try:
-        stat = os.stat(path)
-        identity = (path, stat.st_dev, stat.st_ino)
+        identity = file_identity(path)
         if getattr(_kept, "identity", None) != identity:
             _kept.db, _kept.identity = _connect_current(path), identity
     except (OSError, DatabaseError) as error:
         raise DatabaseUnavailable from error
     return _kept.db  # type: ignore[no-any-return]
+
+
+def file_identity(path: Path) -> tuple[Path, int, int]:
+    """Return what tells a file from another one that takes its name. Raises OSError."""
+    stat = os.stat(path)
+    return path, stat.st_dev, stat.st_ino
 
 
 def _connect_current(path: Path) -> sqlite3.Connection:
@@ -188,7 +193,10 @@ def _version(db: sqlite3.Connection) -> int:
     tables = {row["name"] for row in db.execute("SELECT name FROM sqlite_master")}
     if tables and not {"meta", "job", "job_file"} <= tables:
         raise DatabaseError("The file holds the tables of another program")
-    return int(_meta(db, "schema_version")) if tables else 0
+    version = _meta(db, "schema_version") if tables else "0"
+    if not version.isdecimal():
+        raise DatabaseError(f"The database has no version but {version!r}")
+    return int(version)
 
 
 def _meta(db: sqlite3.Connection, name: str) -> str:

@@ -26,6 +26,14 @@ from werkzeug.exceptions import (
 from werkzeug.wrappers import Response
 
 
+def in_words(size: int) -> str:
+    """Return bytes as people say them, rounded down: `500 MB`, `20 KB`, `7 bytes`."""
+    for unit, bytes_each in (("MB", 1024 * 1024), ("KB", 1024)):
+        if size >= bytes_each:
+            return f"{size // bytes_each} {unit}"
+    return f"{size} bytes"
+
+
 class PasswordRequired(BadRequest):
     description = "Password required"
 
@@ -73,6 +81,13 @@ class OutputGone(Gone):
 
 class NothingYet(Conflict):
     description = "No variation of the job is ready yet"
+
+
+class LargerThanQuota(InsufficientStorage):
+    """An upload that would not fit if everything else went."""
+
+    def __init__(self, quota: int) -> None:
+        super().__init__(f"This upload is larger than the whole storage ({in_words(quota)})")
 
 
 class QuotaExceeded(InsufficientStorage):
@@ -136,7 +151,7 @@ class TooManyFiles(BadRequest):
 
 class FileTooLarge(RequestEntityTooLarge):
     def __init__(self, max_size: int) -> None:
-        super().__init__(f"File too large (at most {max_size // (1024 * 1024)} MB)")
+        super().__init__(f"File too large (at most {in_words(max_size)})")
 
 
 class BodyTooLarge(RequestEntityTooLarge):
@@ -144,7 +159,9 @@ class BodyTooLarge(RequestEntityTooLarge):
 
 
 class StorageUnavailable(ServiceUnavailable):
-    description = "The folder for uploads is not available"
+    """A folder is gone, read-only, or holds the files of another database."""
+
+    description = "The folder for uploads or outputs is not available"
 
 
 class Busy(ServiceUnavailable):
@@ -163,6 +180,10 @@ UNUSABLE = frozenset(
 )
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+# Our folders are not mounted, mounted read-only, somebody else's, or gone from the network.
+NOT_AVAILABLE = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE}
+)
 
 
 def init_app(app: Flask) -> None:
@@ -216,6 +237,9 @@ def _answer_os_error(error: OSError) -> Response:
         return answer(InsufficientStorage())
     if error.errno in TOO_MANY_FILES:
         return answer(Busy("Too many files are open; try again"))
+    if error.errno in NOT_AVAILABLE:
+        current_app.logger.error("request %s failed: %s", request_id(), error)
+        return answer(StorageUnavailable())
     return _answer_bug(error)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from jobserver.db import connect, database_id
+from jobserver.db import DatabaseError, connect, database_id
 from jobserver.jobs.expiry import is_foreign
 
 ANSWER_WITHIN_S = 0.5  # a health check has no time to wait for a lock
@@ -30,7 +30,7 @@ def show_health() -> ResponseReturnValue:
     error = database_error(current_app.config["DATABASE"])
     if error is None and not mounted:
         error = "UPLOAD_DIR is missing or not writable"
-    error = error or foreign_folder(current_app.config)
+    error = error or folder_error(current_app.config)
     answer = {
         "status": "ok" if error is None else "error",
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
@@ -42,16 +42,15 @@ def show_health() -> ResponseReturnValue:
     return jsonify(answer if error is None else {**answer, "error": error}), 503 if error else 200
 
 
-def foreign_folder(config: Mapping[str, Any]) -> str | None:
-    """Return None when both folders are this database's or new, else a sentence."""
+def folder_error(config: Mapping[str, Any]) -> str | None:
+    """Return None when both folders are this database's, or may become it, else a sentence."""
     with closing(connect(config["DATABASE"], lock_timeout_s=ANSWER_WITHIN_S)) as db:
-        expected = database_id(db)
-    for name in ("UPLOAD_DIR", "OUTPUT_DIR"):
-        try:
-            if is_foreign(config[name], expected):
-                return f"{name} holds the files of another database; nothing expires"
-        except OSError:
-            return f"{name} is missing or cannot be read"
+        for name in ("UPLOAD_DIR", "OUTPUT_DIR"):
+            try:
+                if is_foreign(db, config[name]):
+                    return f"{name} does not hold the files of this database; is it mounted?"
+            except OSError:
+                return f"{name} is missing or cannot be read"
     return None
 
 
@@ -65,6 +64,7 @@ def database_error(path: Path) -> str | None:
     try:
         with closing(connect(path, lock_timeout_s=ANSWER_WITHIN_S)) as db:
             db.execute("SELECT id FROM job LIMIT 1").fetchall()
-    except sqlite3.Error as error:
+            database_id(db)
+    except (sqlite3.Error, DatabaseError) as error:
         return f"The database does not answer: {error}"
     return None

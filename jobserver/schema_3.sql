@@ -8,6 +8,7 @@ CREATE INDEX job_removed ON job (removed_at) WHERE removed_at IS NOT NULL;
 
 CREATE TABLE expired_job (             -- so that an old link is told from a wrong one
     id         TEXT PRIMARY KEY,
+    created_at DOUBLE PRECISION NOT NULL,  -- so that a page of the list that ends here goes on
     removed_at DOUBLE PRECISION NOT NULL
 );
 ALTER TABLE output ADD COLUMN made_with TEXT NOT NULL DEFAULT '';  -- server, ffmpeg, encoder

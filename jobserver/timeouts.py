@@ -17,28 +17,33 @@ from typing import IO, TYPE_CHECKING
 
 from gunicorn.http.errors import ParseException
 
-from jobserver.errors import ClientGone, ClientTooSlow
+from jobserver.errors import Busy, ClientGone, ClientTooSlow
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 SLOWEST = 8 * 1024  # bytes a second below which a client is given up
-TIMEOUTS = "jobserver.timeouts"  # in the WSGI environment
+SENT_AT_ONCE = 16 * 1024  # bytes that a socket takes without waiting for its reader (tcp(7))
+LIMITS = "jobserver.limits"  # in the WSGI environment
 TICK_S = 1.0  # how exactly the watchdog keeps its limits
 
 
-class ClientTimeouts:
-    """WSGI middleware that limits how long bodies may take to come, and files to go."""
+class ClientLimits:
+    """WSGI middleware that limits how long bodies may take to come, and files to go.
 
-    def __init__(self, app: "WSGIApplication", silence_s: float) -> None:
+    Downloads have fewer slots than the server has threads, so other calls always find one.
+    """
+
+    def __init__(self, app: "WSGIApplication", silence_s: float, max_downloads: int) -> None:
         self._app = app
         self._silence_s = silence_s
+        self._downloads = threading.BoundedSemaphore(max_downloads)
         self._watchdog = Watchdog()
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        environ[TIMEOUTS] = self
+        environ[LIMITS] = self
         sock = environ.get("gunicorn.socket")
         if sock is None or not _has_body(environ):
             return self._app(environ, start_response)
@@ -48,23 +53,36 @@ class ClientTimeouts:
         return self._app(environ, start_response)
 
     def limit_sending(self, sock: socket.socket, size: int) -> Callable[[], object]:
-        """Give a reader time for `size` bytes; call what is returned when they are sent."""
+        """Give a reader a slot, and time for `size` bytes; both end when the result is called."""
+        if not self._downloads.acquire(blocking=False):
+            raise Busy("Too many downloads at once; try again")
         sock.settimeout(self._silence_s)
         self._watchdog.watch(sock, self._silence_s + size / SLOWEST, socket.SHUT_RDWR)
-        return partial(self._watchdog.release, sock)
+        return partial(self._sent, sock)
+
+    def _sent(self, sock: socket.socket) -> None:
+        self._watchdog.release(sock)
+        self._downloads.release()
 
 
 def limit_sending(environ: "WSGIEnvironment", size: int) -> Callable[[], object]:
-    """Limit how long `size` bytes of an answer may take to be read.
+    """Limit how many answers of many bytes are on their way, and how long each may take.
 
-    Call what is returned when it is over. Not set for every answer: it costs system calls,
-    and what a socket holds at once is gone at once.
+    Call what is returned, once, when it is over. Raises Busy. What a socket holds at once is
+    gone at once: it has no limit, which costs system calls.
     """
     sock = environ.get("gunicorn.socket")
-    if sock is None:
+    if sock is None or size <= SENT_AT_ONCE:
         return lambda: None
-    timeouts: ClientTimeouts = environ[TIMEOUTS]
-    return timeouts.limit_sending(sock, size)
+    limits: ClientLimits = environ[LIMITS]
+    return limits.limit_sending(sock, size)
+
+
+def hurry(environ: "WSGIEnvironment", silence_s: float) -> None:
+    """Have less patience with this request's body than an upload deserves."""
+    body = environ["wsgi.input"]
+    if isinstance(body, TimedBody):
+        body.hurry(silence_s)
 
 
 def _has_body(environ: "WSGIEnvironment") -> bool:
@@ -93,6 +111,10 @@ class TimedBody:
         self._left = length or sys.maxsize
         self._silence_s = silence_s
         self._watchdog = watchdog
+
+    def hurry(self, silence_s: float) -> None:
+        """Have less patience from now on."""
+        self._silence_s = min(silence_s, self._silence_s)
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer at the end of the body or when the client hung up."""

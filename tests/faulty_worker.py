@@ -1,8 +1,8 @@
 """A worker with shortened times and, if asked, a fault: `python -m tests.faulty_worker`.
 
-LEASE_S, HEARTBEAT_S, IDLE_S, GRACE_S, LOCK_S and RETRY_DELAYS_S (comma-separated) in the
-environment replace the worker's own. WORKER_FAULT is `step:KILL` or `step:STOP`: which
-signal the process sends itself when it reaches that step for the first time.
+LEASE_S, HEARTBEAT_S, IDLE_S, GRACE_S, LOCK_S, HOUSEKEEPING_S and RETRY_DELAYS_S
+(comma-separated) in the environment replace the worker's own. WORKER_FAULT is `step:KILL` or
+`step:STOP`: which signal the process sends itself when it reaches that step for the first time.
 
 Steps, in their order: claimed; probing and rendering (ffmpeg has begun to work); written
 (outputs whole, none renamed); renaming (the first of a group is renamed); renamed (all are,
@@ -29,6 +29,7 @@ SECONDS = {
     "IDLE_S": slot,
     "LOCK_S": slot,
     "GRACE_S": worker,
+    "HOUSEKEEPING_S": worker,
 }
 SIGNALS = {"KILL": signal.SIGKILL, "STOP": signal.SIGSTOP}
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -26,6 +27,7 @@ GIVEN = {
     "MAX_FILE_SIZE": ("21", 22, 23),
     "MAX_FILES": ("31", 32, 33),
     "MAX_UPLOADS": ("41", 42, 43),
+    "MAX_DOWNLOADS": ("45", 46, 47),
     "JOB_LIFETIME": ("51", 52, 53),
     "MIN_FREE_SPACE": ("61", 62, 63),
     "CLIENT_TIMEOUT": ("71", 72, 73),
@@ -109,6 +111,7 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "MAX_PIXELS": 4096 * 2304,
         "MAX_DURATION": 3600,
         "RENDER_MEMORY": 2147483648,
+        "MAX_DOWNLOADS": 32,
         "MAX_FILES": 10,
         "MAX_UPLOADS": 8,
         "JOB_LIFETIME": 86400,
@@ -265,7 +268,7 @@ def test_two_instances_make_different_keys(tmp_path: Path) -> None:
 def test_processes_started_at_the_same_time_have_the_same_key_and_leave_no_draft(
     instance: Path,
 ) -> None:
-    settings = {"DATABASE": instance / "db", "UPLOAD_DIR": instance, "OUTPUT_DIR": instance}
+    settings = {name: instance / name for name in ("DATABASE", "UPLOAD_DIR", "OUTPUT_DIR")}
     for name in ("first", "second", "third"):
         folder = instance / name
         folder.mkdir()
@@ -351,3 +354,29 @@ def test_commands_that_let_nobody_in_need_no_password(own_server: Server) -> Non
 
 def test_every_setting_has_a_row_in_these_tests(instance: Path) -> None:
     assert {setting.name for setting in config.settings(instance)} == set(NAMES)
+
+
+@pytest.mark.parametrize("folder", ["UPLOAD_DIR", "OUTPUT_DIR"])
+def test_a_database_among_the_files_that_come_and_go_is_refused(
+    instance: Path, folder: str
+) -> None:
+    settings = {folder: instance / "files", "DATABASE": instance / "files" / "db.sqlite3"}
+    with pytest.raises(ConfigError, match=f"DATABASE cannot be used: it lies in {folder}"):
+        load(instance, settings)
+
+
+@pytest.mark.parametrize("mistake", ["MAX_FILES = (", "unknown", b"\xff\xfe", "raise OSError(2)"])
+def test_a_mistake_in_instance_config_py_is_one_sentence_that_names_it(
+    project: Path, mistake: str | bytes
+) -> None:
+    path = project / "instance" / "config.py"
+    path.write_bytes(mistake if isinstance(mistake, bytes) else mistake.encode())
+    done = support.Server(project).init_db()
+    assert done.returncode == 1
+    assert re.fullmatch(r"jobserver: .*/instance/config\.py cannot be used: .*\n", done.stderr)
+
+
+def test_a_kept_key_that_is_no_text_is_one_sentence_that_names_it(instance: Path) -> None:
+    (instance / "secret_key").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="SECRET_KEY cannot be used"):
+        load(instance, {})

@@ -20,6 +20,7 @@ from flask.testing import FlaskClient
 
 from jobserver import create_app, db, prepare_serving
 from jobserver.db import DatabaseError
+from jobserver.ids import generate_id
 from tests.support import MP4_HEAD, PASSWORD, Server, wait_for
 
 PAGE_SIZE = 4096  # of a database file, bytes
@@ -281,7 +282,7 @@ def test_serving_refuses_what_it_cannot_use_with_one_sentence_and_changes_no_byt
     make_unusable(path)
     before = path.read_bytes()
     app = serving_app(path)
-    orphan = app.config["UPLOAD_DIR"] / "kept.mp4"
+    orphan = app.config["UPLOAD_DIR"] / f"{generate_id()}.mp4"
     orphan.touch()
     with pytest.raises(DatabaseError, match=r"\AThe [^\n]+\Z"):
         prepare_serving(app)
@@ -527,7 +528,9 @@ def test_requests_after_the_database_was_lost_are_a_503_and_keep_no_file(
     assert kept_names(app.config["UPLOAD_DIR"]) == {f"{first}.mp4"}
 
 
-def test_a_server_goes_on_when_a_deleted_database_was_made_anew(own_server: Server) -> None:
+def test_a_server_whose_database_was_made_anew_waits_until_it_adopts_the_folders(
+    own_server: Server,
+) -> None:
     own_server.start()
     old = own_server.upload(MP4_HEAD).json["jobId"]
     remove_database(own_server.database)
@@ -536,6 +539,10 @@ def test_a_server_goes_on_when_a_deleted_database_was_made_anew(own_server: Serv
     assert own_server.get("/api/health").status == 503
     assert len(own_server.uploads()) == 1
     own_server.init_db()
+    assert {own_server.upload(MP4_HEAD).status for _ in range(4)} == {503}  # not its folders
+    adopted = own_server.flask("adopt")
+    assert (adopted.returncode, len(adopted.stdout.splitlines())) == (0, 2)
+    assert own_server.get("/api/health").status == 200
     assert {own_server.upload(MP4_HEAD).status for _ in range(4)} == {202}
     assert own_server.get(f"/api/jobs/{old}", own_server.token).status == 404
     assert len(own_server.rows("SELECT id FROM job")) == 4
@@ -552,7 +559,7 @@ def test_a_restart_after_the_database_was_made_anew_removes_no_upload_and_says_w
     remove_database(own_server.database)
     own_server.start()
     assert own_server.uploads() == before
-    assert f"{own_server.upload_dir} holds the files of another database" in own_server.log()
+    assert f"{own_server.upload_dir} does not hold the files of this database" in own_server.log()
 
 
 @pytest.mark.parametrize("lose", [remove_database, lambda path: path.write_bytes(b"")])
@@ -572,7 +579,7 @@ def test_the_start_on_a_new_database_removes_no_upload_of_the_old_one(
     for _ in range(2):
         with caplog.at_level(logging.WARNING):
             prepare_serving(app)
-        assert "holds the files of another database; nothing is removed" in caplog.text
+        assert "does not hold the files of this database; nothing is removed" in caplog.text
         assert kept_names(app.config["UPLOAD_DIR"]) == before
         caplog.clear()
 
@@ -581,7 +588,7 @@ def test_the_start_on_the_folder_of_another_database_removes_nothing(
     app: Flask, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     prepare_serving(app)
-    orphan = app.config["UPLOAD_DIR"] / "upload.mp4"
+    orphan = app.config["UPLOAD_DIR"] / f"{generate_id()}.mp4"
     orphan.touch()
     other = serving_app(tmp_path / "other.sqlite3")  # the same UPLOAD_DIR
     db.initialise(other.config["DATABASE"])

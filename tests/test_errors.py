@@ -82,7 +82,7 @@ ERRORS = [
     ("GET", "/api/jobs?before=none", 400),
     ("GET", "/broken", 500),
     ("GET", "/database", 500),
-    ("GET", f"/os/{errno.EACCES}", 500),
+    ("GET", f"/os/{errno.EACCES}", 503),
     ("GET", f"/os/{errno.ENOSPC}", 507),
     ("GET", f"/os/{errno.EDQUOT}", 507),
     ("GET", "/full", 507),

@@ -91,7 +91,7 @@ def test_a_folder_of_another_database_is_a_503_that_says_which(app: Flask, folde
     status, told = asked(app)
     assert status == 503
     assert list(told) == [*KEYS, "error"]
-    assert told["error"] == f"{folder} holds the files of another database; nothing expires"
+    assert told["error"] == f"{folder} does not hold the files of this database; is it mounted?"
 
 
 @pytest.mark.parametrize("folder", ["UPLOAD_DIR", "OUTPUT_DIR"])
@@ -111,7 +111,7 @@ def test_a_database_made_anew_beside_the_files_of_the_old_one_is_a_503(app: Flas
     initialise(app.config["DATABASE"])
     status, told = asked(app)
     assert (status, told["volumeMounted"]) == (503, True)
-    assert told["error"].startswith("UPLOAD_DIR holds the files of another database")
+    assert told["error"].startswith("UPLOAD_DIR does not hold the files of this database")
 
 
 @pytest.mark.parametrize("replace", [lambda _: None, lambda path: path.touch()])

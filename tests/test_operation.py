@@ -86,6 +86,23 @@ def test_no_secret_is_in_logs_answers_the_database_or_a_command_line(own_server:
     assert found == []
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization Bearer sesame\r\n\r\n",
+        b'{"password":"sesame"}\r\n\r\n',
+        "GET /é?signature=sesame HTTP/1.1\r\nHost: a\r\n\r\n".encode(),
+    ],
+    ids=["a header", "a body", "a link"],
+)
+def test_a_malformed_request_is_not_logged(server: Server, request_: bytes) -> None:
+    with server.connect() as sock:
+        sock.sendall(request_)
+        assert sock.recv(100).startswith(b"HTTP/1.1 4")
+    wait_for(lambda: "Invalid request from" in server.log(), what="a line in the log")
+    assert "sesame" not in server.log()
+
+
 def test_a_start_that_is_refused_shows_no_secret(own_server: Server) -> None:
     own_server.init_db()
     own_server.settings["AUTH_PASSWORD"] = SECRETS["password"]

@@ -19,7 +19,7 @@ from gunicorn.http.unreader import SocketUnreader
 
 from jobserver import timeouts
 from jobserver.errors import ClientGone, ClientTooSlow
-from jobserver.timeouts import ClientTimeouts, TimedBody, Watchdog
+from jobserver.timeouts import ClientLimits, TimedBody, Watchdog
 from tests.support import FORM_TYPE, Server, file_part, form, wait_for
 
 KIB = 1024
@@ -230,14 +230,14 @@ def environ(sock: socket.socket | None, **more: object) -> dict[str, object]:
 )
 def test_only_a_body_that_comes_from_a_socket_is_timed(pair, has_socket, headers, timed):
     seen = []
-    app = ClientTimeouts(lambda environ, start: [type(environ["wsgi.input"])], 5)
+    app = ClientLimits(lambda environ, start: [type(environ["wsgi.input"])], 5, 1)
     seen = list(app(environ(pair[0] if has_socket else None, **headers), lambda *_: None))
     assert seen == [TimedBody if timed else BytesIO]
 
 
 # -- a real server that waits one second -------------------------------------------------------
 
-THREADS = 2 + 8  # of a process with MAX_UPLOADS=2, see gunicorn.conf.py
+THREADS = 2 + 1 + 8  # of a process with MAX_UPLOADS=2 and MAX_DOWNLOADS=1, see gunicorn.conf.py
 LARGE = file_part(b"x" * MIB)[:-2]  # more than is announced in most tests
 
 
@@ -248,7 +248,9 @@ def threads(server: Server) -> dict[int, int]:
 @pytest.fixture(scope="module")
 def warm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose every thread has started; a client may be silent for one second."""
-    server = Server(tmp_path_factory.mktemp("warm"), CLIENT_TIMEOUT="1", MAX_UPLOADS="2").start()
+    server = Server(
+        tmp_path_factory.mktemp("warm"), CLIENT_TIMEOUT="1", MAX_UPLOADS="2", MAX_DOWNLOADS="1"
+    ).start()
     with ExitStack() as stack:
         # each accepted connection that waits for its first byte has a thread of its own
         wait_for(
@@ -489,3 +491,19 @@ def test_a_client_that_never_reads_its_answers_frees_its_thread(doubted_server):
 def send_for_ever(sock: socket.socket, request: bytes) -> None:
     while True:
         sock.sendall(request)
+
+
+def test_sign_ins_that_never_end_keep_nobody_waiting(own_server: Server) -> None:
+    """Anybody may send one, so they get neither an upload's patience nor every thread."""
+    own_server.settings |= {"MAX_UPLOADS": "1", "MAX_DOWNLOADS": "1"}
+    server = own_server.start()
+    head = b"POST /api/auth HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(15 * server.worker_count):  # more than there are threads
+            stack.enter_context(server.connect()).sendall(head + b'{"pass')
+        for _ in range(3):
+            start = time.monotonic()
+            assert server.get("/api/health").status == 200
+            assert time.monotonic() - start < 3
+        wait_for(lambda: server.sign_in().status == 200, 15, "a place for a sign-in that ends")
+    server.check_sound(allowed_5xx=(503,))

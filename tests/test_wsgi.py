@@ -139,11 +139,12 @@ def test_a_start_removes_what_no_row_names_and_nothing_else(own_server: Server) 
     own_server.upload(MP4_HEAD)
     kept = set(own_server.uploads())
     own_server.stop()
-    for name in ("left.part", "left.mp4"):
+    for name in ("L" * 22 + ".part", "L" * 22 + ".mp4"):
         (own_server.upload_dir / name).write_bytes(b"left")
     (own_server.upload_dir / "folder").mkdir()
+    (own_server.upload_dir / "notes.txt").write_bytes(b"not ours to remove")
     own_server.start()
-    assert set(own_server.uploads()) == {*kept, "folder"}
+    assert set(own_server.uploads()) == {*kept, "folder", "notes.txt"}
 
 
 def test_the_procfile_starts_what_these_tests_start() -> None:

@@ -7,6 +7,7 @@ leaves a mark that the next round finds. Only jobs that have ended ever go.
 import fcntl
 import logging
 import os
+import re
 import secrets
 import shutil
 import sqlite3
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobserver.db import database_id, note_last_seen, transaction
+from jobserver.errors import LargerThanQuota, StorageUnavailable
 from jobserver.jobs import output, store
 
 OWNER_FILE = ".database"  # in both folders: the id of the database whose files these are
 GRACE_S = 3600.0  # how long nothing expires after the clock was seen to jump
 JUMP_S = 60.0
 BATCH = 100  # jobs whose rows go in one transaction: one sync, and a lock that is soon let go
+_OURS = re.compile(rf"\w{{22}}\.\w{{1,10}}|{re.escape(OWNER_FILE)}\.\w+")  # ids.py, intake.py
 REMEMBERED_S = 30 * 24 * 3600.0  # how long an expired job is told from an unknown one
 
 log = logging.getLogger(__name__)
@@ -117,7 +120,12 @@ def admit(db: sqlite3.Connection, storage: Storage, coming: int, now: float) -> 
 
     Evicts nothing when even all ended jobs together would not be enough, nor for the quota:
     that waits until the upload is whole (make_room).
+    Raises StorageUnavailable while the folders are not this database's, and LargerThanQuota.
     """
+    claim_folders(db, storage)
+    require_ours(db, storage)
+    if storage.quota and coming > storage.quota:
+        raise LargerThanQuota(storage.quota)
     if not _can_make_room(db, storage, shortage(db, storage, coming)):
         return False
     if short_of_space(db, storage, coming) <= 0:
@@ -127,7 +135,12 @@ def admit(db: sqlite3.Connection, storage: Storage, coming: int, now: float) -> 
 
 
 def make_room(db: sqlite3.Connection, storage: Storage, coming: int, now: float) -> None:
-    """Evict what must go for `coming` bytes to fit into the quota; nothing when they cannot."""
+    """Evict what must go for `coming` bytes to fit into the quota; nothing when they cannot.
+
+    Raises LargerThanQuota.
+    """
+    if storage.quota and coming > storage.quota:
+        raise LargerThanQuota(storage.quota)
     over = over_quota(db, storage, coming)
     if over > 0 and _can_make_room(db, storage, over):
         evict(db, storage, lambda: over_quota(db, storage, coming), now)
@@ -158,6 +171,20 @@ def remove_all(db: sqlite3.Connection, storage: Storage, job_ids: Iterable[str],
     return remove_marked(db, storage, now)
 
 
+def delete(db: sqlite3.Connection, storage: Storage, job_id: str, now: float) -> bool:
+    """Cancel a job and remove it now; False when there is none. What cannot go yet goes later.
+
+    Cancelled and marked in one transaction, so that no retry comes between.
+    Raises StorageUnavailable while the folders are not this database's.
+    """
+    require_ours(db, storage)
+    with transaction(db):
+        store.cancel(db, job_id, now)
+        found = store.mark_removed(db, job_id, now)
+    remove_marked(db, storage, now)
+    return found
+
+
 def remove_marked(db: sqlite3.Connection, storage: Storage, now: float) -> int:
     """Remove marked jobs, files before rows; return how many. They wait while folders are lost."""
     marked = store.removed_jobs(db)
@@ -184,77 +211,95 @@ def _is_removed(db: sqlite3.Connection, storage: Storage, job_id: str) -> bool:
     return not (storage.outputs / job_id).exists()
 
 
-def sweep_uploads(db: sqlite3.Connection, folder: Path, database_id: str) -> int:
+def sweep_uploads(db: sqlite3.Connection, folder: Path) -> int:
     """Remove files that no row names and no living upload holds; return how many.
 
     Removes nothing from the folder of another database: after a lost or exchanged
     database every upload looks like an orphan.
     """
-    if not belongs(folder, database_id):
+    if not belongs(db, folder):
         return 0
     return sum(_remove_orphan(db, path) for path in orphaned_uploads(db, folder))
 
 
-def sweep_outputs(db: sqlite3.Connection, folder: Path, database_id: str) -> int:
+def sweep_outputs(db: sqlite3.Connection, folder: Path) -> int:
     """Remove what killed workers left in OUTPUT_DIR; return how many things.
 
     Forgets what somebody else removed there.
     """
-    if not belongs(folder, database_id):
+    if not belongs(db, folder):
         return 0
     return output.sweep(db, folder) + output.forget_missing(db, folder)
 
 
 def claim_folders(db: sqlite3.Connection, storage: Storage) -> None:
-    """Mark folders that are still empty as this database's, before anything comes into them.
+    """Mark unclaimed folders as this database's, before anything comes into them.
 
     Durable, as the folder itself is then: a mark cut short by a power cut would be foreign.
     """
     for folder in (storage.uploads, storage.outputs):
-        if _is_new(folder):
-            draft = folder / f"{OWNER_FILE}.{secrets.token_hex(8)}"
-            draft.write_text(database_id(db))
-            output.make_durable(draft)
-            with suppress(FileNotFoundError):  # swept as an orphan: another was faster
-                os.replace(draft, folder / OWNER_FILE)
-            output.sync_folder(folder)
-            with suppress(PermissionError):  # then it was there before us
-                output.sync_folder(folder.parent)
+        if not (folder / OWNER_FILE).exists() and is_unclaimed(db, folder):
+            mark(db, folder)
 
 
-def _is_new(folder: Path) -> bool:
-    """Return whether nothing is in `folder` but what a volume and a killed claim leave there."""
+def mark(db: sqlite3.Connection, folder: Path) -> None:
+    """Note durably that `folder` is this database's."""
+    draft = folder / f"{OWNER_FILE}.{secrets.token_hex(8)}"
+    draft.write_text(database_id(db))
+    output.make_durable(draft)
+    with suppress(FileNotFoundError):  # swept as an orphan: another was faster
+        os.replace(draft, folder / OWNER_FILE)
+    output.sync_folder(folder)
+    with suppress(PermissionError):  # then it was there before us
+        output.sync_folder(folder.parent)
+
+
+def is_unclaimed(db: sqlite3.Connection, folder: Path) -> bool:
+    """Return whether `folder` may become this database's: empty, unmarked, and no job before it.
+
+    A database that has jobs has marked its folders: an empty one is a volume not mounted.
+    """
     names = (path.name for path in folder.iterdir())
-    return all(name == "lost+found" or name.startswith(f"{OWNER_FILE}.") for name in names)
+    # what file systems and killed claims leave
+    empty = all(name == "lost+found" or name.startswith(f"{OWNER_FILE}.") for name in names)
+    return empty and not store.has_jobs(db)
 
 
-def is_foreign(folder: Path, database_id: str) -> bool:
-    """Return whether `folder` holds files and not those of this database. Raises OSError."""
+def is_foreign(db: sqlite3.Connection, folder: Path) -> bool:
+    """Return whether `folder` is not this database's, nor may become it. Raises OSError."""
     try:
-        return (folder / OWNER_FILE).read_text() != database_id
+        return (folder / OWNER_FILE).read_text() != database_id(db)
     except FileNotFoundError:
-        return not _is_new(folder)
+        return not is_unclaimed(db, folder)
 
 
-def belongs(folder: Path, database_id: str) -> bool:
-    """Return whether `folder` is this database's, or empty; log it when it is not."""
-    foreign = is_foreign(folder, database_id)
+def belongs(db: sqlite3.Connection, folder: Path) -> bool:
+    """Return whether `folder` is this database's, or may become it; log it when not."""
+    foreign = is_foreign(db, folder)
     if foreign:
-        log.warning("%s holds the files of another database; nothing is removed", folder)
+        log.warning("%s does not hold the files of this database; nothing is removed", folder)
     return not foreign
 
 
 def are_ours(db: sqlite3.Connection, storage: Storage) -> bool:
-    """Return whether files may be removed from both folders."""
-    expected = database_id(db)
-    return belongs(storage.uploads, expected) and belongs(storage.outputs, expected)
+    """Return whether files may be put into both folders, and removed from them."""
+    return belongs(db, storage.uploads) and belongs(db, storage.outputs)
+
+
+def require_ours(db: sqlite3.Connection, storage: Storage) -> None:
+    """Raise StorageUnavailable unless both folders are this database's."""
+    if not are_ours(db, storage):
+        raise StorageUnavailable
 
 
 def orphaned_uploads(db: sqlite3.Connection, folder: Path) -> list[Path]:
-    """Return the files in UPLOAD_DIR that no row names; a living upload's may be among them."""
-    paths = [path for path in folder.iterdir() if path.name != OWNER_FILE and path.is_file()]
+    """Return the uploads in UPLOAD_DIR that no row names; a living one may be among them.
+
+    Only what has a name of our making: whatever else lies there is not ours to remove.
+    """
+    paths = [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]
     known = store.stored_names(db)
-    return [path for path in paths if path.name not in known]
+    return [path for path in paths if path.name not in known and path.is_file()]
 
 
 def _remove_orphan(db: sqlite3.Connection, path: Path) -> bool:
@@ -275,7 +320,6 @@ class Housekeeper:
     def __init__(self, db: sqlite3.Connection, storage: Storage, clock: Clock):
         self._db = db
         self._storage = storage
-        self._id = database_id(db)
         self._clock = clock
 
     def round(self, now: float, monotonic: float) -> None:
@@ -288,8 +332,8 @@ class Housekeeper:
         if are_ours(db, storage):
             remove_all(db, storage, too_old(db, storage, now) if trusted else [], now)
             evict(db, storage, lambda: shortage(db, storage), now)
-            sweep_uploads(db, storage.uploads, self._id)
-            sweep_outputs(db, storage.outputs, self._id)
+            sweep_uploads(db, storage.uploads)
+            sweep_outputs(db, storage.outputs)
         if trusted:  # else a restart would forget that it was not
             store.forget_expired(db, now - REMEMBERED_S)
             note_last_seen(db, now)

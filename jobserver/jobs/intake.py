@@ -5,7 +5,6 @@ name it. Each file stays locked (flock) until its request is over, so a sweep ca
 leftovers of a killed server from a living upload, whoever runs it and whenever.
 """
 
-import errno
 import fcntl
 import os
 import re
@@ -31,7 +30,6 @@ from jobserver.errors import (
     NotAnMP4,
     NoVideos,
     QuotaExceeded,
-    StorageUnavailable,
     TooManyFiles,
     UnexpectedPart,
 )
@@ -47,10 +45,6 @@ MAX_FIELD_SIZE = 16 * 1024
 MAX_AROUND = 8 * 1024  # bytes of headers, boundary and padding around one part
 MAX_NAME_LENGTH = 255
 PART_SUFFIX = ".part"
-# Not mounted, mounted read-only, of another user, gone from the network.
-NOT_AVAILABLE = frozenset(
-    {errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE}
-)
 
 Form: TypeAlias = MultiDict[str, str]
 Files: TypeAlias = MultiDict[str, FileStorage]
@@ -82,14 +76,8 @@ class Limits(NamedTuple):
         return self.max_files * (self.max_file_size + MAX_FIELD_SIZE) + MIB
 
     def check_space(self, size: int) -> None:
-        """Raise InsufficientStorage when `size` more bytes would use the space kept free.
-
-        Raises StorageUnavailable when UPLOAD_DIR is gone.
-        """
-        try:
-            disk = os.statvfs(self.upload_dir)
-        except OSError as error:
-            raise StorageUnavailable from error
+        """Raise InsufficientStorage when `size` more bytes would use the space kept free."""
+        disk = os.statvfs(self.upload_dir)
         if disk.f_bavail * disk.f_frsize - size < self.min_free_space:
             raise InsufficientStorage
 
@@ -102,7 +90,7 @@ def admitted(
 
     admit: says whether there is room for so many bytes more, and makes it on the disk.
     Uploads have fewer slots than the server has threads, so status calls always find one.
-    Raises BodyTooLarge, Busy, QuotaExceeded, InsufficientStorage or StorageUnavailable.
+    Raises BodyTooLarge, Busy, QuotaExceeded or InsufficientStorage, and what `admit` raises.
     """
     size = content_length or 0
     if size > limits.max_body_size:
@@ -110,19 +98,12 @@ def admitted(
     if not limits.slots.acquire(blocking=False):
         raise Busy("Too many uploads at once; try again")
     try:
-        if not _is_admitted(size, admit):
+        if not admit(size):
             limits.check_space(size)  # the disk is full of something else, or of the work
             raise QuotaExceeded
         yield
     finally:
         limits.slots.release()
-
-
-def _is_admitted(size: int, admit: Callable[[int], bool]) -> bool:
-    try:
-        return admit(size)
-    except OSError as error:
-        raise StorageUnavailable from error
 
 
 @contextmanager
@@ -238,7 +219,7 @@ class Parts:
             return self._begin_file(name, segment.content_type)
         if not segment.name or name is not None or segment.content_type == "video/mp4":
             raise UnexpectedPart("Send video files in the form field 'videos'")
-        if self.count > self._limits.max_files + MAX_FIELDS:
+        if self.count - len(self.files.getlist("videos")) > MAX_FIELDS:
             raise UnexpectedPart(f"Too many form fields (at most {MAX_FIELDS})")
         return Field(self.form, segment.name)
 
@@ -334,15 +315,10 @@ class ReceivedFile(FileStorage):
 
 
 def _create_part(folder: Path) -> tuple[str, IO[bytes]]:
-    """Return a new id and its locked, empty `.part` file. Raises StorageUnavailable, OSError."""
+    """Return a new id and its locked, empty `.part` file."""
     while True:
         file_id = generate_id()
-        try:
-            part = open(folder / (file_id + PART_SUFFIX), "xb", buffering=0, opener=_private)  # noqa: SIM115
-        except OSError as error:
-            if error.errno in NOT_AVAILABLE:
-                raise StorageUnavailable from error
-            raise
+        part = open(folder / (file_id + PART_SUFFIX), "xb", buffering=0, opener=_private)  # noqa: SIM115
         fcntl.flock(part, fcntl.LOCK_EX)
         if os.fstat(part.fileno()).st_nlink:
             return file_id, part
@@ -366,8 +342,8 @@ def _client_name(segment: MultipartSegment) -> str | None:
 
 
 def _upload(file: ReceivedFile) -> Upload:
-    name = (file.filename or "")[:MAX_NAME_LENGTH]
-    return Upload(file.id, name, file.id + _extension(name), file.size)
+    name = file.filename or ""
+    return Upload(file.id, name[:MAX_NAME_LENGTH], file.id + _extension(name), file.size)
 
 
 def _extension(name: str) -> str:

@@ -19,7 +19,7 @@ def jobs_command(config: Mapping[str, Any]) -> click.Command:
     @click.option("--limit", default=50, help="How many, newest first.")
     def jobs(limit: int) -> None:
         """List the newest jobs: id, status, videos, variations each, when created."""
-        with closing(_database(config)[0]) as db:
+        with closing(_database(config)) as db:
             for job in store.newest_jobs(db, limit):
                 created = told.timestamp(job["created_at"])
                 size = f"{job['total_videos']} x {job['variations_per_video']}"
@@ -36,11 +36,10 @@ def sweep_command(config: Mapping[str, Any]) -> click.Command:
     @click.option("--trust-clock", is_flag=True, help="Expire although the clock may have jumped.")
     def sweep(dry_run: bool, trust_clock: bool) -> None:
         """Remove what has expired, what is over the quota, and what nobody owns."""
-        database, database_id = _database(config)
-        with closing(database) as db:
+        with closing(_database(config)) as db:
             storage, now = expiry.Storage.of(config), time.time()
             if not expiry.are_ours(db, storage):
-                raise click.ClickException("A folder belongs to another database; nothing is done")
+                raise click.ClickException("A folder is not this database's; nothing is done")
             expired = expiry.too_old(db, storage, now)
             if expired and not trust_clock and _has_jumped(db, now):
                 click.echo(f"The clock may have jumped: {len(expired)} jobs stay (--trust-clock)")
@@ -49,9 +48,28 @@ def sweep_command(config: Mapping[str, Any]) -> click.Command:
                 click.echo(line)
             if not dry_run:
                 expiry.claim_folders(db, storage)
-                _sweep(db, storage, database_id, expired, now)
+                _sweep(db, storage, expired, now)
 
     return sweep
+
+
+def adopt_command(config: Mapping[str, Any]) -> click.Command:
+    """Return `flask adopt` for an app with these settings."""
+
+    @click.command("adopt")
+    def adopt() -> None:
+        """Take UPLOAD_DIR and OUTPUT_DIR for this database's, whatever they hold.
+
+        After a database was restored or made anew. The next sweep removes the uploads and outputs
+        that no job of this database names.
+        """
+        with closing(_database(config)) as db:
+            storage = expiry.Storage.of(config)
+            for folder in (storage.uploads, storage.outputs):
+                expiry.mark(db, folder)
+                click.echo(f"{folder} is this database's now.")
+
+    return adopt
 
 
 def _has_jumped(db: sqlite3.Connection, now: float) -> bool:
@@ -78,25 +96,24 @@ def _explained(db: sqlite3.Connection, storage: expiry.Storage, expired: list[st
     ]
 
 
-def _sweep(
-    db: sqlite3.Connection,
-    storage: expiry.Storage,
-    database_id: str,
-    expired: list[str],
-    now: float,
-) -> None:
+def _sweep(db: sqlite3.Connection, storage: expiry.Storage, expired: list[str], now: float) -> None:
     jobs = expiry.remove_all(db, storage, expired, now)
     jobs += expiry.evict(db, storage, lambda: expiry.shortage(db, storage), now)
-    files = expiry.sweep_uploads(db, storage.uploads, database_id)
-    files += expiry.sweep_outputs(db, storage.outputs, database_id)
+    files = expiry.sweep_uploads(db, storage.uploads)
+    files += expiry.sweep_outputs(db, storage.outputs)
     click.echo(f"Removed {jobs} jobs and {files} leftovers.")
 
 
-def _database(config: Mapping[str, Any]) -> tuple[sqlite3.Connection, str]:
+def _database(config: Mapping[str, Any]) -> sqlite3.Connection:
     try:
-        return connect(config["DATABASE"]), check(config["DATABASE"])
+        check(config["DATABASE"])
+        return connect(config["DATABASE"])
     except (DatabaseError, sqlite3.Error) as error:
         raise click.ClickException(str(error)) from error
 
 
-COMMANDS: tuple[Callable[[Mapping[str, Any]], click.Command], ...] = (jobs_command, sweep_command)
+COMMANDS: tuple[Callable[[Mapping[str, Any]], click.Command], ...] = (
+    jobs_command,
+    sweep_command,
+    adopt_command,
+)

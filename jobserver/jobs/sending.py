@@ -16,7 +16,7 @@ from werkzeug.http import quote_etag
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import wrap_file
 
-from jobserver.errors import OutputGone
+from jobserver.errors import Busy, OutputGone
 from jobserver.jobs.archive import Archive
 from jobserver.timeouts import limit_sending
 
@@ -56,7 +56,7 @@ def send_file(
 ) -> Response:
     """Answer with a file of OUTPUT_DIR/<job id>; with `accel` set, have nginx send it.
 
-    modified: Unix seconds. Raises OutputGone or RequestedRangeNotSatisfiable (416).
+    modified: Unix seconds. Raises OutputGone, Busy or RequestedRangeNotSatisfiable (416).
     """
     try:
         file = SentFile(path)
@@ -84,17 +84,17 @@ def send_file(
 def send_archive(
     request: Request, archive: Archive, etag: str, headers: Mapping[str, str]
 ) -> Response:
-    """Answer with a ZIP and close it then. Raises RequestedRangeNotSatisfiable (416)."""
+    """Answer with a ZIP and close it then. Raises Busy or RequestedRangeNotSatisfiable (416)."""
     try:
         part = _requested(request, archive.length, etag)
         response = _answer(request, part, etag, {**headers, "Cache-Control": WHILE_IT_GROWS})
+        if response.status_code != 304:
+            response.call_on_close(limit_sending(request.environ, part.stop - part.start))
+            response.response = archive.read(part.start, part.stop)
     except BaseException:
         archive.close()
         raise
     response.call_on_close(archive.close)
-    if response.status_code != 304:
-        response.response = archive.read(part.start, part.stop)
-        response.call_on_close(limit_sending(request.environ, part.stop - part.start))
     return response
 
 
@@ -104,8 +104,12 @@ def _place(path: Path) -> str:
 
 def _fill(request: Request, response: Response, file: SentFile, part: Part) -> None:
     """Let the server send the file itself (sendfile) when the part reaches to its end."""
+    try:
+        file.on_close = limit_sending(request.environ, part.stop - part.start)
+    except Busy:
+        file.close()
+        raise
     file.seek(part.start)
-    file.on_close = limit_sending(request.environ, part.stop - part.start)
     if part.stop == part.length:
         response.response = wrap_file(request.environ, file, PIECE_SIZE)
         response.direct_passthrough = True  # and the server closes the file

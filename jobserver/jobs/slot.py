@@ -13,13 +13,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jobserver import render
 from jobserver.db import connect, transaction
-from jobserver.jobs import lease, output, store
+from jobserver.jobs import expiry, lease, output, store
 from jobserver.jobs.lease import Claim, Heart
 
 IDLE_S = 0.5
@@ -34,15 +35,20 @@ class Slot:
     """Renders one claim after the other; `work_once` returns whether it found any."""
 
     def __init__(self, config: Mapping[str, Any], heart: Heart, stopping: threading.Event) -> None:
-        self._uploads: Path = config["UPLOAD_DIR"]
-        self._outputs: Path = config["OUTPUT_DIR"]
+        self._database: Path = config["DATABASE"]
+        self._storage = expiry.Storage.of(config)
+        self._uploads, self._outputs = self._storage.uploads, self._storage.outputs
         self._settings = render_settings(config)
         self._heart = heart
         self._stopping = stopping
-        self._name = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
-        self._db = connect(config["DATABASE"], LOCK_S)
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._made_with = made_with(self._settings)
         self._probed: tuple[str, render.Media] | None = None
+
+    @cached_property
+    def _db(self) -> sqlite3.Connection:
+        """Made by the thread that works: sqlite3 lets no other use it."""
+        return connect(self._database, LOCK_S)
 
     def run(self) -> None:
         """Work until the worker stops; a mistake of ours costs a file an attempt, not a slot."""
@@ -75,6 +81,9 @@ class Slot:
         if claim.file["attempts"] > store.MAX_ATTEMPTS:  # it ended its workers
             store.fail(self._db, claim.file, GAVE_UP, time.time())
             return
+        if not self._has_folders():  # they come back, and what is in them with them
+            self._later(claim, RETRY_DELAYS_S[-1], counted=False)
+            return
         try:
             self._render_next(claim)
         except render.Cancelled:
@@ -96,6 +105,14 @@ class Slot:
             store.fail(self._db, claim.file, GAVE_UP, time.time())
         else:
             self._later(claim, RETRY_DELAYS_S[attempts - 1])
+
+    def _has_folders(self) -> bool:
+        """Return whether both folders are there and ours: a volume may not be mounted."""
+        try:
+            return expiry.are_ours(self._db, self._storage)
+        except OSError as error:
+            log.warning("a folder is not available: %s", error)
+            return False
 
     def _later(self, claim: Claim, delay_s: float, counted: bool = True) -> None:
         store.try_later(self._db, claim.file, delay_s, time.time(), counted)

@@ -191,6 +191,11 @@ def marked_bytes(db: sqlite3.Connection) -> int:
     return total
 
 
+def has_jobs(db: sqlite3.Connection) -> bool:
+    """Return whether there is any job, marked ones too."""
+    return db.execute("SELECT 1 FROM job LIMIT 1").fetchone() is not None
+
+
 def count_jobs(db: sqlite3.Connection) -> int:
     """Return how many jobs there are."""
     count: int = db.execute("SELECT COUNT(*) FROM job WHERE removed_at IS NULL").fetchone()[0]
@@ -244,11 +249,11 @@ def delete_jobs(db: sqlite3.Connection, job_ids: Iterable[str], now: float) -> N
     values = [{"id": job_id, "now": now} for job_id in job_ids]
     with transaction(db):
         for query in (
+            """INSERT INTO expired_job (id, created_at, removed_at)
+               SELECT id, created_at, :now FROM job WHERE id = :id ON CONFLICT (id) DO NOTHING""",
             "DELETE FROM output WHERE file_id IN (SELECT id FROM job_file WHERE job_id = :id)",
             "DELETE FROM job_file WHERE job_id = :id",
             "DELETE FROM job WHERE id = :id",
-            """INSERT INTO expired_job (id, removed_at) VALUES (:id, :now)
-               ON CONFLICT (id) DO NOTHING""",
         ):
             db.executemany(query, values)
 
@@ -302,14 +307,22 @@ def newest_jobs(db: sqlite3.Connection, limit: int) -> list[sqlite3.Row]:
     return db.execute(query, {"limit": limit}).fetchall()
 
 
-def jobs_before(db: sqlite3.Connection, job: sqlite3.Row, limit: int) -> list[sqlite3.Row]:
-    """Return at most `limit` jobs that are older than `job`, newest first."""
+def place_of(db: sqlite3.Connection, job_id: str) -> sqlite3.Row | None:
+    """Return `id` and `created_at` of a job, also of one that has gone, or None."""
+    query = """
+        SELECT id, created_at FROM job WHERE id = :id
+        UNION ALL SELECT id, created_at FROM expired_job WHERE id = :id"""
+    row: sqlite3.Row | None = db.execute(query, {"id": job_id}).fetchone()
+    return row
+
+
+def jobs_before(db: sqlite3.Connection, place: sqlite3.Row, limit: int) -> list[sqlite3.Row]:
+    """Return at most `limit` jobs that are older than that place, newest first."""
     query = """
         SELECT * FROM job_status
         WHERE removed_at IS NULL AND (created_at, id) < (:created_at, :id)
         ORDER BY created_at DESC, id DESC LIMIT :limit"""
-    place = {"created_at": job["created_at"], "id": job["id"], "limit": limit}
-    return db.execute(query, place).fetchall()
+    return db.execute(query, {**dict(place), "limit": limit}).fetchall()
 
 
 def is_stored(db: sqlite3.Connection, stored_name: str) -> bool:
@@ -455,13 +468,12 @@ def try_later(
 
 
 def cancel(db: sqlite3.Connection, job_id: str, now: float) -> int:
-    """Cancel what waits or runs of a job; return how many files that were."""
+    """Cancel what waits or runs of a job; return how many files. The caller's transaction."""
     query = """
         UPDATE job_file
         SET status = 'cancelled', token = token + 1, lease_until = 0, finished_at = :now
         WHERE job_id = :id AND status IN ('queued', 'processing')"""
-    with transaction(db):
-        return db.execute(query, {"id": job_id, "now": now}).rowcount
+    return db.execute(query, {"id": job_id, "now": now}).rowcount
 
 
 def retry(db: sqlite3.Connection, job_id: str) -> int:

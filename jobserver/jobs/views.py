@@ -15,7 +15,7 @@ from flask import Blueprint, Request, Response, current_app, jsonify, request, u
 from flask.typing import ResponseReturnValue
 
 from jobserver.auth import link_signer, require_auth, require_auth_or_link
-from jobserver.db import get_db, reading
+from jobserver.db import get_db, reading, transaction
 from jobserver.errors import (
     InvalidPage,
     JobEnded,
@@ -114,7 +114,9 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
     """Answer 200 once nothing more of the job will be rendered; 404, or 409 when it has ended."""
     db, now = get_db(), time.time()
     job = _found(job_id)
-    if not store.cancel(db, job_id, now):
+    with transaction(db):
+        count = store.cancel(db, job_id, now)
+    if not count:
         raise JobEnded
     return jsonify(told.cancelled(job, len(store.outputs_of(db, job_id)), now))
 
@@ -131,11 +133,12 @@ def retry_job(job_id: str) -> ResponseReturnValue:
 
 @bp.delete("/<job_id>")
 def delete_job(job_id: str) -> ResponseReturnValue:
-    """Answer 200 once the job and its files are gone; what still runs is cancelled first."""
-    db, now = get_db(), time.time()
-    _found(job_id)
-    store.cancel(db, job_id, now)
-    expiry.remove_all(db, expiry.Storage.of(current_app.config), [job_id], now)
+    """Answer 200 once the job is gone, cancelled first when it runs; 404.
+
+    Its files go as well, at the latest in the next round of a worker.
+    """
+    if not expiry.delete(get_db(), expiry.Storage.of(current_app.config), job_id, time.time()):
+        raise JobNotFound
     return jsonify(jobId=job_id, status="deleted")
 
 
@@ -159,7 +162,7 @@ def output_thumbnail(job_id: str, output_id: str) -> ResponseReturnValue:
 @bp.get("/<job_id>/files/<file_id>")
 def get_source(job_id: str, file_id: str) -> ResponseReturnValue:
     """Answer 200, 206 or 304 with a video as it was sent; 404, 410 or 416. For players."""
-    job = _found(job_id)
+    job = _kept(job_id)
     found = [file for file in store.files_of(get_db(), job_id) if file["id"] == file_id]
     if not found:
         raise OutputNotFound
@@ -172,7 +175,7 @@ def get_source(job_id: str, file_id: str) -> ResponseReturnValue:
 @bp.get("/<job_id>/files/<file_id>/thumbnail")
 def file_thumbnail(job_id: str, file_id: str) -> ResponseReturnValue:
     """Answer 200 with a WebP of a source, or 304; 404 or 410."""
-    job = _found(job_id)
+    job = _kept(job_id)
     names = {file["id"]: file["thumbnail"] for file in store.files_of(get_db(), job_id)}
     return _send_picture(job_id, names.get(file_id), file_id, job["created_at"])
 
@@ -196,10 +199,7 @@ def _send(
 @bp.get("/<job_id>/download")
 def download(job_id: str) -> ResponseReturnValue:
     """Answer 200, 206 or 304 with a ZIP of all that is whole; 404, 409, 410 or 416."""
-    db = get_db()
-    job = store.find_job(db, job_id)
-    if job is None:
-        raise JobExpired if store.has_expired(db, job_id) else JobNotFound
+    db, job = get_db(), _kept(job_id)
     outputs = store.outputs_of(db, job_id)
     if not outputs:
         raise NothingYet
@@ -239,6 +239,14 @@ def _found(job_id: str) -> sqlite3.Row:
     job = store.find_job(get_db(), job_id)
     if job is None:
         raise JobNotFound
+    return job
+
+
+def _kept(job_id: str) -> sqlite3.Row:
+    """Return a job whose files are asked for; tell one that has expired from one never known."""
+    job = store.find_job(get_db(), job_id)
+    if job is None:
+        raise JobExpired if store.has_expired(get_db(), job_id) else JobNotFound
     return job
 
 
@@ -292,15 +300,16 @@ def _output_or_404(job_id: str, output_id: str) -> sqlite3.Row:
 def _page_size(text: str | None) -> int:
     if text is None:
         return PAGE_SIZE
-    if not text.isdecimal() or int(text[:9]) == 0:
+    digits = text.lstrip("0")[:9]  # more are more than enough
+    if not text.isdecimal() or not digits:
         raise InvalidPage("limit must be a whole number of at least 1")
-    return min(int(text[:9]), PAGE_SIZE)
+    return min(int(digits), PAGE_SIZE)
 
 
 def _jobs_on_page(db: sqlite3.Connection, before: str | None, limit: int) -> list[sqlite3.Row]:
     if before is None:
         return store.newest_jobs(db, limit)
-    job = store.find_job(db, before)
-    if job is None:
+    place = store.place_of(db, before)
+    if place is None:
         raise InvalidPage("before must be the id of a job")
-    return store.jobs_before(db, job, limit)
+    return store.jobs_before(db, place, limit)

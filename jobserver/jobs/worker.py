@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from jobserver import render
-from jobserver.db import DatabaseError, check, connect, last_seen
+from jobserver.db import DatabaseError, check, connect, file_identity, last_seen
 from jobserver.jobs import expiry, lease
 from jobserver.jobs.lease import Heart
 from jobserver.jobs.slot import Slot, render_settings
@@ -25,7 +25,11 @@ log = logging.getLogger(__name__)
 
 
 def run(config: Mapping[str, Any]) -> None:
-    """Work in WORKERS slots until SIGTERM or SIGINT; then finish, or give back, and return."""
+    """Work in WORKERS slots until SIGTERM or SIGINT; then finish, or give back, and return.
+
+    Raises DatabaseError when another database has taken the place of ours: what was connected
+    before would go on with the deleted file, and take what the new one holds for orphans.
+    """
     stopping = threading.Event()
     heart = Heart(config["DATABASE"])
     with (
@@ -34,15 +38,15 @@ def run(config: Mapping[str, Any]) -> None:
         heart.beating(),
     ):
         expiry.claim_folders(db, expiry.Storage.of(config))
-        threads = [
-            threading.Thread(target=lambda: Slot(config, heart, stopping).run(), name=f"slot-{n}")
-            for n in range(config["WORKERS"])
-        ]
+        slots = [Slot(config, heart, stopping) for _ in range(config["WORKERS"])]
+        threads = [threading.Thread(target=slot.run) for slot in slots]
         for thread in threads:
             thread.start()
-        _keep_house(db, config, told)
-        stopping.set()
-        _finish(threads, heart)
+        try:
+            _keep_house(db, config, told)
+        finally:
+            stopping.set()
+            _finish(threads, heart)
 
 
 @contextmanager
@@ -68,9 +72,12 @@ def _keep_house(db: sqlite3.Connection, config: Mapping[str, Any], told: socket.
     storage = expiry.Storage.of(config)
     clock = expiry.Clock(last_seen(db), time.time(), time.monotonic())
     housekeeper = expiry.Housekeeper(db, storage, clock)
+    database = file_identity(config["DATABASE"])
     told.settimeout(HOUSEKEEPING_S)
     while True:
         try:
+            if file_identity(config["DATABASE"]) != database:
+                raise DatabaseError("Another database has taken the place of ours")
             housekeeper.round(time.time(), time.monotonic())
         except (sqlite3.Error, OSError) as error:  # busy, full, not mounted: next time
             log.warning("housekeeping failed: %s", error)
@@ -99,11 +106,11 @@ def command(config: Mapping[str, Any]) -> click.Command:
         try:
             check(config["DATABASE"])
             render.check(render_settings(config))
+            run(config)
         except DatabaseError as error:
             raise click.ClickException(str(error)) from error
         except render.EngineError as error:
             names = "FFMPEG, ENCODER, ENCODER_PRESET or ENCODER_RATE"
             raise click.ClickException(f"{names} cannot be used: {error}") from error
-        run(config)
 
     return worker

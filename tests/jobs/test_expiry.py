@@ -11,11 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from jobserver import prepare_serving
 from jobserver.db import connect, initialise, last_seen, transaction
+from jobserver.ids import generate_id
 from jobserver.jobs import expiry, store
 from jobserver.jobs.expiry import GRACE_S, OWNER_FILE, Clock, Housekeeper, Storage
 from tests.disk import fill
@@ -315,7 +318,10 @@ def test_an_upload_that_is_refused_evicts_nothing(
 def test_an_upload_that_could_never_fit_evicts_nothing(site: Site, db: sqlite3.Connection):
     job = make_job(site.server, source(1000), created_at=AT)
     site.app.config["STORAGE_QUOTA"] = 2000
-    assert site.post(file_part(MP4_HEAD + bytes(5000))).status_code == 507
+    answer = site.post(file_part(MP4_HEAD + bytes(5000)))
+    said = "This upload is larger than the whole storage (1 KB)"
+    assert (answer.status_code, answer.json) == (507, {"error": said})
+    assert "Retry-After" not in answer.headers  # waiting would not help
     assert ids(site.server) == {job.id}
     check_owned(site.server)
 
@@ -417,8 +423,8 @@ def test_files_that_are_gone_already_are_no_failure(site: Site, house: House):
 
 def test_what_nobody_owns_goes(site: Site, house: House):
     job, running = make_job(site.server), make_job(site.server, Clip(status="processing"))
-    (site.upload_dir / "orphan.mp4").write_bytes(b"x")
-    (site.upload_dir / "left.part").write_bytes(b"x")
+    (site.upload_dir / f"{generate_id()}.mp4").write_bytes(b"x")
+    (site.upload_dir / f"{generate_id()}.part").write_bytes(b"x")
     (site.output_dir / job.id / "not_listed.mp4").write_bytes(b"x")
     (site.output_dir / job.id / ".unknown.1").mkdir()
     gone = site.output_dir / ("g" * 22) / ".file.1"  # a worker had not noticed the removal
@@ -500,7 +506,7 @@ def test_a_lost_or_foreign_database_removes_nothing_and_says_so(
     exchange: Callable[[Site], None],
 ):
     jobs = old(site, 2 * DAY, 3 * DAY)
-    (site.upload_dir / "orphan.mp4").write_bytes(b"x")
+    (site.upload_dir / f"{generate_id()}.mp4").write_bytes(b"x")
     (site.output_dir / jobs[0].id / "orphan.mp4").write_bytes(b"x")
     db.close()
     exchange(site)
@@ -509,28 +515,60 @@ def test_a_lost_or_foreign_database_removes_nothing_and_says_so(
     House(site).after(0)
     assert files_below(site) == before
     assert ids(site.server) == rows
-    assert "holds the files of another database; nothing is removed" in caplog.text
+    assert "does not hold the files of this database; nothing is removed" in caplog.text
     health = site.client.get("/api/health")
     assert (health.status_code, health.json["status"]) == (503, "error")
     folder = "OUTPUT_DIR" if exchange in (of_outputs, unmarked_outputs) else "UPLOAD_DIR"
-    assert health.json["error"].startswith(f"{folder} holds the files of another database")
-    assert site.post(file_part(MP4_HEAD)).status_code == (507)  # the quota is full, none evicted
+    assert health.json["error"].startswith(f"{folder} does not hold the files of this database")
+    assert site.post(file_part(MP4_HEAD)).status_code == 503
     assert files_below(site) == before
 
 
-def test_a_job_deleted_while_a_folder_is_foreign_is_hidden_and_goes_later(
-    site: Site, db: sqlite3.Connection
-):
-    job = make_job(site.server)
+def test_a_job_is_not_deleted_while_a_folder_is_foreign(site: Site, db: sqlite3.Connection):
+    job = make_job(site.server, Clip(status="queued"))
     mine = (site.output_dir / OWNER_FILE).read_text()
     of_outputs(site)
-    assert delete(site, job.id).status_code == 200
-    assert job.paths[0].exists()
-    assert site.client.get(job.url, headers=site.headers).status_code == 404
+    assert delete(site, job.id).status_code == 503
+    assert site.show(job.id)["status"] == "queued"
     (site.output_dir / OWNER_FILE).write_text(mine)
-    House(site).after(0)
-    check_owned(site.server)
+    assert delete(site, job.id).status_code == 200
     assert not job.paths[0].exists()
+    check_owned(site.server)
+
+
+def test_a_volume_that_is_not_mounted_is_not_taken_for_a_new_one(
+    site: Site, db: sqlite3.Connection
+):
+    kept = make_job(site.server)
+    for folder in (site.upload_dir, site.output_dir):
+        folder.rename(folder.with_name("away"))
+        folder.mkdir()
+        prepare_serving(site.app)
+        assert list(folder.iterdir()) == []
+        assert site.client.get("/api/health").status_code == 503
+        assert site.post(file_part(MP4_HEAD)).status_code == 503
+        House(site).after(0)
+        folder.rmdir()
+        folder.with_name("away").rename(folder)
+        assert site.client.get("/api/health").status_code == 200
+    check_owned(site.server)
+    assert ids(site.server) == {kept.id}
+
+
+def test_a_delete_and_a_retry_at_once_leave_no_job(site: Site, db: sqlite3.Connection):
+    for _ in range(20):
+        job = make_job(site.server, Clip(outputs=[], status="failed"))
+        answers: dict[str, int] = {}
+
+        def order(what: str, job: Job = job, answers: dict[str, int] = answers) -> None:
+            answer = delete(site, job.id) if what == "delete" else site.order(job.id, what)
+            answers[what] = answer.status_code
+
+        at_once(partial(order, "delete"), partial(order, "retry"))
+        assert answers["delete"] == 200
+        assert answers["retry"] in (202, 404, 409)
+        assert ids(site.server) == set()
+    check_owned(site.server)
 
 
 def test_a_new_volume_with_lost_and_found_becomes_ours(site: Site):
@@ -540,7 +578,8 @@ def test_a_new_volume_with_lost_and_found_becomes_ours(site: Site):
     with closing(site.connect()) as db:
         expiry.claim_folders(db, Storage.of(site.app.config))
         for folder in (site.upload_dir, site.output_dir):
-            assert not expiry.is_foreign(folder, (folder / OWNER_FILE).read_text())
+            assert not expiry.is_foreign(db, folder)
+            assert (folder / OWNER_FILE).exists()
     assert site.client.get("/api/health").status_code == 200
 
 
@@ -612,7 +651,6 @@ def test_expiry_amid_uploads_claims_downloads_cancels_retries_and_deletes(
     end = time.monotonic() + 2
     statuses: set[tuple[str, int]] = set()
     promised: set[str] = set()
-    owner = (site.upload_dir / OWNER_FILE).read_text()
 
     def repeat(action: Callable[[], None]) -> Callable[[], None]:
         def repeated() -> None:
@@ -657,8 +695,8 @@ def test_expiry_amid_uploads_claims_downloads_cancels_retries_and_deletes(
             storage = Storage.of(site.app.config)._replace(lifetime_s=0)
             chosen = expiry.too_old(own, storage, time.time())
             expiry.remove_all(own, storage, chosen, time.time())
-            expiry.sweep_uploads(own, storage.uploads, owner)
-            expiry.sweep_outputs(own, storage.outputs, owner)
+            expiry.sweep_uploads(own, storage.uploads)
+            expiry.sweep_outputs(own, storage.outputs)
 
     at_once(*map(repeat, (upload, claim, look, look, expire, expire)))
     House(site, now=time.time()).after(0)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from jobserver.db import note_last_seen, transaction
+from jobserver.ids import generate_id
 from jobserver.jobs import expiry, store
 from jobserver.jobs.expiry import OWNER_FILE, Storage
 from tests.results import Clip, check_owned, ids, make_job
@@ -48,7 +49,7 @@ def leftovers(site: Site) -> list[str]:
     marked, kept = make_job(site.server), make_job(site.server)
     with closing(site.connect()) as db, transaction(db):
         store.mark_removed(db, marked.id, time.time())
-    orphan = site.upload_dir / "orphan.mp4"
+    orphan = site.upload_dir / f"{generate_id()}.mp4"
     orphan.write_bytes(b"x")
     workshop = site.output_dir / kept.id / ".file.1"
     workshop.mkdir()
@@ -193,7 +194,7 @@ def test_a_sweep_of_a_foreign_folder_is_refused(site: Site, folder: str, words: 
     before = everything(site)
     result = flask(site, *words)
     assert result.exit_code == 1
-    assert "A folder belongs to another database; nothing is done" in result.output
+    assert "A folder is not this database's; nothing is done" in result.output
     assert everything(site) == before
 
 

@@ -337,6 +337,24 @@ def test_a_steady_reader_may_take_longer_than_the_timeout(impatient_server: Serv
     assert content == job.paths[0].read_bytes()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_surplus_downloads_are_a_503_and_others_are_served(own_server: Server, kind: str):
+    own_server.settings |= {"MAX_DOWNLOADS": "2", "GUNICORN_CMD_ARGS": "--workers 1"}
+    own_server.worker_count = 1
+    server = own_server.start()
+    job = make_job(server, Clip(outputs=[64 * MIB]))
+    (worker,) = server.workers()
+    with begin(server, path_of(job, kind)), begin(server, path_of(job, kind)):
+        wait_for(lambda: holding(worker, job.paths[0]) == 2, what="two that are sent")
+        answer = server.get(path_of(job, kind), server.token)
+        assert (answer.status, list(answer.json)) == (503, ["error"])
+        assert answer.headers["Retry-After"].isdigit()
+        assert holding(worker, job.paths[0]) == 2
+        for path in (f"{job.output()}/thumbnail", job.url, "/api/health"):
+            assert server.get(path, server.token).status == 200
+    wait_for(lambda: server.get(path_of(job, kind), server.token).status == 200, what="a slot")
+
+
 def holding(pid: int, path: Path) -> int:
     """How often a process has a file open."""
     folder = Path(f"/proc/{pid}/fd")

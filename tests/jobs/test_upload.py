@@ -531,7 +531,7 @@ def test_a_folder_that_is_gone_is_a_503_and_comes_back(own_server):
     answer = server.upload(b"x")
     assert (answer.status, answer.json) == (
         503,
-        {"error": "The folder for uploads is not available"},
+        {"error": "The folder for uploads or outputs is not available"},
     )
     (server.folder / "elsewhere").rename(server.upload_dir)
     assert server.upload(b"x").status == 202

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from jobserver import db
+from jobserver import db, prepare_serving
 from jobserver.jobs import store
 from jobserver.jobs.order import parse_variations
 from jobserver.jobs.told import timestamp
@@ -133,7 +133,7 @@ def test_a_request_without_files_is_a_400(app, client, body, content_type):
     answer = client.post("/api/jobs", data=body, content_type=content_type)
     assert answer.status_code == 400
     assert list(answer.json) == ["error"]
-    assert list(app.config["UPLOAD_DIR"].iterdir()) == []
+    assert [path.name for path in app.config["UPLOAD_DIR"].iterdir()] == [".database"]
 
 
 # -- status ---------------------------------------------------------------------------------
@@ -319,6 +319,13 @@ def test_a_limit_that_is_no_number_from_1_is_a_400(client, query):
     answer = client.get(f"/api/jobs?{query}")
     assert answer.status_code == 400
     assert "limit" in answer.json["error"]
+
+
+def test_a_page_goes_on_although_the_job_at_its_end_was_deleted(app, client):
+    prepare_serving(app)
+    insert_jobs(app, *range(5))
+    assert client.delete("/api/jobs/job2").status_code == 200
+    assert [job["id"] for job in client.get("/api/jobs?before=job2").json] == ["job1", "job0"]
 
 
 @pytest.mark.parametrize("query", ["before=nobody", "before=", "before=%00", "before=%ff"])

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from jobserver import render
+from jobserver.db import initialise, last_seen
 from jobserver.jobs import store
 from jobserver.jobs.slot import Slot
 from tests.disk import fill
@@ -286,6 +287,36 @@ def test_a_database_that_is_locked_when_outputs_are_ready_costs_a_delay(
     site.check_completed(job_id, 2)
 
 
+def test_a_volume_that_is_not_mounted_is_waited_for(
+    site: Site, slot: Slot, clip: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("jobserver.jobs.slot.RETRY_DELAYS_S", (0.0, 0.0))
+    job_id = site.upload(clip, variations="1")
+    for folder in (site.upload_dir, site.output_dir):
+        away = folder.rename(folder.with_name("away"))
+        for make in (folder.mkdir, folder.rmdir):  # an empty mount point, and none at all
+            make()
+            for _ in range(store.MAX_ATTEMPTS + 1):
+                assert slot.work_once()
+            assert site.show(job_id)["files"][0]["completedVariations"] == 0
+            assert site.rows("SELECT attempts FROM job_file") == [(0,)]
+        away.rename(folder)
+    assert work(slot) == 1
+    site.check_completed(job_id, 1)
+
+
+def test_a_worker_ends_when_another_database_takes_the_place_of_its_own(
+    site: Site, start_worker: StartWorker
+):
+    worker = start_worker(HOUSEKEEPING_S="0.1")
+    with closing(site.connect()) as db:
+        wait_for(lambda: last_seen(db), what="a round of its housekeeping")
+    initialise(other := site.server.folder / "other.sqlite3")
+    other.replace(site.server.database)
+    assert worker.process.wait(20) == 1
+    assert "Another database has taken the place of ours" in worker.log()
+
+
 @pytest.mark.tools
 @pytest.mark.parametrize("left", [0, 16 * 1024], ids=["nothing left", "too little left"])
 def test_a_full_disk_is_waited_for_however_often_it_takes(
@@ -448,6 +479,7 @@ def test_jobs_queued_before_there_were_workers_are_rendered(tmp_path: Path, clip
             db.execute("INSERT INTO job_file VALUES (?, 'old', ?, 'a.mp4', ?, ?, 'queued')", values)
     assert server.init_db().returncode == 0
     site = Site(tmp_path)
+    assert server.flask("adopt").returncode == 0  # its folders have no mark yet
     old = Worker(server).start()
     try:
         site.wait_until("old", "completed")
