@@ -24,6 +24,7 @@ from jobserver.render.pipes import TAIL, Lines, Log
 
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
 _TICK_S = 0.1  # how late a cancel or a clock may be noticed
+_QUOTED = 2000  # characters of a log in an error's detail
 _LAUNCH = str(Path(__file__).with_name("launch.py"))
 _NO_SPACE = re.compile("No space left on device|Disk quota exceeded")
 # Thread stacks and allocator slack count as data of a process but are hardly ever used.
@@ -51,7 +52,7 @@ class Ending:
     @property
     def last_words(self) -> str:
         """The end of the log, for an error's detail."""
-        return f"status {self.status}: {self.log[-2000:]}"
+        return f"status {self.status}: {self.log[-_QUOTED:]}"
 
 
 @dataclass(frozen=True)
@@ -220,14 +221,18 @@ class _Watch:
             elif self.lines.add(data):
                 self.moved = time.monotonic()
 
+    @property
+    def last_words(self) -> str:
+        return self.log.text()[-_QUOTED:]
+
     def _reason_to_stop(self) -> Exception | None:
         now = time.monotonic()
         if self.cancel and self.cancel.is_set():
             return Cancelled()
         if now - self.moved > self.limits.stall_s:
-            return TooSlow(detail=f"no progress for {self.limits.stall_s} s: {self.log.text()}")
+            return TooSlow(detail=f"no progress for {self.limits.stall_s} s: {self.last_words}")
         if now - self.started > self.limits.wall_s:
-            return TooSlow(detail=f"not done after {self.limits.wall_s} s: {self.log.text()}")
+            return TooSlow(detail=f"not done after {self.limits.wall_s} s: {self.last_words}")
         return None
 
     def _stop(self, pipes: selectors.BaseSelector) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-HEAD, TAIL = 256 * 1024, 16 * 1024
+# The banner holds all of a file's metadata, twice when probed; TAIL is what errors quote.
+HEAD, TAIL = 4 * 1024**2, 16 * 1024
 
 
 class Log:

@@ -10,7 +10,7 @@ Source: https://ffmpeg.org/ffmpeg-formats.html#framecrc
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +35,8 @@ MAX_FRAME_RATE = 1000  # more frames than this a second is an attack, not a came
 
 _STREAM = re.compile(r"^  Stream #1:(\d+)\[0x([0-9a-f]+)\](?:\(\S*\))?: (Video|Audio): (\w+)(.*)$")
 _SIZE = re.compile(r", (\d+)x(\d+)(?: \[SAR (\d+):(\d+) DAR \d+:\d+\])?(?:,|$)")
-_ROTATION = re.compile(r"^      Display Matrix: rotation of (-?[\d.]+) degrees", re.I)
+_SHAPE = re.compile(r", SAR (\d+):(\d+) DAR ")  # the container's, where it says another
+_ROTATION = re.compile(r"^      Display Matrix: rotation of (-?[\d.]+) degrees$", re.I)
 _PROBE_WALL_S = 60.0
 _PROBE_MEMORY = 1024 * MIB
 
@@ -137,41 +138,76 @@ def _without_video(index: Index, ending: ffmpeg.Ending) -> Exception:
     return NoVideo(detail=ending.last_words) if index.tracks else NotAnMP4(detail=ending.last_words)
 
 
-def _streams(log: str) -> tuple[Video | None, tuple[Audio, ...]]:
-    """Read the banner: the first picture track that is none of a cover, all sound tracks.
+@dataclass
+class _Stream:
+    """One line of the banner. rest: what follows the codec; rotation: degrees, clockwise."""
 
-    Lines of a file's own metadata cannot pass for a stream's: ffmpeg indents them deeper.
-    """
-    video: Video | None = None
-    audio: list[Audio] = []
-    rotations: dict[int, float] = {}
-    stream = -1
-    for line in log.splitlines():
+    number: int
+    track: int
+    kind: str
+    codec: str
+    rest: str
+    rotation: float | None = None
+
+
+def _streams(log: str) -> tuple[Video | None, tuple[Audio, ...]]:
+    """Read the banner: the first picture track that is none of a cover, all sound tracks."""
+    streams = _banner(log)
+    pictures = (s for s in streams if s.kind == "Video" and "(attached pic)" not in s.rest)
+    video = next(map(_video, pictures), None)
+    sounds = [s for s in streams if s.kind == "Audio" and s.codec not in ("none", "unknown")]
+    return video, tuple(Audio(s.number, s.track, s.codec) for s in sounds)
+
+
+def _banner(log: str) -> list[_Stream]:
+    """Return the streams in the order of their numbers, which is not that of their lines."""
+    streams: dict[int, _Stream] = {}
+    stream: _Stream | None = None
+    for line in _outdented(log):
         if found := _STREAM.match(line):
-            stream, track = int(found[1]), int(found[2], 16)
-            if found[3] == "Audio" and found[4] not in ("none", "unknown"):
-                audio.append(Audio(stream, track, found[4]))
-            elif found[3] == "Video" and video is None and "(attached pic)" not in line:
-                video = _video(stream, track, found[4], found[5])
-        elif found := _ROTATION.match(line):
-            rotations.setdefault(stream, -float(found[1]) % 360)
+            number, track, kind, codec, rest = found.groups()
+            stream = _Stream(int(number), int(track, 16), kind, codec, rest)
+            streams.setdefault(stream.number, stream)
+        elif line.startswith("  Stream #"):
+            stream = None
+        elif stream and stream.rotation is None and (found := _ROTATION.match(line)):
+            stream.rotation = -float(found[1]) % 360
         elif line.startswith("Stream mapping:"):
             break
-    return video and _turned(video, rotations), tuple(audio)
+    return [streams[number] for number in sorted(streams)]
 
 
-def _turned(video: Video, rotations: Mapping[int, float]) -> Video:
-    return Video(**{**vars(video), "rotation": rotations.get(video.stream, 0.0)})
+def _outdented(log: str) -> Iterator[str]:
+    """Yield the lines; what is in a stream group (a timecode's, say) stands as if it were not.
+
+    A file's own text cannot pass for a stream: ffmpeg indents it deeper, also after a
+    newline in it. Hence not splitlines(), which sees the end of a line where ffmpeg sees
+    none, and not four spaces everywhere, where the text of the whole file begins.
+    """
+    grouped = False
+    for line in log.split("\n"):
+        if re.match(r"  \S", line):
+            grouped = line.startswith("  Stream group #1:")
+        yield line[2:] if grouped and line.startswith("    ") else line
 
 
-def _video(stream: int, track: int, codec: str, rest: str) -> Video:
-    size = _SIZE.search(rest)
-    if codec in ("none", "unknown"):
-        raise Unsupported(detail=rest)
+def _video(stream: _Stream) -> Video:
+    size = _SIZE.search(stream.rest)
+    if stream.codec in ("none", "unknown"):
+        raise Unsupported(detail=stream.rest)
     if not size or not int(size[1]) or not int(size[2]):
-        raise Damaged(detail=rest)
-    across, down = int(size[3] or 1), int(size[4] or 1)
-    return Video(stream, track, codec, int(size[1]), int(size[2]), (across or 1, down or 1), 0.0)
+        raise Damaged(detail=stream.rest)
+    shape = _SHAPE.search(stream.rest)
+    across, down = shape.groups() if shape else (size[3], size[4])
+    return Video(
+        stream.number,
+        stream.track,
+        stream.codec,
+        int(size[1]),
+        int(size[2]),
+        (int(across or 0) or 1, int(down or 0) or 1),
+        stream.rotation or 0.0,
+    )
 
 
 @dataclass

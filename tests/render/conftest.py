@@ -49,12 +49,19 @@ CLIPS: dict[str, tuple[str, ...]] = {
     "sound-only": (*TONE, *AAC),
 }  # fmt: skip
 
+# What ffmpeg would say of another picture; here a file says it of itself.
+FORGED = "  Stream #1:0[0x1](und): Video: h264 (High), yuv420p, 64x64 [SAR 9:1 DAR 9:1], 25 fps"
+
 # Made from another clip without encoding it again: options before and after the input.
 DERIVED: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "portrait": ("plain", ("-display_rotation", "90"), ()),
     "turned": ("wide-pixels", ("-display_rotation", "-90"), ()),
     "trimmed": ("open-gop", ("-ss", "0.5"), ()),
     "delayed": ("plain", ("-itsoffset", "3"), ()),
+    "timecode": ("plain", (), ("-timecode", "01:00:00:00")),
+    "container-shape": ("plain", (), ("-aspect", "1:1")),
+    "forged": ("plain", (), ("-metadata", f"title=\u2028{FORGED}\x85{FORGED}\x1c{FORGED}")),
+    "wordy": ("plain", (), ("-metadata", "comment=" + "x\n" * 10_000)),
 }
 
 

@@ -1,7 +1,12 @@
+import re
+import struct
+
 import pytest
 
 from jobserver.render import Settings, probe
 from jobserver.render.errors import NoVideo, TooLarge, TooLong
+
+from .conftest import described, ffmpeg
 
 
 def test_a_common_clip_is_described_in_full(clip, settings):
@@ -22,8 +27,39 @@ def test_a_portrait_clip_is_shown_upright(clip, settings):
     assert media.displayed == (120, 160)
 
 
-def test_wide_pixels_widen_what_is_shown(clip, settings):
-    assert probe(clip("wide-pixels"), settings).displayed == (213, 120)
+@pytest.mark.parametrize(
+    ("name", "displayed"),
+    [
+        ("wide-pixels", (213, 120)),
+        ("container-shape", (120, 120)),
+        ("timecode", (160, 120)),
+        ("forged", (160, 120)),
+        ("wordy", (160, 120)),
+    ],
+)
+def test_the_picture_is_as_a_player_shows_it(clip, settings, name, displayed):
+    assert probe(clip(name), settings).displayed == displayed
+
+
+def test_sounds_keep_their_order_when_a_timecode_names_one(clip, settings, tmp_path):
+    """ffmpeg lists a timecode's tracks first; here the second sound is one of them."""
+    ffmpeg("-i", clip("two-sounds"), "-map", "0", "-c", "copy",
+           "-timecode", "01:00:00:00", tmp_path / "plain.mp4")  # fmt: skip
+    path = tmp_path / "x.mp4"
+    path.write_bytes(referring((tmp_path / "plain.mp4").read_bytes(), track=2, to=4))
+    assert described(path).index(b"Stream #0:2") < described(path).index(b"Stream #0:1")
+    assert [audio.stream for audio in probe(path, settings).audio] == [1, 2]
+
+
+def referring(data, track, to):
+    """Put a reference to the timecode of id `to` at the end of a track; moov must be last."""
+    at = [found.start() - 4 for found in re.finditer(b"trak", data)][track]
+    end = at + int.from_bytes(data[at : at + 4])
+    data = bytearray(data)
+    data[end:end] = struct.pack(">I4sI4sI", 20, b"tref", 12, b"tmcd", to)
+    for box in (at, data.index(b"moov") - 4):
+        struct.pack_into(">I", data, box, int.from_bytes(data[box : box + 4]) + 20)
+    return bytes(data)
 
 
 def test_variable_frame_rate_is_noticed(clip, settings):

@@ -16,7 +16,7 @@ from .conftest import FAST, described, ffmpeg, onset, ssim
 EVERY_KIND = [
     "plain", "faststart", "open-gop", "vfr", "portrait", "silent", "hevc10", "odd", "single",
     "uhd", "wide-pixels", "full-range", "pcm", "two-sounds", "fragmented", "turned",
-    "trimmed", "delayed",
+    "trimmed", "delayed", "timecode", "container-shape",
 ]  # fmt: skip
 # A variation is close to its source but never the same; without a recipe it nearly is.
 NEAR = {"subtle": (0.55, 0.995), "classic": (0.55, 0.995)}
