@@ -9,6 +9,14 @@ from jobserver.render.settings import Encoding, Settings
 
 Wanted = tuple[Parameters | None, Path]
 
+# What ffmpeg's AAC encoder takes as it is; other arrangements (a lone left, 7.1.4) are mixed
+# to the nearest. Source: libavcodec/aacenc.c, aac_normal_chan_layouts and aac_pce_configs.
+AAC_LAYOUTS = (
+    "mono|stereo|2.1|3.0|3.0(back)|3.1|4.0|quad|quad(side)|4.1|5.0|5.0(side)|5.1|5.1(side)"
+    "|6.0|6.0(front)|hexagonal|6.1|6.1(back)|6.1(front)|7.0|7.0(front)|7.1|7.1(wide)"
+    "|7.1(wide-side)|octagonal|5.1.2(back)"
+)
+
 
 def source(path: Path, *options: str) -> list[str]:
     """Open a file as MP4 and as nothing else, from the disk and from nowhere else."""
@@ -16,13 +24,13 @@ def source(path: Path, *options: str) -> list[str]:
 
 
 def probe_command(path: Path, settings: Settings) -> list[str]:
-    """List every packet of the picture twice (as stored, as shown) and of the first sound."""
+    """List every packet of the picture twice (as stored, as shown) and of all sound."""
     limit = ("-max_pixels", str(settings.max_pixels))
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "info"),
         *source(path, "-ignore_editlist", "1", *limit),
         *source(path, *limit),
-        *("-map", "0:V:0", "-map", "1:V:0", "-map", "1:a:0?", "-c", "copy", "-copyts"),
+        *("-map", "0:V:0", "-map", "1:V:0", "-map", "1:a?", "-c", "copy", "-copyts"),
         *("-f", "framecrc", "-"),
     ]
 
@@ -153,5 +161,6 @@ def _audio_options(tracks: Sequence[Audio], encoding: Encoding) -> list[str]:
             options += [f"-c:a:{n}", "copy"]
         else:
             options += [f"-c:a:{n}", "aac", f"-b:a:{n}", encoding.audio_rate]
+            options += [f"-filter:a:{n}", f"aformat=channel_layouts={AAC_LAYOUTS}"]
             options += [f"-flags:a:{n}", "+bitexact"]
     return options

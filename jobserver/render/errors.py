@@ -46,7 +46,7 @@ class Damaged(MediaError):
 
 
 class Unsupported(MediaError):
-    """The picture track is in a format that this ffmpeg does not know."""
+    """The picture, or all sound, is in a format that this ffmpeg does not know or cannot keep."""
 
     sentence = "This video is in a format that is not supported."
 

@@ -68,22 +68,28 @@ class Video:
 
 @dataclass(frozen=True)
 class Audio:
-    """One sound track."""
+    """One sound track. decoded: whether this ffmpeg has a decoder for it."""
 
     stream: int
     track: int
     codec: str
+    decoded: bool = True
 
     @property
     def copyable(self) -> bool:
         """Whether MP4 can hold it as it is."""
         return self.codec in COPYABLE
 
+    @property
+    def usable(self) -> bool:
+        """Whether an output can have it, as it is or encoded anew."""
+        return self.copyable or self.decoded
+
 
 @dataclass(frozen=True)
 class Media:
-    """What a file is. duration: seconds, of the longest track; audio_duration: of the first
-    sound track; size: bytes."""
+    """What a file is. duration: seconds, of the longest track; audio: the sound tracks that can
+    be used; audio_duration: of the first of them; size: bytes."""
 
     size: int
     duration: float

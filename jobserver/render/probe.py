@@ -10,6 +10,7 @@ Source: https://ffmpeg.org/ffmpeg-formats.html#framecrc
 
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,12 +31,14 @@ from jobserver.render.media import Audio, Media, Packets, Video
 from jobserver.render.settings import MIB, Settings
 
 MAX_TRACKS = 32
+MAX_SIDE = 16384  # libx264 takes no longer one
 LOST_SHARE = 0.05  # frames a damaged stretch may cost while the rest still renders
 MAX_FRAME_RATE = 1000  # more frames than this a second is an attack, not a camera
 
 _STREAM = re.compile(r"^  Stream #1:(\d+)\[0x([0-9a-f]+)\](?:\(\S*\))?: (Video|Audio): (\w+)(.*)$")
 _SIZE = re.compile(r", (\d+)x(\d+)(?: \[SAR (\d+):(\d+) DAR \d+:\d+\])?(?:,|$)")
 _SHAPE = re.compile(r", SAR (\d+):(\d+) DAR ")  # the container's, where it says another
+_SAMPLES = re.compile(r", (?:u8|s16|s32|s64|flt|dbl)p?\b")  # a decoder names their format
 _ROTATION = re.compile(r"^      Display Matrix: rotation of (-?[\d.]+) degrees$", re.I)
 _PROBE_WALL_S = 60.0
 _PROBE_MEMORY = 1024 * MIB
@@ -62,7 +65,7 @@ def probe(path: Path, settings: Settings, cancel: threading.Event | None = None)
     _check_duration(duration, settings)
     _check_whole(index, report, video)
     size = path.stat().st_size
-    return Media(size, duration, video, report.shown, audio, report.sound.duration)
+    return Media(size, duration, video, report.shown, *_usable(audio, report))
 
 
 def _demux(
@@ -76,6 +79,17 @@ def _demux(
         report.add_line,
         cancel,
     )
+
+
+def _usable(audio: tuple[Audio, ...], report: "_Report") -> tuple[tuple[Audio, ...], float]:
+    """Leave out sound that nothing can decode; return the rest and the seconds of its first.
+
+    Phones put a second track, of a new codec, beside one that everybody plays.
+    """
+    usable = tuple(track for track in audio if track.usable)
+    if audio and not usable:
+        raise Unsupported("The sound of this video is in a format that is not supported.")
+    return usable, report.sounds[audio.index(usable[0])].duration if usable else 0.0
 
 
 def _check_promise(index: Index, settings: Settings) -> None:
@@ -111,6 +125,11 @@ def _check_size(video: Video, settings: Settings) -> None:
         raise TooLarge(
             f"The picture of this video is too large: {width} x {height} pixels"
             f" (at most {settings.max_pixels / 1e6:.1f} million)."
+        )
+    if max(width, height) > MAX_SIDE:
+        raise TooLarge(
+            f"The picture of this video is too large: {width} x {height} pixels"
+            f" (at most {MAX_SIDE} a side)."
         )
 
 
@@ -155,8 +174,10 @@ def _streams(log: str) -> tuple[Video | None, tuple[Audio, ...]]:
     streams = _banner(log)
     pictures = (s for s in streams if s.kind == "Video" and "(attached pic)" not in s.rest)
     video = next(map(_video, pictures), None)
-    sounds = [s for s in streams if s.kind == "Audio" and s.codec not in ("none", "unknown")]
-    return video, tuple(Audio(s.number, s.track, s.codec) for s in sounds)
+    sounds = (s for s in streams if s.kind == "Audio")
+    return video, tuple(
+        Audio(s.number, s.track, s.codec, bool(_SAMPLES.search(s.rest))) for s in sounds
+    )
 
 
 def _banner(log: str) -> list[_Stream]:
@@ -212,11 +233,11 @@ def _video(stream: _Stream) -> Video:
 
 @dataclass
 class _Report:
-    """framecrc, line by line: stream 0 with edit lists ignored, 1 as shown, 2 the sound."""
+    """framecrc, line by line: stream 0 with edit lists ignored, 1 as shown, from 2 the sounds."""
 
     stored: Packets = field(default_factory=Packets)
     shown: Packets = field(default_factory=Packets)
-    sound: Packets = field(default_factory=Packets)
+    sounds: dict[int, Packets] = field(default_factory=lambda: defaultdict(Packets))
 
     def add_line(self, line: bytes) -> bool:
         """Take one line of stdout; each is progress."""
@@ -239,4 +260,4 @@ class _Report:
         self._of(int(fields[0])).add(int(fields[2]), int(fields[3]), hidden)
 
     def _of(self, stream: int) -> Packets:
-        return (self.stored, self.shown, self.sound)[stream]
+        return (self.stored, self.shown)[stream] if stream < 2 else self.sounds[stream - 2]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobserver.render import ffmpeg
 from jobserver.render.command import Wanted, check_command, render_command
-from jobserver.render.errors import Damaged, EngineError, MediaError, RenderError
+from jobserver.render.errors import Damaged, EngineError, MediaError, RenderError, Unsupported
 from jobserver.render.media import Media
 from jobserver.render.probe import LOST_SHARE, probe
 from jobserver.render.recipe import Parameters
@@ -23,7 +23,8 @@ _OUTPUT_FRAMES |= dict.fromkeys(("faster", "fast", "medium"), 145)
 _OUTPUT_FRAMES_ELSE = 250
 _START_S = 60.0
 _SPEAKER = re.compile(r"^(\[[^]]*\] )+")  # as in `[libx264 @ 0x55c0930dcb80] it cannot`
-_SETTING = re.compile(r"Unknown encoder|while opening encoder|No such filter|Unrecognized option")
+_ENCODER = "while opening encoder"  # of settings or of a source; a check tells which
+_SETTING = re.compile(f"Unknown encoder|{_ENCODER}|No such filter|Unrecognized option")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _render_group(
             cancel,
         )
         if ending.status:
-            raise _blame(ending)
+            raise _blame(ending, settings)
         return [Output(p, out, _verified(out, media, settings, cancel)) for p, out in group]
     except BaseException:
         for out in outs:
@@ -122,11 +123,21 @@ def _render_group(
         raise
 
 
-def _blame(ending: ffmpeg.Ending) -> RenderError:
-    """Tell a wrong setting, which no file can help, from a file that cannot be decoded."""
-    if _SETTING.search(ending.log):
-        return EngineError("The encoder could not be started.", ending.last_words)
-    return Damaged(detail=ending.last_words)
+def _blame(ending: ffmpeg.Ending, settings: Settings) -> RenderError:
+    """Tell a wrong setting, which no file can help, from a file that cannot be rendered."""
+    if not (setting := _SETTING.search(ending.log)):
+        return Damaged(detail=ending.last_words)
+    if setting[0] == _ENCODER and _can_encode(settings):
+        return Unsupported(detail=ending.last_words)
+    return EngineError("The encoder could not be started.", ending.last_words)
+
+
+def _can_encode(settings: Settings) -> bool:
+    try:
+        check(settings)
+    except RenderError:
+        return False
+    return True
 
 
 def limits_for(media: Media, outputs: int, settings: Settings) -> ffmpeg.Limits:

@@ -41,11 +41,17 @@ CLIPS: dict[str, tuple[str, ...]] = {
     "wide-pixels": (*PATTERN, "-vf", "setsar=4/3", *H264),
     "full-range": (*PATTERN, "-vf", "scale=out_range=pc,format=yuvj420p", "-c:v", "libx264"),
     "pcm": (*PATTERN, *TONE, *H264, "-c:a", "pcm_s16le", "-f", "mov"),
+    "pcm-aac": (*PATTERN, *TONE, "-f", "lavfi", "-i", "sine=440:d=1", "-map", "0", "-map", "1",
+                "-map", "2", *H264, "-c:a:0", "pcm_s16le", "-c:a:1", "aac", "-f", "mov"),
+    "odd-sounds": (*PATTERN, *TONE, *TONE, "-map", "0", "-map", "1", "-map", "2", *H264,
+                   "-c:a", "pcm_s16le", "-filter:a:0", "pan=7.1.4|c0=c0", "-filter:a:1",
+                   "pan=FL|c0=c0", "-f", "mov"),
     "two-sounds": (*PATTERN, *TONE, *TONE, "-map", "0", "-map", "1", "-map", "2", *H264, *AAC),
     "fragmented": (*PATTERN, *TONE, *H264, *AAC, "-g", "10", "-movflags",
                    "+frag_keyframe+empty_moov+default_base_moof"),
     "long": ("-f", "lavfi", "-i", "color=black:s=32x32:r=1/60:d=36000", *H264),
     "huge": ("-f", "lavfi", "-i", "color=black:s=8192x8192:r=5:d=1", *H264),
+    "tall": ("-f", "lavfi", "-i", "color=s=2x16386:r=5:d=0.2", "-c:v", "png", "-f", "mov"),
     "sound-only": (*TONE, *AAC),
 }  # fmt: skip
 

@@ -88,6 +88,11 @@ def test_too_many_pixels_are_refused_with_their_number(clip, settings):
         probe(clip("huge"), settings)
 
 
+def test_a_side_that_no_encoder_takes_is_refused_with_its_number(clip, settings):
+    with pytest.raises(TooLarge, match=r"2 x 16386 pixels \(at most 16384 a side\)"):
+        probe(clip("tall"), settings)
+
+
 def test_ten_hours_are_refused_with_their_number(clip, settings):
     with pytest.raises(TooLong, match=r"too long: 10:00:00 \(at most 1:00:00\)"):
         probe(clip("long"), settings)

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from jobserver.render import Cancelled, Encoding, EngineError, Settings, parameters, probe, render
-from jobserver.render.errors import Damaged, TooBig
+from jobserver.render.errors import Damaged, TooBig, Unsupported
 from jobserver.render.settings import MIB
 from jobserver.render.variations import group_size, limits_for, shortfall
 
@@ -16,7 +16,7 @@ from .conftest import FAST, described, ffmpeg, onset, ssim
 EVERY_KIND = [
     "plain", "faststart", "open-gop", "vfr", "portrait", "silent", "hevc10", "odd", "single",
     "uhd", "wide-pixels", "full-range", "pcm", "two-sounds", "fragmented", "turned",
-    "trimmed", "delayed", "timecode", "container-shape",
+    "trimmed", "delayed", "timecode", "container-shape", "odd-sounds",
 ]  # fmt: skip
 # A variation is close to its source but never the same; without a recipe it nearly is.
 NEAR = {"subtle": (0.55, 0.995), "classic": (0.55, 0.995)}
@@ -77,6 +77,24 @@ def test_sound_that_mp4_can_hold_is_copied_bit_by_bit(clip, rendered):
         for path in (clip("plain"), rendered(clip("plain"), 1)[0].path)
     ]
     assert packets[0] == packets[1]
+
+
+def of_a_new_codec(path, out):
+    """Copy a video; its PCM then says it is of a codec that ffmpeg cannot decode."""
+    out.write_bytes(path.read_bytes().replace(b"sowt", b"apac"))
+    return out
+
+
+def test_sound_that_nothing_decodes_is_left_out_where_there_is_other(clip, rendered, tmp_path):
+    path = of_a_new_codec(clip("pcm-aac"), tmp_path / "x.mp4")
+    [output] = rendered(path, 1)
+    assert len(output.media.audio) == 1
+    assert output.media.audio_duration == pytest.approx(1, abs=0.1)
+
+
+def test_sound_that_nothing_decodes_is_the_reason_where_there_is_no_other(clip, settings, tmp_path):
+    with pytest.raises(Unsupported, match="The sound of this video"):
+        probe(of_a_new_codec(clip("pcm"), tmp_path / "x.mp4"), settings)
 
 
 def test_variable_frame_times_are_kept_exactly(clip, rendered, tmp_path):
@@ -185,6 +203,13 @@ def test_a_setting_that_is_wrong_is_no_fault_of_the_file(clip, settings, tmp_pat
                 clip("plain"), probe(clip("plain"), settings), [(None, tmp_path / "x")], settings
             )
         )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_that_no_encoder_takes_is_no_fault_of_the_machine(clip, settings, tmp_path):
+    source = probe(clip("silent"), settings)
+    with pytest.raises(Unsupported):
+        list(render(clip("tall"), source, [(None, tmp_path / "x")], settings))
     assert list(tmp_path.iterdir()) == []
 
 
