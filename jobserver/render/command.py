@@ -93,8 +93,18 @@ def _graph(video: Video, wanted: Sequence[Parameters | None]) -> str:
         f"[s{n}]{_chain(parameters, size == video.upright, size, video)}[v{n}]"
         for n, parameters in enumerate(wanted)
     ]
-    head = f"[0:{video.stream}]scale=out_range=tv,format=yuv420p,split={len(wanted)}{names}"
-    return ";".join([head, *branches])
+    head = f"{_fields(video)}scale=out_range=tv,format=yuv420p,split={len(wanted)}{names}"
+    return ";".join([f"[0:{video.stream}]{head}", *branches])
+
+
+def _fields(video: Video) -> str:
+    """Return the filter that makes one picture of two fields, which scaling would mix.
+
+    It sees a picture that is upright, so one turned has its fields in columns; and it needs 3
+    columns and 4 lines. Frames that are not interlaced go through it as they are.
+    """
+    fit = video.interlaced and not video.turned and video.width >= 3 and video.height >= 4
+    return "bwdif=mode=send_frame:deint=interlaced," if fit else ""
 
 
 def _chain(parameters: Parameters | None, even: bool, size: tuple[int, ...], video: Video) -> str:

@@ -44,7 +44,8 @@ class Packets:
 @dataclass(frozen=True)
 class Video:
     """The picture track. width, height: pixels as coded; rotation: degrees, clockwise, as a
-    player turns it (0, 90, 180, 270, or odd ones); sar: shape of a pixel."""
+    player turns it (0, 90, 180, 270, or odd ones); sar: shape of a pixel; interlaced: whether
+    its frames may be of two fields, half a frame time apart."""
 
     stream: int
     track: int
@@ -53,17 +54,22 @@ class Video:
     height: int
     sar: tuple[int, int] = (1, 1)
     rotation: float = 0.0
+    interlaced: bool = False
+
+    @property
+    def turned(self) -> bool:
+        """Whether a player shows its rows as columns."""
+        return abs(self.rotation % 180 - 90) < 1
 
     @property
     def upright(self) -> tuple[int, int]:
         """Width and height once turned, in pixels, not yet stretched by `sar`."""
-        turned = abs(self.rotation % 180 - 90) < 1
-        return (self.height, self.width) if turned else (self.width, self.height)
+        return (self.height, self.width) if self.turned else (self.width, self.height)
 
     @property
     def upright_sar(self) -> tuple[int, int]:
         """The shape of a pixel once turned."""
-        return self.sar if self.upright == (self.width, self.height) else self.sar[::-1]
+        return self.sar[::-1] if self.turned else self.sar
 
 
 @dataclass(frozen=True)

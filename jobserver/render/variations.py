@@ -179,13 +179,19 @@ def shortfall(source: Media, out: Media) -> str:
     slack = 2 * average if lost > 0 else max(source.packets.longest, 2 * average)
     if out.packets.duration < source.packets.duration - slack:
         return f"{out.packets.duration:.3f} s of {source.packets.duration:.3f} s"
-    if lost > max(2, source.frames * LOST_SHARE):
+    if lost > _bearable(source):
         return f"{out.frames} frames of {source.frames}"
     if len(out.audio) != len(source.audio):
         return f"{len(out.audio)} sound tracks of {len(source.audio)}"
     if out.audio_duration < source.audio_duration - 0.1:
         return f"{out.audio_duration:.3f} s of sound, not {source.audio_duration:.3f} s"
     return ""
+
+
+def _bearable(source: Media) -> float:
+    """Return how many frames may be lost: in H.264 coded in fields two packets make one."""
+    paired = source.video.interlaced and source.video.codec == "h264"
+    return source.frames / 2 + 1 if paired else max(2, source.frames * LOST_SHARE)
 
 
 class _Progress:

@@ -30,6 +30,9 @@ CLIPS: dict[str, tuple[str, ...]] = {
     "sync": (*FLASH, *BEEP, *H264, *AAC),
     "open-gop": (*PATTERN, *TONE, "-c:v", "libx264", "-pix_fmt", "yuv420p", *AAC, "-x264-params",
                  "keyint=10:min-keyint=10:bframes=3:b-adapt=0:open-gop=1"),
+    "interlaced": ("-f", "lavfi", "-i", "color=black:s=160x120:r=50:d=1,drawbox=w=40:h=120:c=white:"
+                   "t=fill,scroll=horizontal=0.05,interlace=lowpass=off", *H264,
+                   "-flags", "+ildct+ilme"),
     "vfr": (*PATTERN, *TONE, "-vf", "select=not(mod(n\\,3)*lt(n\\,30))", "-fps_mode", "vfr",
             *H264, *AAC),
     "silent": (*PATTERN, *H264),

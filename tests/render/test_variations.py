@@ -10,13 +10,14 @@ from jobserver.render.errors import Damaged, TooBig, Unsupported
 from jobserver.render.settings import MIB
 from jobserver.render.variations import group_size, limits_for, shortfall
 
-from . import conftest
+from . import conftest, fields
 from .conftest import FAST, described, ffmpeg, onset, ssim
 
 EVERY_KIND = [
     "plain", "faststart", "open-gop", "vfr", "portrait", "silent", "hevc10", "odd", "single",
     "uhd", "wide-pixels", "full-range", "pcm", "two-sounds", "fragmented", "turned",
     "trimmed", "delayed", "timecode", "container-shape", "odd-sounds",
+    "interlaced",
 ]  # fmt: skip
 # A variation is close to its source but never the same; without a recipe it nearly is.
 NEAR = {"subtle": (0.55, 0.995), "classic": (0.55, 0.995)}
@@ -63,6 +64,27 @@ def test_a_reencode_without_recipe_looks_like_the_source(clip, settings, tmp_pat
     wanted = [(None, tmp_path / "plain.part")]
     [output] = render(clip(name), probe(clip(name), settings), wanted, settings)
     assert ssim(output.path, clip(name)) >= WITHOUT_RECIPE
+
+
+def test_fields_of_a_moving_bar_become_whole_pictures(clip, rendered):
+    """Between two fields the bar moves on: woven, its edges are combs."""
+
+    def combs(path):
+        picture = ffmpeg("-i", path, "-vf", "format=gray", "-f", "rawvideo", "-")
+        steps = [abs(above - below) for above, below in zip(picture, picture[160:], strict=False)]
+        return sum(steps) / len(steps)
+
+    assert combs(clip("interlaced")) > 10
+    assert combs(rendered(clip("interlaced"), 1)[0].path) < 3
+
+
+def test_two_packets_of_a_field_each_make_one_frame(rendered, tmp_path):
+    (tmp_path / "fields.h264").write_bytes(fields.stream(25))
+    path = tmp_path / "fields.mp4"
+    ffmpeg("-r", "50", "-i", tmp_path / "fields.h264", "-c", "copy", path)
+    [output] = rendered(path, 1)
+    assert output.media.frames == 25
+    assert output.media.packets.duration == pytest.approx(1, abs=0.04)
 
 
 @pytest.mark.parametrize("recipe", NEAR)
