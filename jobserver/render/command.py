@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobserver.render.media import Audio, Media, Video
-from jobserver.render.recipe import Parameters
+from jobserver.render.recipe import MAX_ZOOM, Parameters
 from jobserver.render.settings import Encoding, Settings
 
 Wanted = tuple[Parameters | None, Path]
@@ -68,7 +68,8 @@ def thumbnail_command(path: Path, out: Path, lightness: int, settings: Settings)
     Looks at the first 30 s: who fades in for longer means it.
     """
     pick = f"signalstats,metadata=mode=select:key=lavfi.signalstats.YAVG:value={lightness}"
-    shape = "scale=320:-2,setsar=1,format=yuv420p"
+    # Square pixels of the shape that is shown; WebP has no side above 16383.
+    shape = "scale=320:'min(3200,max(2,2*round(160/dar)))',setsar=1,format=yuv420p"
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
         *("-t", "30", *source(path, "-max_pixels", str(settings.max_pixels))),
@@ -93,7 +94,9 @@ def _graph(video: Video, wanted: Sequence[Parameters | None]) -> str:
         f"[s{n}]{_chain(parameters, size == video.upright, size, video)}[v{n}]"
         for n, parameters in enumerate(wanted)
     ]
-    head = f"{_fields(video)}scale=out_range=tv,format=yuv420p,split={len(wanted)}{names}"
+    # Unless told, RGB is converted as for SD, and players take an untagged HD video for HD.
+    matrix = ":out_color_matrix=bt709" if video.rgb else ""
+    head = f"{_fields(video)}scale=out_range=tv{matrix},format=yuv420p,split={len(wanted)}{names}"
     return ";".join([f"[0:{video.stream}]{head}", *branches])
 
 
@@ -126,11 +129,19 @@ def _chain(parameters: Parameters | None, even: bool, size: tuple[int, ...], vid
 
 
 def _crop(zoom: float, left: float, top: float) -> str:
-    """Cut a margin away; even sides keep colour and brightness aligned."""
+    """Cut a margin away; even sides and offsets keep colour and brightness aligned.
+
+    A side that is so short that two pixels are more than the largest zoom stays whole.
+    """
     width, height = (
-        f"'min({side},max(2,trunc({side}*{1 - zoom:.6f}/2)*2))'" for side in ("iw", "ih")
+        f"'min({side},2*max(round({side}*{1 - zoom:.6f}/2),ceil({side}*{1 - MAX_ZOOM:.6f}/2)))'"
+        for side in ("iw", "ih")
     )
-    return f"crop={width}:{height}:(iw-ow)*{left:.6f}:(ih-oh)*{top:.6f}"
+    across, down = (
+        f"2*floor(round(({margin})*{share:.6f})/2)"
+        for margin, share in (("iw-ow", left), ("ih-oh", top))
+    )
+    return f"crop={width}:{height}:{across}:{down}:exact=1"
 
 
 def _ratio(pair: tuple[int, int]) -> str:

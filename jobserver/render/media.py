@@ -45,7 +45,8 @@ class Packets:
 class Video:
     """The picture track. width, height: pixels as coded; rotation: degrees, clockwise, as a
     player turns it (0, 90, 180, 270, or odd ones); sar: shape of a pixel; interlaced: whether
-    its frames may be of two fields, half a frame time apart."""
+    its frames may be of two fields, half a frame time apart; rgb: whether its colours are not
+    brightness and two differences."""
 
     stream: int
     track: int
@@ -55,6 +56,7 @@ class Video:
     sar: tuple[int, int] = (1, 1)
     rotation: float = 0.0
     interlaced: bool = False
+    rgb: bool = False
 
     @property
     def turned(self) -> bool:

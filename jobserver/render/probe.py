@@ -39,6 +39,7 @@ _STREAM = re.compile(r"^  Stream #1:(\d+)\[0x([0-9a-f]+)\](?:\(\S*\))?: (Video|A
 _SIZE = re.compile(r", (\d+)x(\d+)(?: \[SAR (\d+):(\d+) DAR \d+:\d+\])?(?:,|$)")
 _SHAPE = re.compile(r", SAR (\d+):(\d+) DAR ")  # the container's, where it says another
 _SAMPLES = re.compile(r", (?:u8|s16|s32|s64|flt|dbl)p?\b")  # a decoder names their format
+_RGB = re.compile(r", (?:pal8|gbra?p|(?:[a0]|x2)?(?:rgb|bgr))")
 _FIELDS = re.compile(r"\b(?:top|bottom) (?:coded )?first\b")
 _ROTATION = re.compile(r"^      Display Matrix: rotation of (-?[\d.]+) degrees$", re.I)
 _PROBE_WALL_S = 60.0
@@ -230,6 +231,7 @@ def _video(stream: _Stream) -> Video:
         (int(across or 0) or 1, int(down or 0) or 1),
         stream.rotation or 0.0,
         _interlaced(stream),
+        bool(_RGB.search(stream.rest)),
     )
 
 

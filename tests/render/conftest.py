@@ -54,6 +54,9 @@ CLIPS: dict[str, tuple[str, ...]] = {
                    "+frag_keyframe+empty_moov+default_base_moof"),
     "long": ("-f", "lavfi", "-i", "color=black:s=32x32:r=1/60:d=36000", *H264),
     "huge": ("-f", "lavfi", "-i", "color=black:s=8192x8192:r=5:d=1", *H264),
+    "square": ("-f", "lavfi", "-i", "testsrc2=s=120x120:r=25:d=0.2,setsar=16/9", *H264),
+    "rgb": ("-f", "lavfi", "-i", "color=0x20c040:s=160x120:r=5:d=0.4", "-c:v", "png", "-f", "mov"),
+    "flat": ("-f", "lavfi", "-i", "color=s=1600x2:r=5:d=0.2", *H264),
     "tall": ("-f", "lavfi", "-i", "color=s=2x16386:r=5:d=0.2", "-c:v", "png", "-f", "mov"),
     "sound-only": (*TONE, *AAC),
 }  # fmt: skip
@@ -65,6 +68,7 @@ FORGED = "  Stream #1:0[0x1](und): Video: h264 (High), yuv420p, 64x64 [SAR 9:1 D
 DERIVED: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "portrait": ("plain", ("-display_rotation", "90"), ()),
     "turned": ("wide-pixels", ("-display_rotation", "-90"), ()),
+    "square-turned": ("square", ("-display_rotation", "90"), ()),
     "trimmed": ("open-gop", ("-ss", "0.5"), ()),
     "delayed": ("plain", ("-itsoffset", "3"), ()),
     "timecode": ("plain", (), ("-timecode", "01:00:00:00")),

@@ -32,6 +32,7 @@ def test_a_portrait_clip_is_shown_upright(clip, settings):
     [
         ("wide-pixels", (213, 120)),
         ("container-shape", (120, 120)),
+        ("square-turned", (68, 120)),
         ("timecode", (160, 120)),
         ("forged", (160, 120)),
         ("wordy", (160, 120)),

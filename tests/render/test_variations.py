@@ -5,8 +5,18 @@ from fractions import Fraction
 
 import pytest
 
-from jobserver.render import Cancelled, Encoding, EngineError, Settings, parameters, probe, render
+from jobserver.render import (
+    Cancelled,
+    Encoding,
+    EngineError,
+    Settings,
+    command,
+    parameters,
+    probe,
+    render,
+)
 from jobserver.render.errors import Damaged, TooBig, Unsupported
+from jobserver.render.recipe import MAX_ZOOM
 from jobserver.render.settings import MIB
 from jobserver.render.variations import group_size, limits_for, shortfall
 
@@ -64,6 +74,25 @@ def test_a_reencode_without_recipe_looks_like_the_source(clip, settings, tmp_pat
     wanted = [(None, tmp_path / "plain.part")]
     [output] = render(clip(name), probe(clip(name), settings), wanted, settings)
     assert ssim(output.path, clip(name)) >= WITHOUT_RECIPE
+
+
+def test_rgb_keeps_its_colours_where_players_take_it_for_hd(clip, settings, tmp_path):
+    wanted = [(None, tmp_path / "plain.part")]
+    [output] = render(clip("rgb"), probe(clip("rgb"), settings), wanted, settings)
+    hd = "scale=in_color_matrix=bt709,format=rgb24"
+    picture = ffmpeg("-i", output.path, "-vf", hd, "-f", "rawvideo", "-")
+    assert tuple(picture[:3]) == pytest.approx((0x20, 0xC0, 0x40), abs=5)
+    assert b"bt709" in described(output.path)
+
+
+@pytest.mark.parametrize(
+    ("side", "left"), [(1, 1), (3, 3), (16, 16), (99, 98), (100, 98), (161, 158), (1080, 1060)]
+)
+def test_the_largest_zoom_takes_two_percent_at_most(side, left):
+    crop = command._crop(MAX_ZOOM, 0.9, 0.9)
+    out = ffmpeg("-f", "lavfi", "-i", f"color=s={side}x{side}:d=0.04,format=yuv420p,{crop}",
+                 "-f", "framecrc", "-")  # fmt: skip
+    assert b"#dimensions 0: %dx%d" % (left, left) in out
 
 
 def test_fields_of_a_moving_bar_become_whole_pictures(clip, rendered):
