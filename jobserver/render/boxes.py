@@ -3,9 +3,10 @@
 Half a file can decode with exit status 0, so what ffmpeg read is compared with what the
 container says it holds. ffmpeg does not print that, hence this reader. It judges no media:
 it walks box headers, reads at most 32 bytes of a few boxes at fixed places, follows no
-offset outside the box it is in, and gives up after `MAX_BOXES` headers.
+offset outside the box it is in, keeps no box, and gives up after `MAX_BOXES` headers.
 
-Source: ISO/IEC 14496-12 (4.2 boxes, 8.2.2 mvhd, 8.3.2 tkhd, 8.4.2 mdhd, 8.4.3 hdlr, 8.7.3 stsz).
+Source: ISO/IEC 14496-12 (4.2 boxes, 8.2.2 mvhd, 8.3.2 tkhd, 8.4.2 mdhd, 8.4.3 hdlr, 8.5.2 stsd,
+8.7.3 stsz, 8.12 protected media).
 """
 
 import os
@@ -13,18 +14,19 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from jobserver.render.errors import NotAnMP4, Truncated
+from jobserver.render.errors import NotAnMP4, Truncated, Unsupported
 
-MAX_BOXES = 100_000
+# A live recording has a fragment, so two boxes, a frame; an index of that many says nothing.
+MAX_BOXES, MAX_IN_INDEX = 1_000_000, 100_000
 _FIRST = {b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"pnot"}
 _NEEDED = {b"ftyp", b"moov", b"mdat", b"moof"}
-_INSIDE = {b"mdia", b"minf", b"stbl"}
+_INSIDE = {b"mdia", b"minf", b"stbl"}  # each in the one before
+_ENCRYPTED = {b"encv", b"enca", b"drmi", b"drms"}
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """A box's four-letter kind and where its payload begins and ends in the file."""
 
     kind: bytes
@@ -36,7 +38,8 @@ class Box:
 class Track:
     """One track: id, handler (`vide`, `soun` or empty), samples and seconds promised, or None.
 
-    shown: seconds with edits applied. stored: seconds of all samples.
+    shown: seconds with edits applied. stored: seconds of all samples. encrypted: whether its
+    samples need a key.
     """
 
     id: int = 0
@@ -44,6 +47,7 @@ class Track:
     samples: int | None = None
     shown: float | None = None
     stored: float | None = None
+    encrypted: bool = False
 
 
 @dataclass
@@ -60,16 +64,16 @@ def read_index(path: Path) -> Index:
     """Read the promises of an MP4.
 
     Raises NotAnMP4 when the boxes make no sense, Truncated when a box that matters runs
-    beyond the end of the file or the index is missing, OSError.
+    beyond the end of the file or the index is missing, Unsupported when there are too many
+    boxes, OSError.
     """
     with path.open("rb") as file:
         walk = _Walk(file)
-        boxes = list(walk.whole_file())
-        moov = next((box for box in boxes if box.kind == b"moov"), None)
+        moov, fragmented = walk.whole_file()
         if moov is None:
             raise Truncated
         index = walk.index(moov)
-        index.fragmented |= any(box.kind == b"moof" for box in boxes)
+        index.fragmented |= fragmented
         return index
 
 
@@ -81,18 +85,23 @@ class _Walk:
         self.size = os.fstat(file.fileno()).st_size
         self.left = MAX_BOXES
 
-    def whole_file(self) -> Iterator[Box]:
-        """Yield the top-level boxes; bytes of no meaning after the media are let pass."""
-        seen: set[bytes] = set()
+    def whole_file(self) -> tuple[Box | None, bool]:
+        """Return the index and whether there are fragments.
+
+        Bytes of no meaning after the media are let pass.
+        """
+        moov, fragmented, kind = None, False, b""
         for box in self.children(0, self.size):
-            if not seen and box.kind not in _FIRST:
+            if not kind and box.kind not in _FIRST:
                 raise NotAnMP4
-            if box.end > self.size and box.kind in _NEEDED:
+            kind = box.kind
+            if box.end > self.size and kind in _NEEDED:
                 raise Truncated
-            seen.add(box.kind)
-            yield box
-        if not seen:
+            fragmented |= kind == b"moof"
+            moov = moov or (box if kind == b"moov" else None)
+        if not kind:
             raise NotAnMP4
+        return moov, fragmented
 
     def children(self, start: int, end: int) -> Iterator[Box]:
         """Yield the boxes between two offsets; stop at the first that is none."""
@@ -102,6 +111,7 @@ class _Walk:
 
     def index(self, moov: Box) -> Index:
         """Gather the promises inside `moov`."""
+        self.left = MAX_IN_INDEX
         index = Index()
         for box in self.children(moov.start, moov.end):
             if box.kind == b"mvhd":
@@ -115,7 +125,7 @@ class _Walk:
     def _box(self, start: int, end: int) -> Box | None:
         self.left -= 1
         if self.left < 0:
-            raise NotAnMP4(detail=f"more than {MAX_BOXES} boxes")
+            raise Unsupported("This video is in too many pieces to be read.")
         length, kind = struct.unpack(">I4s", self._bytes(start, 8))
         payload = start + 8
         if length == 1 and end - start >= 16:
@@ -140,12 +150,8 @@ class _Walk:
 
     def _track(self, trak: Box, timescale: int) -> Track:
         track = Track()
-        boxes = list(self.children(trak.start, trak.end))
-        while boxes:
-            box = boxes.pop()
-            if box.kind in _INSIDE:
-                boxes += self.children(box.start, box.end)
-            elif box.kind == b"tkhd":
+        for box in self._inner(trak):
+            if box.kind == b"tkhd":
                 track.id, track.shown = self._header(box, timescale)
             elif box.kind == b"hdlr" and not track.handler:
                 track.handler = self._handler(box)
@@ -153,7 +159,21 @@ class _Walk:
                 _, track.stored = self._movie(box)
             elif box.kind == b"stsz":
                 (track.samples,) = struct.unpack(">I", self._bytes(box.start + 8, 4))
+            elif box.kind == b"stsd":
+                entries = self.children(box.start + 8, box.end)
+                track.encrypted = any(entry.kind in _ENCRYPTED for entry in entries)
         return track
+
+    def _inner(self, trak: Box) -> Iterator[Box]:
+        """Yield the boxes that tell of a track, however deep they should be."""
+        walks = [self.children(trak.start, trak.end)]
+        while walks:
+            if (box := next(walks[-1], None)) is None:
+                walks.pop()
+            elif box.kind in _INSIDE and len(walks) <= len(_INSIDE):
+                walks.append(self.children(box.start, box.end))
+            else:
+                yield box
 
     def _handler(self, box: Box) -> str:
         """Return `vide` or `soun`; QuickTime has a second hdlr, of the data, in minf."""

@@ -98,6 +98,8 @@ def _check_promise(index: Index, settings: Settings) -> None:
     """Refuse by the index alone what would be refused anyway, before ffmpeg reads it."""
     if len(index.tracks) > MAX_TRACKS:
         raise Unsupported(f"This video has too many tracks (at most {MAX_TRACKS}).")
+    if any(track.encrypted for track in index.tracks):
+        raise Unsupported("This video is encrypted.")
     durations = [index.duration, *(track.shown for track in index.tracks)]
     _check_duration(max((d for d in durations if d), default=0.0), settings)
     frames = max((t.samples or 0 for t in index.tracks if t.handler == "vide"), default=0)

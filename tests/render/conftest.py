@@ -71,11 +71,13 @@ DERIVED: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "square-turned": ("square", ("-display_rotation", "90"), ()),
     "trimmed": ("open-gop", ("-ss", "0.5"), ()),
     "delayed": ("plain", ("-itsoffset", "3"), ()),
+    "encrypted": ("plain", (), ("-encryption_scheme", "cenc-aes-ctr",
+                                "-encryption_key", "0f" * 16, "-encryption_kid", "0f" * 16)),
     "timecode": ("plain", (), ("-timecode", "01:00:00:00")),
     "container-shape": ("plain", (), ("-aspect", "1:1")),
     "forged": ("plain", (), ("-metadata", f"title=\u2028{FORGED}\x85{FORGED}\x1c{FORGED}")),
     "wordy": ("plain", (), ("-metadata", "comment=" + "x\n" * 10_000)),
-}
+}  # fmt: skip
 
 
 def ffmpeg(*arguments: str | Path) -> bytes:

@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from jobserver.render import MediaError, parameters, probe, render
+from jobserver.render import MediaError, boxes, parameters, probe, render
 from jobserver.render import ffmpeg as ffmpeg_process
-from jobserver.render.boxes import MAX_BOXES, read_index
+from jobserver.render.boxes import read_index
 from jobserver.render.command import probe_command
-from jobserver.render.errors import NotAnMP4, NoVideo, TooLong, Truncated
+from jobserver.render.errors import NotAnMP4, NoVideo, TooLong, Truncated, Unsupported
 from jobserver.render.settings import MIB
 
 from .conftest import ffmpeg
@@ -155,7 +155,6 @@ FTYP = box(b"ftyp", b"isom\0\0\0\0")
         (b"\0\0\0\0ftyp", Truncated),
         (FTYP + box(b"moov", box(b"trak") * 3), NoVideo),
         (FTYP + box(b"moov", box(b"trak", b"\xff\xff\xff\xffmdia" + b"\0" * 99)), NoVideo),
-        (box(b"free") * (MAX_BOXES + 1), NotAnMP4),
     ],
 )
 def test_lying_boxes_are_answered_with_a_sentence(settings, tmp_path, data, error):
@@ -164,6 +163,41 @@ def test_lying_boxes_are_answered_with_a_sentence(settings, tmp_path, data, erro
     with pytest.raises(error) as caught:
         probe(path, settings)
     assert str(caught.value).endswith(".")
+
+
+FEW = box(b"free") * 101
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        FEW,
+        FTYP + box(b"moov", FEW),
+        FTYP + box(b"moov", box(b"trak") * 101),
+        FTYP + box(b"moov", box(b"trak", FEW)),
+        FTYP + box(b"moov", box(b"trak", box(b"stsd", b"\0" * 8 + FEW))),
+    ],
+)
+def test_tiny_boxes_cannot_keep_the_reader_busy(settings, tmp_path, monkeypatch, data):
+    monkeypatch.setattr(boxes, "MAX_BOXES", 100)
+    monkeypatch.setattr(boxes, "MAX_IN_INDEX", 100)
+    path = tmp_path / "x.mp4"
+    path.write_bytes(data)
+    with pytest.raises(Unsupported, match="too many pieces"):
+        probe(path, settings)
+
+
+def test_boxes_within_boxes_are_not_followed_for_ever(tmp_path):
+    nest = b"".join(struct.pack(">I4s", 8 * n, b"mdia") for n in range(50_000, 0, -1))
+    path = tmp_path / "x.mp4"
+    path.write_bytes(FTYP + box(b"moov", box(b"trak", nest)))
+    assert [track.samples for track in read_index(path).tracks] == [None]
+
+
+def test_half_an_hour_in_fragments_of_a_frame_is_read(tmp_path):
+    path = tmp_path / "x.mp4"
+    path.write_bytes(FTYP + box(b"moov") + (box(b"moof") + box(b"mdat")) * 54_000)
+    assert read_index(path).fragmented
 
 
 def test_four_billion_promised_frames_are_refused_before_ffmpeg(clip, settings, tmp_path):

@@ -4,7 +4,7 @@ import struct
 import pytest
 
 from jobserver.render import Settings, probe
-from jobserver.render.errors import NoVideo, TooLarge, TooLong
+from jobserver.render.errors import NoVideo, TooLarge, TooLong, Unsupported
 
 from .conftest import described, ffmpeg
 
@@ -82,6 +82,11 @@ def test_fragments_are_read_too(clip, settings):
 def test_sound_alone_is_no_video(clip, settings):
     with pytest.raises(NoVideo, match="no video"):
         probe(clip("sound-only"), settings)
+
+
+def test_an_encrypted_video_is_called_so(clip, settings):
+    with pytest.raises(Unsupported, match="encrypted"):
+        probe(clip("encrypted"), settings)
 
 
 def test_too_many_pixels_are_refused_with_their_number(clip, settings):
