@@ -22,7 +22,9 @@ from jobserver.render.errors import Cancelled, DiskFull, EngineError, TooBig, To
 from jobserver.render.launch import CANNOT
 from jobserver.render.pipes import TAIL, Lines, Log
 
-GRACE_S = 5.0  # between SIGTERM and SIGKILL
+# Between SIGTERM and SIGKILL: with a heartbeat (1 s) and a tick before it, what was cancelled
+# has gone within 5 s.
+GRACE_S = 3.5
 _TICK_S = 0.1  # how late a cancel or a clock may be noticed
 _QUOTED = 2000  # characters of a log in an error's detail
 _LAUNCH = str(Path(__file__).with_name("launch.py"))
@@ -74,12 +76,13 @@ def run(
     """Run ffmpeg to its end; `command[0]` is its absolute path.
 
     on_line gets every line of stdout and says whether it shows progress, which rewinds the
-    stall clock. Raises Cancelled once `cancel` is set, TooSlow when a clock ran out, TooBig
-    when a file outgrew its limit, DiskFull, EngineError when ffmpeg cannot be started.
-    Any other exit status is returned: what it means depends on the file.
+    stall clock; so does a file it writes, if it has changed when that clock runs out. Raises
+    Cancelled once `cancel` is set, TooSlow when a clock ran out, TooBig when a file outgrew its
+    limit, DiskFull, EngineError when ffmpeg cannot be started. Any other exit status is
+    returned: what it means depends on the file.
     """
     with _started(command, limits, access) as process:
-        watch = _Watch(process, limits, on_line, cancel)
+        watch = _Watch(process, limits, access.writes, on_line, cancel)
         watch.until_end()
     return _judged(Ending(process.returncode, watch.log.text()))
 
@@ -164,6 +167,16 @@ def _judged(ending: Ending) -> Ending:
     return ending
 
 
+def _written(paths: Sequence[Path]) -> list[tuple[int, int]]:
+    """Return size and time of change of each file; of those that are not there, nothing."""
+    states = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            state = path.stat()
+            states.append((state.st_size, state.st_mtime_ns))
+    return states
+
+
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     """Signal the whole group; not yet reaped, so the number cannot be someone else's."""
     if process.poll() is None:
@@ -186,10 +199,12 @@ class _Watch:
         self,
         process: subprocess.Popen[bytes],
         limits: Limits,
+        writes: Sequence[Path],
         on_line: Callable[[bytes], bool],
         cancel: threading.Event | None,
     ) -> None:
         self.process, self.limits, self.cancel = process, limits, cancel
+        self.writes, self.written = writes, _written(writes)
         self.log, self.lines = Log(), Lines(on_line)
         self.started = self.moved = time.monotonic()
 
@@ -229,11 +244,23 @@ class _Watch:
         now = time.monotonic()
         if self.cancel and self.cancel.is_set():
             return Cancelled()
-        if now - self.moved > self.limits.stall_s:
+        if now - self.moved > self.limits.stall_s and not self._wrote(now):
             return TooSlow(detail=f"no progress for {self.limits.stall_s} s: {self.last_words}")
         if now - self.started > self.limits.wall_s:
             return TooSlow(detail=f"not done after {self.limits.wall_s} s: {self.last_words}")
         return None
+
+    def _wrote(self, now: float) -> bool:
+        """Rewind the stall clock if a file has changed since it last ran out.
+
+        ffmpeg says nothing while it moves gigabytes to put the index first. Looked at only
+        now, so one that hangs after it wrote is given the time twice.
+        """
+        before, self.written = self.written, _written(self.writes)
+        if self.written == before:
+            return False
+        self.moved = now
+        return True
 
     def _stop(self, pipes: selectors.BaseSelector) -> None:
         """SIGTERM, then SIGKILL: a stopped or starving ffmpeg does not hear the first."""

@@ -42,7 +42,7 @@ _SAMPLES = re.compile(r", (?:u8|s16|s32|s64|flt|dbl)p?\b")  # a decoder names th
 _RGB = re.compile(r", (?:pal8|gbra?p|(?:[a0]|x2)?(?:rgb|bgr))")
 _FIELDS = re.compile(r"\b(?:top|bottom) (?:coded )?first\b")
 _ROTATION = re.compile(r"^      Display Matrix: rotation of (-?[\d.]+) degrees$", re.I)
-_PROBE_WALL_S = 60.0
+_PROBE_WALL_S, _READ_RATE = 60.0, 20e6  # the slowest disk that is waited for, bytes a second
 _PROBE_MEMORY = 1024 * MIB
 
 
@@ -74,9 +74,10 @@ def _demux(
     path: Path, report: "_Report", settings: Settings, cancel: threading.Event | None
 ) -> ffmpeg.Ending:
     """Have every packet listed; return how that ended, with the banner in its log."""
+    wall_s = _PROBE_WALL_S + path.stat().st_size / _READ_RATE
     return ffmpeg.run(
         probe_command(path, settings),
-        ffmpeg.Limits(_PROBE_WALL_S, settings.stall_s, _PROBE_MEMORY, file_bytes=MIB),
+        ffmpeg.Limits(wall_s, settings.stall_s, _PROBE_MEMORY, file_bytes=MIB),
         ffmpeg.Access([path], sandbox=settings.sandbox),
         report.add_line,
         cancel,

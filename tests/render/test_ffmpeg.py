@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from jobserver.jobs.lease import HEARTBEAT_S
 from jobserver.render import Cancelled, EngineError, ffmpeg
 from jobserver.render.errors import DiskFull, TooBig, TooSlow
-from jobserver.render.ffmpeg import Access, Limits
+from jobserver.render.ffmpeg import GRACE_S, Access, Limits
 from jobserver.render.settings import MIB, default_ffmpeg
 
 LIMITS = Limits(wall_s=30, stall_s=30, memory=512 * MIB, file_bytes=MIB)
@@ -86,6 +87,10 @@ def test_a_cancel_ends_it_within_its_grace():
     assert time.monotonic() - started < 5
 
 
+def test_what_ignores_a_cancel_has_gone_within_five_seconds_of_a_heartbeat():
+    assert GRACE_S + ffmpeg._TICK_S + HEARTBEAT_S < 5
+
+
 def test_a_cancel_set_before_the_start_counts():
     cancel = threading.Event()
     cancel.set()
@@ -107,6 +112,24 @@ def test_lines_that_show_no_progress_do_not_rewind_the_stall_clock():
     limits = Limits(30, stall_s=0.5, memory=512 * MIB, file_bytes=MIB)
     with pytest.raises(TooSlow):
         ffmpeg.run(ENDLESS, limits, NOTHING, lambda line: False)
+
+
+def test_a_file_that_changes_is_a_sign_of_life(tmp_path):
+    """As when ffmpeg moves gigabytes to put the index first, which it does in silence."""
+    out = tmp_path / "out"
+    silent = [*(default_ffmpeg(), "-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i"),
+              *("testsrc2=s=64x64:r=10:d=2.2", "-flush_packets", "1", "-f", "rawvideo"),
+              *("-y", f"file:{out}")]  # fmt: skip
+    limits = Limits(30, stall_s=1, memory=512 * MIB, file_bytes=MIB)
+    assert ffmpeg.run(silent, limits, Access([], [out]), ignore).status == 0
+
+
+def test_a_file_that_changes_no_more_is_none(tmp_path, short_grace):
+    out = tmp_path / "out"
+    command = sh('echo x > "$1"; exec tail -f /dev/null', out)
+    limits = Limits(30, stall_s=0.5, memory=512 * MIB, file_bytes=MIB)
+    with pytest.raises(TooSlow, match="took too long"):
+        ffmpeg.run(command, limits, Access([], [out]), ignore)
 
 
 def test_the_wall_clock_ends_what_makes_progress_for_ever():

@@ -3,7 +3,8 @@ import struct
 
 import pytest
 
-from jobserver.render import Settings, probe
+from jobserver.render import Cancelled, Settings, probe
+from jobserver.render import ffmpeg as ffmpeg_process
 from jobserver.render.errors import NoVideo, TooLarge, TooLong, Unsupported
 
 from .conftest import described, ffmpeg
@@ -110,6 +111,23 @@ def test_limits_are_the_callers(clip):
     with pytest.raises(TooLarge):
         probe(clip("plain"), Settings(max_pixels=160 * 120 - 1))
     assert probe(clip("plain"), Settings(max_pixels=160 * 120)).frames == 50
+
+
+def test_large_files_are_given_time_to_be_read(clip, settings, tmp_path, monkeypatch):
+    path = tmp_path / "x.mp4"
+    path.write_bytes(clip("plain").read_bytes())
+    with path.open("ab") as file:
+        file.truncate(2_000_000_000)
+    walls = []
+
+    def run(command, limits, *_):
+        walls.append(limits.wall_s)
+        raise Cancelled
+
+    monkeypatch.setattr(ffmpeg_process, "run", run)
+    with pytest.raises(Cancelled):
+        probe(path, settings)
+    assert walls == [60 + 100]
 
 
 @pytest.mark.parametrize("name", ["a:b.mp4", "%d.mp4", "-i.mp4", "é ü.mp4", "'[0]; rm.mp4"])
