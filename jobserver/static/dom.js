@@ -86,6 +86,9 @@ export function confirmed(title, text, yes, no) {
   });
 }
 
+/** Take back the question that is open, if any; the answer is no. */
+export const takeBack = () => byId("confirm").close("no");
+
 /** Go to an address of the page without loading it again; main.js listens. */
 export function go(path) {
   history.pushState(null, "", pageUrl(path));

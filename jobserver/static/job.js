@@ -16,17 +16,18 @@ let id = null;
 let job = null;
 let ask = null;
 let clockTimer = null;
-let acting = false;
+const acting = new Set();  // ids of jobs to which something is being done
 
 const poller = new Poller(askOnce, trouble);
 
-const jobUrl = (rest = "") => apiUrl(`jobs/${id}${rest}`);
+const jobUrl = (jobId, rest = "") => apiUrl(`jobs/${jobId}${rest}`);
+const isShown = (jobId) => jobId === id && !byId("job").hidden;
 
 /** Show the job of this id and keep it up to date until close(). */
 export function open(jobId) {
   id = jobId;
   begin();
-  ask = conditional(jobUrl());
+  ask = conditional(jobUrl(id));
   poller.start();
   clockTimer = setInterval(() => document.hidden || (job && renderFacts()), CLOCK_MS);
 }
@@ -182,45 +183,63 @@ function fillOutput(card, { file, output }) {
     `Download variation ${output.index} of ${file.name} (${size(output.size)})`);
 }
 
-/** Do something to the job, show the outcome, and go on asking from there. */
-async function act(method, rest, then) {
-  if (acting) return;
-  acting = true;  // not a disabled button: that would lose the focus
-  setText(byId("job-error"), "");
-  poller.stop();
+/**
+ * Do something to a job, say the outcome, and go on asking from there. By the time of the answer
+ * another job may be shown; that one is left alone.
+ */
+async function act(jobId, method, rest, then) {
+  if (acting.has(jobId)) return;
+  acting.add(jobId);  // not a disabled button: that would lose the focus
+  if (isShown(jobId)) {
+    setText(byId("job-error"), "");
+    poller.stop();
+  }
   try {
-    await call(method, jobUrl(rest));
+    await call(method, jobUrl(jobId, rest));
     then();
   } catch (error) {
-    if (error.status !== 401) setText(byId("job-error"), error.message);
-    goOn();
+    if (error.status !== 401 && isShown(jobId)) setText(byId("job-error"), error.message);
+    goOn(jobId);
   } finally {
-    acting = false;
+    acting.delete(jobId);
   }
 }
 
-/** The job is still the one that is shown: ask at once how it is. */
-function goOn(sentence) {
-  if (sentence) announce(sentence);
-  if (!byId("job").hidden) poller.start();
+function done(jobId, sentence) {
+  announce(sentence);
+  changedHere();
+  goOn(jobId);
+}
+
+function goOn(jobId) {
+  if (!isShown(jobId)) return;
+  ask = conditional(jobUrl(jobId));  // an answer that is still on its way tells of before
+  poller.start();
 }
 
 async function cancel() {
+  const asked = id;
   const sure = await confirmed("Cancel this job?",
     "Variations that are ready stay; nothing more will be rendered.", "Cancel job", "Go on");
-  if (sure) await act("POST", "/cancel", () => goOn("The job was cancelled."));
+  if (sure) await act(asked, "POST", "/cancel", () => done(asked, "The job was cancelled."));
 }
 
 async function remove() {
+  const asked = id;
   const sure = await confirmed("Delete this job?",
     "Its videos and all variations are removed now. This cannot be undone.", "Delete", "Keep");
-  if (sure) await act("DELETE", "", removed);
+  if (sure) await act(asked, "DELETE", "", () => removed(asked));
 }
 
-function removed() {
-  forgetJob(id);
+function retry() {
+  const asked = id;
+  return act(asked, "POST", "/retry", () => done(asked, "What failed was queued again."));
+}
+
+function removed(jobId) {
+  forgetJob(jobId);
   changedHere();
-  go("");
+  if (isShown(jobId)) go("");
   announce("The job was deleted.");
 }
 
@@ -228,6 +247,5 @@ export function init() {
   player.init();
   byId("cancel-job").addEventListener("click", cancel);
   byId("delete-job").addEventListener("click", remove);
-  byId("retry-job").addEventListener("click", () =>
-    act("POST", "/retry", () => goOn("What failed was queued again.")));
+  byId("retry-job").addEventListener("click", retry);
 }

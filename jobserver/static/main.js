@@ -6,7 +6,7 @@
 // trouble        when the server does not answer
 
 import { apiUrl, call, pageUrl } from "./api.js";
-import { announce, byId, setText } from "./dom.js";
+import { announce, byId, setText, takeBack } from "./dom.js";
 import { duration } from "./format.js";
 import * as job from "./job.js";
 import * as jobs from "./jobs.js";
@@ -32,6 +32,7 @@ function route() {
 
 function showRoute({ focus = true } = {}) {
   const { view, id } = route();
+  takeBack();  // it was asked about what is no longer shown
   if (shown) VIEWS[shown].close();
   showTrouble(null);
   for (const name of Object.keys(VIEWS)) byId(name).hidden = name !== view;

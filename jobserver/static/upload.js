@@ -1,7 +1,7 @@
 // Choosing videos, saying what to make of them, and sending them as one job.
 
 import { apiUrl, ApiError, call } from "./api.js";
-import { announce, byId, confirmed, fromTemplate, go, part, renderList, setBar, setText }
+import { announce, byId, confirmed, fromTemplate, go, part, renderList, setBar, setText, takeBack }
   from "./dom.js";
 import { duration, plural, size } from "./format.js";
 import { changedHere } from "./jobs.js";
@@ -168,6 +168,7 @@ async function deliver() {
 function end() {
   clearInterval(sending.timer);
   removeEventListener("beforeunload", warn);
+  if (sending.isAskedAbout) takeBack();
   const hadFocus = document.activeElement === byId("cancel-send");
   sending = null;
   for (const video of chosen) video.sent = 0;
@@ -227,8 +228,13 @@ const warn = (event) => event.preventDefault();
 
 /** Ask before something that would end a running upload; true when there is none. */
 export async function mayStop() {
-  return !sending || confirmed("Stop the upload?",
+  if (!sending) return true;
+  const upload = sending;
+  upload.isAskedAbout = true;
+  const sure = await confirmed("Stop the upload?",
     "An upload is running; it ends when you sign out.", "Stop and sign out", "Go on");
+  upload.isAskedAbout = false;
+  return sure;
 }
 
 // -- showing ----------------------------------------------------------------------

@@ -1,12 +1,15 @@
 """A browser, a server that renders, visitors, and a gate that can lose the connection."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
+from jobserver.db import connect
+from jobserver.jobs.store import Order, Upload, insert_job
 from tests.pages.gate import Gate
 from tests.pages.visitor import Visitor, chromium
 from tests.support import Server, Worker, make_clip
@@ -56,6 +59,22 @@ def visitor(visit: Visit, studio: Server) -> Visitor:
 def quiet_server(own_server: Server) -> Server:
     """A running server of the test's own, on which nothing is rendered."""
     return own_server.start()
+
+
+@pytest.fixture
+def database(quiet_server: Server) -> Iterator[sqlite3.Connection]:
+    with closing(connect(quiet_server.database)) as db:
+        db.execute("PRAGMA synchronous = OFF")  # hundreds of rows that no test needs tomorrow
+        yield db
+
+
+def add_job(db: sqlite3.Connection, number: int, now: float, videos: int = 1) -> None:
+    """Queue a job without an upload; its videos are called `clip <number>.mp4` and so on."""
+    uploads = [
+        Upload(f"file{n:04}", f"clip {n}.mp4", f"{n}.mp4", 1000)
+        for n in range(number, number + videos)
+    ]
+    insert_job(db, f"job{number:04}", uploads, Order(5, "subtle", 1), 0, now)
 
 
 @pytest.fixture

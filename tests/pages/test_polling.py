@@ -3,15 +3,11 @@
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 from playwright.sync_api import Route, expect
 
-from jobserver.db import connect
-from jobserver.jobs.store import Order, Upload, insert_job
-from tests.pages.conftest import Visit
+from tests.pages.conftest import Visit, add_job
 from tests.pages.visitor import Visitor
 from tests.support import Server, wait_for
 
@@ -19,12 +15,6 @@ pytestmark = pytest.mark.browser
 
 JOBS = 500
 RUNNING = "job0499"  # the newest
-
-
-@pytest.fixture
-def database(quiet_server: Server) -> Iterator[sqlite3.Connection]:
-    with closing(connect(quiet_server.database)) as db:
-        yield db
 
 
 @pytest.fixture
@@ -45,11 +35,6 @@ def many_jobs(database: sqlite3.Connection) -> None:
     )
 
 
-def add_job(db: sqlite3.Connection, number: int, now: float) -> None:
-    upload = Upload(f"file{number:04}", f"clip {number}.mp4", f"{number}.mp4", 1000)
-    insert_job(db, f"job{number:04}", [upload], Order(5, "subtle", 1), 0, now)
-
-
 def set_progress(db: sqlite3.Connection, progress: float) -> None:
     values = {"progress": progress, "id": RUNNING}
     db.execute("UPDATE job_file SET progress = :progress WHERE job_id = :id", values)
@@ -63,7 +48,7 @@ def complete(db: sqlite3.Connection) -> None:
 
 
 @pytest.fixture
-def watcher(visit: Visit, quiet_server: Server, many_jobs: None) -> Visitor:
+def watcher(quiet_server: Server, many_jobs: None, visit: Visit) -> Visitor:
     """Somebody who looks at the list of 500 jobs, on a clock that the test moves."""
     visitor = visit(quiet_server, permissions=["notifications"])
     visitor.page.add_init_script(NOTIFICATION)

@@ -154,6 +154,20 @@ def test_an_upload_goes_on_while_another_view_is_looked_at(
     expect(visitor.page.locator("#jobs > li").first).to_contain_text("big.mp4")
 
 
+def test_an_upload_that_ends_takes_back_the_question_whether_to_stop_it(
+    visit: Visit, quiet_server: Server, gate: Gate, big_file: Path
+) -> None:
+    visitor = visit(quiet_server, port=gate.port).enter()
+    begin(visitor, gate, big_file)
+    visitor.button("Sign out").click()
+    visitor.sees("Stop the upload?")
+    quiet_server.kill()
+    gate.cut()
+    expect(visitor.page.locator("#send-error")).to_contain_text("The connection to the server was")
+    expect(visitor.page.locator("#confirm")).to_be_hidden()
+    expect(visitor.button("Sign out")).to_be_visible()
+
+
 def test_leaving_in_mid_upload_warns(
     visit: Visit, quiet_server: Server, gate: Gate, big_file: Path
 ) -> None:
