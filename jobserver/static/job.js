@@ -238,7 +238,7 @@ function retry() {
 
 function removed(jobId) {
   forgetJob(jobId);
-  changedHere();
+  changedHere(jobId);
   if (isShown(jobId)) go("");
   announce("The job was deleted.");
 }

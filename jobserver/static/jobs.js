@@ -14,17 +14,22 @@ const CLOCK_MS = 30_000;
 
 const list = byId("jobs");
 
-/** Pages of the list, newest first: {url, ask, jobs (null before the answer), next (address)}. */
+/**
+ * Pages of the list, newest first: {url, ask, jobs (null before the answer), next (address), due}.
+ * A page that is due is asked for even though nothing on it is at work.
+ */
 let pages = [];
+let wanted = 1;  // pages
 let storageAsked = -Infinity;
 let clock = null;
 
 const poller = new Poller(ask, showTrouble);
 
 export function open() {
-  if (pages[0]?.jobs) render();  // the times have moved, if nothing else has
+  renderKnown();  // the times have moved, if nothing else has
+  for (const page of pages) page.due = true;
   poller.start();
-  clock = setInterval(() => document.hidden || render(), CLOCK_MS);
+  clock = setInterval(() => document.hidden || renderKnown(), CLOCK_MS);
 }
 
 export function close() {
@@ -35,6 +40,7 @@ export function close() {
 /** Forget everything; somebody else may sign in. */
 export function forget() {
   pages = [];
+  wanted = 1;
   storageAsked = -Infinity;
   list.replaceChildren();
   byId("jobs-loading").hidden = false;
@@ -43,33 +49,50 @@ export function forget() {
   byId("storage").hidden = true;
 }
 
-const newPage = (url) => ({ url, ask: conditional(url), jobs: null, next: null });
+const newPage = (url) => ({ url, ask: conditional(url), jobs: null, next: null, due: true });
 const isAtWork = ({ status }) => !isOver(status);
 
-/**
- * Ask for the first page, and of the others for those on which something is at work. A page
- * begins where the one before it ends: when new jobs move that end, it is asked for anew.
- */
 async function ask() {
+  const changed = await askForPages();
+  await askStorage();
+  return { changed, active: allJobs().some(isAtWork) };
+}
+
+/** Return whether a page changed; what did is shown. */
+async function askForPages() {
+  try {
+    return await followPages();
+  } catch (error) {
+    if (error.status !== 400) throw error;
+    // the job that a page begins after is gone: learn anew where each of them begins
+    for (const page of pages) page.due = true;
+    return followPages();
+  }
+}
+
+/**
+ * Ask for the first page, and of the others for those that are due or on which something is at
+ * work. A page begins where the one before it ends: when that end moves, it is asked for anew.
+ */
+async function followPages() {
   let changed = false;
   let url = apiUrl("jobs");
-  for (let place = 0; url && place < Math.max(pages.length, 1); place += 1) {
+  for (let place = 0; url && place < wanted; place += 1) {
     if (pages[place]?.url !== url) pages[place] = newPage(url);
     const page = pages[place];
-    const due = place === 0 || !page.jobs || page.jobs.some(isAtWork);
+    const due = place === 0 || page.due || page.jobs.some(isAtWork);
     if (due && (await refresh(page))) changed = true;
     url = page.next;
     if (!url) pages.length = place + 1;
   }
   if (changed) render();
-  await askStorage();
-  return { changed, active: allJobs().some(isAtWork) };
+  return changed;
 }
 
 /** Return whether the page changed. */
 async function refresh(page) {
   const { data, changed, next } = await page.ask();
-  Object.assign(page, { jobs: data, next });
+  Object.assign(page, { jobs: data, next, due: false });
   data.forEach(saw);
   return changed;
 }
@@ -77,28 +100,39 @@ async function refresh(page) {
 /** Every known job, newest first. */
 const allJobs = () => pages.flatMap((page) => page.jobs ?? []);
 
+/** Return the link to a job, or null when the list does not show it. */
+export const linkTo = (id) => list.querySelector(`[data-key="${CSS.escape(id)}"] a`);
+
 async function showOlder() {
-  const page = newPage(pages.at(-1).next);
-  byId("older").disabled = true;
+  const button = byId("older");
+  if (button.ariaDisabled === "true") return;
+  const place = pages.length;
+  wanted = place + 1;
+  button.ariaDisabled = "true";  // not disabled: that would lose the focus
   try {
-    await refresh(page);
+    await askForPages();
+    showFirst(button, pages[place]?.jobs ?? []);
   } catch (error) {
-    return showTrouble(error);
+    showTrouble(error);
   } finally {
-    byId("older").disabled = false;
+    button.ariaDisabled = "false";
   }
-  pages.push(page);
-  render();
-  announce(`${plural(page.jobs.length, "older job")} shown`);
-  const first = page.jobs[0] && list.querySelector(`[data-key="${CSS.escape(page.jobs[0].id)}"] a`);
-  first?.focus();
 }
+
+/** Take the person from the button to the first of the jobs that came. */
+function showFirst(button, older) {
+  announce(`${plural(older.length, "older job")} shown`);
+  const first = older.length ? linkTo(older[0].id) : byId("jobs-title");
+  if ([button, document.body].includes(document.activeElement)) first.focus();
+}
+
+const renderKnown = () => pages[0]?.jobs && render();
 
 function render() {
   const jobs = allJobs();
   byId("jobs-loading").hidden = true;
   byId("no-jobs").hidden = jobs.length > 0;
-  byId("older").hidden = !pages.at(-1)?.next;
+  byId("older").hidden = !pages.findLast((page) => page.jobs)?.next;
   renderList(list, jobs.map((job) => [job.id, job]), newRow, fillRow, byId("jobs-title"));
 }
 
@@ -155,9 +189,16 @@ function showStorage({ used, quota, free }) {
   byId("storage-meter").value = room ? used / room : 0;
 }
 
-/** A job was made or removed here: show it without waiting for the next turn. */
-export function changedHere() {
+/**
+ * Something was done to a job here: show it without waiting for the next turn. The pages are
+ * taken up anew, so that an answer from before comes to nothing; a job that is gone goes at once.
+ */
+export function changedHere(goneId = null) {
   storageAsked = -Infinity;
+  pages = pages.map(({ url, jobs, next }) =>
+    ({ ...newPage(url), jobs: jobs && jobs.filter(({ id }) => id !== goneId), next }));
+  renderKnown();
+  poller.again();
 }
 
 export function init() {

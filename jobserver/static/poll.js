@@ -37,6 +37,11 @@ export class Poller {
     this.#look();
   }
 
+  /** If it is running: ask at once, and as quickly as in the beginning. */
+  again() {
+    if (this.#running) this.start();
+  }
+
   #look() {
     clearTimeout(this.#timer);
     this.#round += 1;

@@ -5,7 +5,7 @@ import sqlite3
 import time
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.pages.conftest import Visit, add_job
 from tests.pages.visitor import Visitor
@@ -152,6 +152,68 @@ def test_older_jobs_come_page_by_page(watcher: Visitor, database: sqlite3.Connec
     expect(watcher.page.locator("#jobs > li").first).to_contain_text("clip 500.mp4")
     names = watcher.page.locator("#jobs .name bdi").all_text_contents()
     assert names == [f"clip {number}.mp4" for number in range(500, 400, -1)]
+
+
+def row(visitor: Visitor, number: int) -> Locator:
+    link = visitor.page.locator(f'a[href$="job{number:04}"]')
+    return visitor.page.locator("#jobs > li").filter(has=link)
+
+
+def remove(db: sqlite3.Connection, number: int) -> None:
+    db.execute("UPDATE job SET removed_at = 1 WHERE id = ?", (f"job{number:04}",))
+
+
+def test_what_is_done_to_an_older_job_is_seen_in_the_list(
+    watcher: Visitor, database: sqlite3.Connection
+) -> None:
+    database.execute("UPDATE job_file SET status = 'failed' WHERE job_id = 'job0430'")
+    watcher.button("Show older jobs").click()
+    row(watcher, 430).get_by_role("link").click()
+    watcher.button("Retry what failed").click()
+    watcher.wait_until("queued")
+    watcher.page.get_by_role("link", name="All jobs").click()
+    expect(row(watcher, 430)).to_contain_text("queued")
+
+    row(watcher, 431).get_by_role("link").click()
+    watcher.settle()
+    held: list[Route] = []
+    watcher.page.route("**/api/jobs", lambda route: held.append(route))
+    watcher.button("Delete").click()
+    watcher.page.locator("#confirm").get_by_role("button", name="Delete").click()
+    expect(watcher.heading("New job")).to_be_focused()
+    expect(row(watcher, 430)).to_have_count(1)
+    expect(row(watcher, 431)).to_have_count(0)
+    remove(database, 432)  # elsewhere
+    watcher.page.unroute("**/api/jobs")
+    expect(row(watcher, 432)).to_have_count(0)
+    expect(watcher.page.locator("#jobs > li")).to_have_count(100)
+
+
+def test_older_jobs_are_found_although_the_last_one_shown_is_gone(
+    watcher: Visitor, database: sqlite3.Connection
+) -> None:
+    older = watcher.button("Show older jobs")
+    older.click()
+    expect(watcher.page.locator("#jobs > li")).to_have_count(100)
+    remove(database, 400)
+    older.click()
+    expect(watcher.page.locator("#jobs > li")).to_have_count(150)
+    expect(watcher.page.locator("#trouble")).to_be_empty()
+    assert watcher.focused() == "clip 398.mp4"
+
+
+def test_a_list_that_cannot_be_read_is_not_said_to_be_empty(
+    visit: Visit, quiet_server: Server
+) -> None:
+    visitor = visit(quiet_server)
+    visitor.page.clock.install()
+    refusal = {"status": 503, "json": {"error": "The database is busy; try again"}}
+    visitor.page.route("**/api/jobs", lambda route: route.fulfill(**refusal))
+    visitor.enter()
+    visitor.page.clock.pause_at(time.time() + 2)
+    visitor.pass_time(31)
+    expect(visitor.page.locator("#no-jobs")).to_be_hidden()
+    expect(visitor.page.locator("#jobs-loading")).to_be_visible()
 
 
 def test_a_server_that_goes_away_in_mid_poll_is_told_and_found_again(
