@@ -21,6 +21,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Whether a job is not there, or no more. */
+export const isGone = (error) => error?.status === 404 || error?.status === 410;
+
 export const NO_ANSWER = "The server cannot be reached.";
 
 /** Send one request; resolve to the data. Raises ApiError. */

@@ -1,6 +1,6 @@
 // One job: how far it is, what came out of it, and what can be done with it.
 
-import { apiUrl, call, conditional, serverNow } from "./api.js";
+import { apiUrl, call, conditional, isGone, serverNow } from "./api.js";
 import * as player from "./compare.js";
 import { announce, byId, confirmed, fromTemplate, go, part, renderList, setBar, setMedia,
   setState, setText } from "./dom.js";
@@ -50,7 +50,7 @@ async function askOnce() {
 }
 
 function trouble(error) {
-  if (error?.status !== 404 && error?.status !== 410) return showTrouble(error);
+  if (!isGone(error)) return showTrouble(error);
   forgetJob(id);
   gone();
   return false;

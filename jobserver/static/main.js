@@ -3,7 +3,7 @@
 // api, session   the server and who asks it        upload, send   videos on their way
 // poll, notify   asking again, saying what ended   jobs           the list
 // dom, format    the document, words for numbers   job, compare   one job and its results
-// trouble        when the server does not answer
+// trouble        when the server does not answer   storage        what the browser keeps
 
 import { apiUrl, call, pageUrl } from "./api.js";
 import { announce, byId, setText, takeBack } from "./dom.js";

@@ -3,18 +3,19 @@
 // A hidden page asks nothing at all. Once this is turned on, and while a job is at work, it
 // asks for the list of jobs, seldom.
 
-import { apiUrl, conditional } from "./api.js";
-import { announce, byId, go } from "./dom.js";
+import { apiUrl, call, conditional, isGone } from "./api.js";
+import { announce, byId, go, setText } from "./dom.js";
 import { jobName, plural } from "./format.js";
 import { token } from "./session.js";
+import { kept } from "./storage.js";
 
-const KEY = "jobserver.notify";
+const choice = kept("localStorage", "jobserver.notify");
 const SELDOM_MS = 65_000;
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 
 const known = new Map();  // job id -> status, from every answer about it
 let title = document.title;
-let ended = 0;
+let missed = { count: 0, allWell: true };  // what was told to a hidden page
 let timer = null;
 
 export const isOver = (status) => ENDED.has(status);
@@ -22,7 +23,8 @@ export const isOver = (status) => ENDED.has(status);
 /** Set the tab's title; what ended in the background stays in front of it until it is seen. */
 export function setTitle(text) {
   title = text;
-  document.title = ended ? `(${ended}) ✓ ${title}` : title;
+  const { count, allWell } = missed;
+  document.title = count ? `(${count}) ${allWell ? "✓ " : ""}${title}` : title;
 }
 
 /** Note a job's status; when it has just ended, say so. job: {id, status, files, ...} */
@@ -30,33 +32,40 @@ export function saw(job) {
   const before = known.get(job.id);
   known.set(job.id, job.status);
   if (before && !isOver(before) && isOver(job.status)) tell(job);
+  if (timer === null) plan();
 }
 
 /** A job that is gone is not waited for. */
 export const forgetJob = (id) => known.delete(id);
 
-const isOn = () => localStorage.getItem(KEY) === "on";
+const isOn = () => choice.get() === "on";
+const mayNotify = () => globalThis.Notification?.permission === "granted";
 
 function tell(job) {
   const { name, more } = jobName(job.files);
   const sentence = `${name ? name + more : "A job"}: ${outcome(job)}`;
   announce(sentence);
-  if (!document.hidden || !isOn()) return;
-  ended += 1;
-  setTitle(title);
-  if (globalThis.Notification?.permission === "granted") notify(job.id, sentence);
+  tellBehind(sentence, `jobs/${job.id}`, job.status === "completed");
 }
 
-function notify(id, sentence) {
+/** Tell somebody who looks elsewhere, if they want it, what is found at `path` of the page. */
+export function tellBehind(sentence, path, isWell = false) {
+  if (!document.hidden || !isOn()) return;
+  missed = { count: missed.count + 1, allWell: missed.allWell && isWell };
+  setTitle(title);
+  if (mayNotify()) notify(sentence, path);
+}
+
+function notify(sentence, path) {
   let notification;
   try {
-    notification = new Notification("jobserver", { body: sentence, tag: id });
+    notification = new Notification("jobserver", { body: sentence, tag: path });
   } catch {
     return;  // browsers of phones allow it to service workers alone; the title says it
   }
   notification.onclick = () => {
     window.focus();
-    go(`jobs/${id}`);
+    go(path);
     notification.close();
   };
 }
@@ -67,30 +76,50 @@ function outcome(job) {
   return `${plural(job.totalVariations, "variation")} asked for, finished`;
 }
 
-const somethingRuns = () => [...known.values()].some((status) => !isOver(status));
+const running = () => [...known].filter(([, status]) => !isOver(status)).map(([id]) => id);
 
 let askForJobs = null;
 
 async function watch() {
-  if (!document.hidden || !isOn() || !token() || !somethingRuns()) return;
-  askForJobs ??= conditional(apiUrl("jobs"));
+  timer = null;
+  if (!isWaiting()) return;
   try {
-    const { data } = await askForJobs();
-    data.forEach(saw);
+    await askForRunning();
   } catch {
     // asked again in its turn, and shown by the views once the page is seen
   }
   plan();
 }
 
+const isWaiting = () => document.hidden && isOn() && token() !== null && running().length > 0;
+
+/** Ask for the newest jobs, and for those one by one that are waited for and not among them. */
+async function askForRunning() {
+  askForJobs ??= conditional(apiUrl("jobs"));
+  const { data } = await askForJobs();
+  data.forEach(saw);
+  const listed = new Set(data.map(({ id }) => id));
+  for (const id of running()) if (!listed.has(id)) await askFor(id);
+}
+
+async function askFor(id) {
+  try {
+    saw({ ...(await call("GET", apiUrl(`jobs/${id}`))), id });
+  } catch (error) {
+    if (!isGone(error)) throw error;
+    forgetJob(id);
+  }
+}
+
+/** Ask in a while, if there is something to wait for by now. */
 function plan() {
   clearTimeout(timer);
-  if (document.hidden && isOn()) timer = setTimeout(watch, SELDOM_MS);
+  timer = isWaiting() ? setTimeout(watch, SELDOM_MS) : null;
 }
 
 function seen() {
   if (!document.hidden) {
-    ended = 0;
+    missed = { count: 0, allWell: true };
     setTitle(title);
   }
   plan();
@@ -98,16 +127,23 @@ function seen() {
 
 async function toggle() {
   const on = !isOn();
-  localStorage.setItem(KEY, on ? "on" : "off");
+  choice.set(on ? "on" : "off");
+  byId("notify").setAttribute("aria-pressed", String(on));
+  if (on) await globalThis.Notification?.requestPermission();
   showToggle();
-  if (!on) return;
-  const answer = await globalThis.Notification?.requestPermission();
-  announce(answer === "granted" ? "You will be notified when a job ends."
-    : "The tab's title will say when a job ends; the browser allows no notifications.");
+  if (on) announce(byId("notify-note").textContent || "You will be notified when a job ends.");
 }
 
 function showToggle() {
   byId("notify").setAttribute("aria-pressed", String(isOn()));
+  setText(byId("notify-note"), isOn() && !mayNotify()
+    ? "The browser allows no notifications; the tab’s title will say when a job ends." : "");
+}
+
+/** It was turned on or off in another tab. */
+function follow() {
+  showToggle();
+  plan();
 }
 
 /** Forget what was known; somebody else may sign in. */
@@ -119,5 +155,6 @@ export function forget() {
 export function init() {
   byId("notify").addEventListener("click", toggle);
   document.addEventListener("visibilitychange", seen);
+  addEventListener("storage", follow);
   showToggle();
 }

@@ -1,19 +1,21 @@
 // Who is signed in: the token, kept for this tab alone and never part of an address.
 
-const KEY = "jobserver.token";
+import { kept } from "./storage.js";
+
+const ours = kept("sessionStorage", "jobserver.token");
 
 /** Fires "in" and "out"; an "out" has `detail.expired` when the server ended the session. */
 export const session = new EventTarget();
 
-export const token = () => sessionStorage.getItem(KEY);
+export const token = () => ours.get();
 
 export function signedIn(newToken) {
-  sessionStorage.setItem(KEY, newToken);
+  ours.set(newToken);
   session.dispatchEvent(new Event("in"));
 }
 
 export function signedOut({ expired }) {
-  sessionStorage.removeItem(KEY);
+  ours.set(null);
   session.dispatchEvent(new CustomEvent("out", { detail: { expired } }));
 }
 

@@ -40,8 +40,8 @@ def set_progress(db: sqlite3.Connection, progress: float) -> None:
     db.execute("UPDATE job_file SET progress = :progress WHERE job_id = :id", values)
 
 
-def complete(db: sqlite3.Connection) -> None:
-    values = {"now": time.time(), "id": RUNNING}
+def complete(db: sqlite3.Connection, job_id: str = RUNNING) -> None:
+    values = {"now": time.time(), "id": job_id}
     db.execute(
         "UPDATE job_file SET status = 'completed', finished_at = :now WHERE job_id = :id", values
     )
@@ -250,3 +250,64 @@ def test_a_job_that_ends_behind_ones_back_is_told_by_title_and_notification(
     watcher.hide(hidden=False)
     expect(watcher.page).to_have_title("jobserver")
     assert watcher.page.evaluate("() => window.shown.length") == 1
+
+
+def test_a_job_whose_upload_was_slow_is_waited_for_too(
+    watcher: Visitor, database: sqlite3.Connection
+) -> None:
+    complete(database)
+    watcher.ask_now()
+    watcher.button("Notify me").click()
+    held: list[Route] = []
+    watcher.page.route("**/api/jobs", lambda route: held.append(route), times=1)
+    watcher.choose({"name": "late.mp4", "mimeType": "video/mp4", "buffer": bytes(100)})
+    watcher.settle()
+    watcher.hide()
+    watcher.button("Start").click()
+    wait_for(lambda: watcher.page.evaluate("() => null") or held, what="the upload")
+    watcher.page.clock.run_for(130_000)
+    held[0].continue_()
+    watcher.page.wait_for_url("**/jobs/*")
+    complete(database, watcher.page.url.rpartition("/")[2])
+    watcher.pass_time(66)
+    expect(watcher.page).to_have_title(re.compile(r"^\(1\) ✓"))
+
+
+def test_a_job_that_is_no_longer_on_the_list_is_waited_for_until_it_is_gone(
+    watcher: Visitor, database: sqlite3.Connection
+) -> None:
+    watcher.button("Notify me").click()
+    watcher.hide()
+    for number in range(60):
+        add_job(database, JOBS + number, time.time())
+    database.execute("UPDATE job_file SET status = 'completed' WHERE job_id > ?", [RUNNING])
+    watcher.pass_time(66)
+    expect(watcher.page).to_have_title("jobserver")
+    complete(database)
+    watcher.pass_time(65)
+    expect(watcher.page).to_have_title("(1) ✓ jobserver")
+
+
+def test_a_hidden_page_stops_asking_for_a_job_that_was_deleted(
+    watcher: Visitor, database: sqlite3.Connection
+) -> None:
+    watcher.button("Notify me").click()
+    watcher.hide()
+    database.execute("UPDATE job SET removed_at = 1 WHERE id = ?", [RUNNING])
+    assert watcher.count_requests(70) == 2
+    assert watcher.count_requests(70) == 0
+
+
+def test_who_may_not_be_notified_is_told_and_every_tab_knows_the_choice(
+    visitor: Visitor,
+) -> None:
+    other = visitor.context.new_page()
+    other.goto(visitor.root)
+    # Chromium without a window leaves the question open for ever
+    visitor.page.evaluate("() => { Notification.requestPermission = async () => 'denied'; }")
+    visitor.button("Notify me").click()
+    visitor.sees("The browser allows no notifications")
+    expect(other.locator("#notify")).to_have_attribute("aria-pressed", "true")
+    visitor.button("Notify me").click()
+    expect(visitor.page.locator("#notify-note")).to_be_hidden()
+    expect(other.locator("#notify")).to_have_attribute("aria-pressed", "false")

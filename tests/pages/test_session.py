@@ -41,6 +41,24 @@ def test_the_token_is_in_session_storage_and_nowhere_else(visitor: Visitor) -> N
     expect(visitor.heading("New job")).to_be_visible()
 
 
+def test_a_browser_that_keeps_nothing_can_be_used_all_the_same(
+    visit: Visit, studio: Server
+) -> None:
+    visitor = visit(studio)
+    visitor.page.add_init_script(
+        """for (const area of ["localStorage", "sessionStorage"]) {
+            const get = () => { throw new DOMException("denied", "SecurityError"); };
+            Object.defineProperty(window, area, { get });
+        }"""
+    )
+    visitor.enter()
+    expect(visitor.heading("New job")).to_be_focused()
+    visitor.button("Notify me").click()
+    expect(visitor.button("Notify me")).to_have_attribute("aria-pressed", "true")
+    visitor.button("Sign out").click()
+    expect(visitor.heading("Sign in")).to_be_visible()
+
+
 def test_an_ended_session_leads_back_to_where_the_person_was(
     visit: Visit, own_server: Server, clips: list[Path]
 ) -> None:
