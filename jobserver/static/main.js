@@ -17,11 +17,16 @@ import * as upload from "./upload.js";
 
 const VIEWS = {
   "sign-in": { heading: "sign-in-title", title: "Sign in · jobserver", open() {}, close() {} },
-  home: { heading: "upload-title", title: "jobserver", open: jobs.open, close: jobs.close },
+  home: { heading: "upload-title", title: "jobserver", open: openHome, close: jobs.close },
   job: { heading: "job-title", title: "Job · jobserver", open: job.open, close: job.close },
 };
 
 let shown = null;
+
+function openHome() {
+  upload.open();
+  jobs.open();
+}
 
 /** Read the address: {view, id}; the id as it stands there, for an address of the API. */
 function route() {

@@ -5,7 +5,7 @@ import { announce, byId, confirmed, fromTemplate, go, part, renderList, setBar, 
   from "./dom.js";
 import { duration, plural, size } from "./format.js";
 import { changedHere } from "./jobs.js";
-import { saw } from "./notify.js";
+import { saw, tellBehind } from "./notify.js";
 import { Pace, send, sentOfEach } from "./send.js";
 
 const { maxFiles, maxFileSize } = document.documentElement.dataset;
@@ -16,15 +16,16 @@ const REFRESH_MS = 1_000;
 /** The chosen videos: {key, file, preview (an address of the browser), sent (bytes)} */
 let chosen = [];
 let nextKey = 0;
+const folders = new WeakSet();  // what was dropped and is no file
 /** What is on its way: {abort, gone, total, pace}; null when nothing is. */
 let sending = null;
+let failedUnseen = false;
 
 export const isSending = () => sending !== null;
 
 // -- choosing -----------------------------------------------------------------
 
 function choose(files) {
-  if (sending) return;
   const reasons = [];
   for (const file of files) {
     const reason = refusal(file);
@@ -34,11 +35,13 @@ function choose(files) {
   showRefused(reasons);
   setText(byId("send-error"), "");
   render();
-  if (chosen.length) announce(`${plural(chosen.length, "video")} chosen`);
+  if (chosen.length && !sending) announce(`${plural(chosen.length, "video")} chosen`);
 }
 
 /** Say why a file would be refused, or null. */
 function refusal(file) {
+  if (sending) return "was not added; an upload is running.";
+  if (folders.has(file)) return "is a folder; drop the videos in it.";
   const nameless = file.type === "" && /\.mp4$/i.test(file.name);
   if (file.type !== "video/mp4" && !nameless) return "is not an MP4 video.";
   if (file.size === 0) return "is empty.";
@@ -71,9 +74,8 @@ export function clear() {
   for (const video of chosen) URL.revokeObjectURL(video.preview);
   chosen = [];
   byId("upload-form").reset();
-  for (const name of ["refused", "send-error", "variations-error", "seed-error"]) {
-    byId(name).replaceChildren();
-  }
+  for (const name of ["refused", "send-error"]) byId(name).replaceChildren();
+  for (const name of FIELDS.keys()) mark(name, true);
   render();
 }
 
@@ -97,22 +99,36 @@ function wholeNumber(text, least, most) {
 
 const variations = () => wholeNumber(byId("variations").value, 1, Number(byId("variations").max));
 
+function seedIsRight() {
+  const seed = byId("seed").value.trim();
+  return seed === "" || wholeNumber(seed, 0, Number(byId("seed").dataset.max)) !== null;
+}
+
+/** Fields that may be wrong: [whether it is right, what it should be]. */
+const FIELDS = new Map([
+  ["variations", [() => variations() !== null, `Choose 1 to ${byId("variations").max} variations.`]],
+  ["seed", [seedIsRight, `A seed is a whole number from 0 to ${byId("seed").dataset.max}.`]],
+]);
+
 /** Show what is wrong with the order, take the person there; return whether it is right. */
 function checkOrder() {
-  const seed = byId("seed").value.trim();
-  const most = byId("seed").dataset.max;
-  const seedIsRight = seed === "" || wholeNumber(seed, 0, Number(most)) !== null;
-  mark("variations", variations() !== null, `Choose 1 to ${byId("variations").max} variations.`);
-  mark("seed", seedIsRight, `A seed is a whole number from 0 to ${most}.`);
+  for (const name of FIELDS.keys()) check(name);
   const wrong = byId("order").querySelector("[aria-invalid=true]");
   if (wrong?.closest("details")) wrong.closest("details").open = true;
   wrong?.focus();
   return !wrong;
 }
 
-function mark(name, isRight, sentence) {
+const check = (name) => mark(name, FIELDS.get(name)[0]());
+
+function mark(name, isRight) {
   byId(name).setAttribute("aria-invalid", String(!isRight));
-  setText(byId(`${name}-error`), isRight ? "" : sentence);
+  setText(byId(`${name}-error`), isRight ? "" : FIELDS.get(name)[1]);
+}
+
+/** What was found wrong is looked at again with each key; what was not is left in peace. */
+function checkAgain({ target }) {
+  if (target.getAttribute("aria-invalid") === "true") check(target.id);
 }
 
 function formData() {
@@ -131,9 +147,10 @@ async function start(event) {
   if (sending || !chosen.length || !checkOrder()) return;
   setText(byId("send-error"), "");
   showRefused([]);
-  begin();
+  const stopped = begin();
   try {
-    await call("GET", `${apiUrl("jobs")}?limit=1`);  // a session that ended costs no upload
+    // a session that ended costs no upload
+    await Promise.race([call("GET", `${apiUrl("jobs")}?limit=1`), stopped]);
     finish(await deliver());
   } catch (error) {
     await explain(error);
@@ -142,21 +159,24 @@ async function start(event) {
   }
 }
 
+/** Return a promise that is broken when the upload is cancelled before anything goes. */
 function begin() {
   const total = chosen.reduce((sum, { file }) => sum + file.size, 0);
   const upload = { gone: 0, total, pace: new Pace(), cancelled: false };
-  upload.abort = () => { upload.cancelled = true; };
+  const stopped = new Promise((_, reject) => {
+    upload.abort = () => { upload.cancelled = true; reject(new ApiError(null, "Cancelled.")); };
+  });
   upload.timer = setInterval(renderSending, REFRESH_MS);
   sending = upload;
   addEventListener("beforeunload", warn);
   render();
   byId("cancel-send").focus();
   announce("Uploading");
+  return stopped;
 }
 
 async function deliver() {
   const upload = sending;
-  if (upload.cancelled) throw new ApiError(null, "Cancelled.");
   const { answer, abort } = send(apiUrl("jobs"), formData(), (gone, total) => {
     Object.assign(upload, { gone, total });
     renderSending();
@@ -188,29 +208,37 @@ function finish(job) {
 
 /** Say in words why it did not go through; what was chosen stays. */
 async function explain(error) {
-  if (sending.cancelled) return announce("The upload was cancelled.");
-  if (error.status === 401) return setText(byId("send-error"), "You were signed out before the upload went through. Your videos are still chosen.");
-  if (error.status !== 0) return setText(byId("send-error"), advice(error));
-  const { gone, total } = sending;
-  const unreadable = await firstUnreadable();
-  if (unreadable) {
-    return setText(byId("send-error"),
-      `${unreadable.name} can no longer be read; it was moved or changed. Remove it, then choose it again.`);
-  }
-  setText(byId("send-error"), lost(gone, total));
+  if (sending.cancelled && !(allIsSent() && chosen.length)) return announce("The upload was cancelled.");
+  const sentence = await reason(error);
+  setText(byId("send-error"), sentence);
+  failedUnseen = byId("home").hidden;
+  if (failedUnseen) announce(`The upload failed. ${sentence}`);
+  tellBehind(`The upload failed. ${sentence}`, "");
 }
 
-function lost(gone, total) {
-  if (gone > 0 && gone === total) {
-    return "The connection was lost after everything was sent. Look whether the job is in the list before you try again.";
-  }
-  const share = gone ? ` at ${Math.floor((gone / total) * 100)} %` : "";
+async function reason({ status, message, retryAfter }) {
+  if (sending.cancelled) return perhapsMade("The upload was cancelled");
+  if (status === 401) return "You were signed out before the upload went through. Your videos are still chosen.";
+  if (status !== 0) return retryAfter ? `${message} Try again in ${duration(retryAfter)}.` : message;
+  const unreadable = await firstUnreadable();
+  return unreadable
+    ? `${unreadable.name} can no longer be read; it was moved or changed. Remove it, then choose it again.`
+    : lost();
+}
+
+const allIsSent = () => sending.gone > 0 && sending.gone === sending.total;
+const sentPercent = () => Math.floor((sending.gone / sending.total) * 100);
+
+function lost() {
+  if (allIsSent()) return perhapsMade("The connection was lost");
+  const share = sending.gone ? ` at ${sentPercent()} %` : "";
   return `The connection to the server was lost${share}. Your videos are still chosen; try again.`;
 }
 
-function advice(error) {
-  const wait = error.retryAfter ? ` Try again in ${duration(error.retryAfter)}.` : "";
-  return error.message + wait;
+/** Everything has gone and no answer has come: the server may make the job yet. */
+function perhapsMade(what) {
+  changedHere();
+  return `${what} after everything was sent. Look whether the job is in the list before you try again.`;
 }
 
 async function firstUnreadable() {
@@ -235,6 +263,12 @@ export async function mayStop() {
     "An upload is running; it ends when you sign out.", "Stop and sign out", "Go on");
   upload.isAskedAbout = false;
   return sure;
+}
+
+/** The form is shown, and with it why an upload failed. */
+export function open() {
+  failedUnseen = false;
+  renderNote();
 }
 
 // -- showing ----------------------------------------------------------------------
@@ -283,17 +317,24 @@ function fillRow(row, video) {
   setBar(part(row, "bar"), percent, `Sent of ${video.file.name}`);
 }
 
-function renderSending() {
+/** What every view shows of the upload. */
+function renderNote() {
   const note = byId("upload-note");
-  note.hidden = sending === null;
+  note.hidden = !sending && !failedUnseen;
+  if (!note.hidden) setText(note, sending ? sendingText() : "Upload failed");
+  note.classList.toggle("failed", !sending);
+}
+
+const sendingText = () => allIsSent() ? "Finishing…" : `Uploading ${sentPercent()} %`;
+
+function renderSending() {
+  renderNote();
   if (!sending) return;
   const { gone, total, pace } = sending;
   pace.note(gone, performance.now());
-  const percent = Math.floor((gone / total) * 100);
-  setBar(byId("sending-bar"), percent);
-  setText(byId("sending-title"), gone === total ? "Finishing…" : `Uploading ${percent} %`);
+  setBar(byId("sending-bar"), sentPercent());
+  setText(byId("sending-title"), sendingText());
   setText(byId("sending-pace"), paceText());
-  setText(note, `Uploading ${percent} %`);
   const sent = sentOfEach(chosen.map(({ file }) => file.size), gone, total);
   chosen.forEach((video, place) => {
     video.sent = Math.round(sent[place]);
@@ -304,7 +345,7 @@ function renderSending() {
 function paceText() {
   const { gone, total, pace } = sending;
   const speed = pace.speed();
-  if (gone === total) return "Everything is sent; the server is making it safe.";
+  if (allIsSent()) return "Everything is sent; the server is making it safe.";
   if (pace.stalled(performance.now())) return "Nothing moves; waiting for the connection.";
   return speed ? `${size(speed)}/s, ${duration((total - gone) / speed)} left` : "";
 }
@@ -319,7 +360,16 @@ function drag(event) {
 
 function drop(event) {
   drag(event);
-  if (!byId("home").hidden) choose(event.dataTransfer?.files ?? []);
+  if (!byId("home").hidden) choose(droppedFiles(event.dataTransfer?.items ?? []));
+}
+
+/** A folder comes as a file too; only its entry tells. */
+function droppedFiles(items) {
+  return [...items].filter(({ kind }) => kind === "file").map((item) => {
+    const file = item.getAsFile();
+    if (item.webkitGetAsEntry()?.isDirectory) folders.add(file);
+    return file;
+  });
 }
 
 function picked() {
@@ -332,6 +382,7 @@ export function init() {
   byId("choose").addEventListener("click", () => byId("files").click());
   byId("files").addEventListener("change", picked);
   byId("variations").addEventListener("input", renderTotal);
+  byId("order").addEventListener("input", checkAgain);
   byId("upload-form").addEventListener("submit", start);
   byId("cancel-send").addEventListener("click", () => sending?.abort());
   for (const type of ["dragover", "dragleave"]) addEventListener(type, drag);

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.pages.conftest import Visit
 from tests.pages.gate import Gate
@@ -72,6 +72,39 @@ def test_dropped_videos_are_chosen(visitor: Visitor) -> None:
     assert visitor.chosen() == ["dropped.mp4"]
 
 
+def drop(visitor: Visitor, *paths: Path) -> None:
+    """Drop files of the disk in the middle of the form, as a person does."""
+    devtools = visitor.context.new_cdp_session(visitor.page)
+    box = visitor.page.locator("#upload-form").bounding_box()
+    assert box
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 30}
+        devtools.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
+
+
+def test_a_dropped_folder_is_not_taken_for_a_video(
+    visitor: Visitor, clips: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "takes.mp4"
+    folder.mkdir()
+    drop(visitor, folder, clips[0])
+    expect(visitor.page.locator("#refused")).to_have_text(
+        "takes.mp4 is a folder; drop the videos in it."
+    )
+    assert visitor.chosen() == ["hero.mp4"]
+
+
+def test_the_start_button_stays_in_sight(visit: Visit, studio: Server) -> None:
+    visitor = visit(studio, viewport={"width": 1280, "height": 800}).enter()
+    visitor.choose(*(file(f"{n}.mp4", 10 + n) for n in range(10)))
+    assert len(visitor.chosen()) == 10
+    expect(visitor.button("Start")).to_be_in_viewport(ratio=1)
+    box = visitor.page.locator("#home > .card").bounding_box()
+    assert box
+    assert box["y"] + box["height"] <= 800
+
+
 def test_an_order_that_cannot_be_is_said_where_it_is_wrong(visitor: Visitor) -> None:
     visitor.choose(file("clip.mp4", 100))
     visitor.page.get_by_label("Variations each").fill("21")
@@ -79,11 +112,16 @@ def test_an_order_that_cannot_be_is_said_where_it_is_wrong(visitor: Visitor) -> 
     visitor.sees("Choose 1 to 20 variations.")
     expect(visitor.page.get_by_label("Variations each")).to_be_focused()
     visitor.page.get_by_label("Variations each").fill("3")
+    expect(visitor.page.locator("#variations-error")).to_be_empty()
     visitor.page.get_by_text("Repeat an earlier result").click()
     visitor.page.get_by_label("Seed").fill("1e9")
     visitor.button("Start").click()
     visitor.sees("A seed is a whole number")
     expect(visitor.page.get_by_label("Seed")).to_be_focused()
+    visitor.button("Sign out").click()
+    visitor.sign_in()
+    visitor.page.get_by_text("Repeat an earlier result").wait_for()
+    expect(visitor.page.get_by_label("Seed")).to_have_attribute("aria-invalid", "false")
 
 
 def test_recipe_and_seed_are_sent(visitor: Visitor, clips: list[Path]) -> None:
@@ -166,6 +204,59 @@ def test_an_upload_that_ends_takes_back_the_question_whether_to_stop_it(
     expect(visitor.page.locator("#send-error")).to_contain_text("The connection to the server was")
     expect(visitor.page.locator("#confirm")).to_be_hidden()
     expect(visitor.button("Sign out")).to_be_visible()
+
+
+def test_an_upload_that_fails_unseen_is_told_in_every_view(
+    visit: Visit, quiet_server: Server, gate: Gate, big_file: Path, clips: list[Path]
+) -> None:
+    job_id = quiet_server.upload(b"\0\0\0\x18ftypisom").json["jobId"]
+    visitor = visit(quiet_server, port=gate.port).enter()
+    visitor.button("Notify me").click()
+    begin(visitor, gate, big_file)
+    drop(visitor, clips[0])
+    visitor.sees("was not added; an upload is running.")
+    visitor.page.locator(f'#jobs a[href$="{job_id}"]').click()
+    expect(visitor.page.locator("#job-title")).to_have_text("clip0.mp4")
+    visitor.hide()
+    quiet_server.kill()
+    gate.cut()
+    note = visitor.page.locator("#upload-note")
+    expect(note).to_have_text("Upload failed")
+    expect(visitor.page.locator("#live")).to_contain_text("The upload failed. The connection")
+    expect(visitor.page).to_have_title("(1) clip0.mp4 · jobserver")
+    note.click()
+    expect(visitor.page.locator("#send-error")).to_be_visible()
+    expect(note).to_be_hidden()
+    assert visitor.chosen() == ["big.mp4"]
+
+
+def test_an_upload_is_cancelled_at_once_before_anything_has_gone(visitor: Visitor) -> None:
+    visitor.choose(file("clip.mp4", 100))
+    held: list[Route] = []
+    visitor.page.route("**/api/jobs?limit=1", lambda route: held.append(route))
+    visitor.button("Start").click()
+    visitor.button("Cancel upload").click()
+    expect(visitor.button("Start")).to_be_focused()
+    for route in held:
+        route.continue_()
+    visitor.settle()
+    assert not [request for request in visitor.requests if request.startswith("POST /api/jobs")]
+
+
+def test_who_cancels_when_all_has_gone_is_led_to_the_list(
+    visit: Visit, quiet_server: Server, gate: Gate
+) -> None:
+    visitor = visit(quiet_server, port=gate.port).enter()
+    gate.hold(50_000)
+    visitor.choose(file("clip.mp4", 200_000))
+    visitor.button("Start").click()
+    expect(visitor.page.locator("#upload-note")).to_have_text("Finishing…")
+    visitor.button("Cancel upload").click()
+    visitor.sees("Look whether the job is in the list before you try again.")
+    gate.release()
+    wait_for(lambda: quiet_server.rows("SELECT id FROM job"), what="the job")
+    visitor.ask_now()
+    expect(visitor.page.locator("#jobs > li")).to_contain_text("clip.mp4")
 
 
 def test_leaving_in_mid_upload_warns(
