@@ -138,9 +138,15 @@ def outputs_of(db: sqlite3.Connection, job_id: str) -> list[sqlite3.Row]:
 
 
 def files_of_jobs(db: sqlite3.Connection, job_ids: Sequence[str]) -> dict[str, list[sqlite3.Row]]:
-    """Return the files of several jobs by job, in the order of their upload."""
+    """Return the files of several jobs by job, in the order of their upload.
+
+    Each row also tells how many outputs there are of it (completed_variations).
+    """
     marks = ", ".join(f":id{n}" for n in range(len(job_ids)))
-    query = f"SELECT * FROM job_file WHERE job_id IN ({marks}) ORDER BY position"  # noqa: S608
+    query = f"""
+        SELECT job_file.*, (SELECT COUNT(*) FROM output WHERE file_id = job_file.id)
+               AS completed_variations
+        FROM job_file WHERE job_id IN ({marks}) ORDER BY position"""  # noqa: S608
     by_job: dict[str, list[sqlite3.Row]] = {job_id: [] for job_id in job_ids}
     for row in db.execute(query, {f"id{n}": job_id for n, job_id in enumerate(job_ids)}):
         by_job[row["job_id"]].append(row)

@@ -71,7 +71,13 @@ def summary(
         "expiresAt": timestamp(expires_at(row["created_at"], files, lifetime_s)),
         "progress": _percent(_share(files), ended=row["status"] in ENDED),
         "files": [
-            {"name": file["name"], "thumbnailUrl": thumbnail_url(file, link)} for file in files
+            {
+                "name": file["name"],
+                "status": file["status"],
+                "completedVariations": file["completed_variations"],
+                "thumbnailUrl": thumbnail_url(file, link),
+            }
+            for file in files
         ],
     }
 

@@ -14,9 +14,9 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-export function setState(element, status) {
-  setText(element, status);
-  if (element.dataset.state !== status) element.dataset.state = status;
+export function setState(element, word, look = word) {
+  setText(element, word);
+  if (element.dataset.state !== look) element.dataset.state = look;
 }
 
 /** Show a percentage, or hide the bar when there is none (null). */

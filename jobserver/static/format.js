@@ -53,6 +53,28 @@ export function jobName(files) {
   return { name: files[0].name, more: files.length > 1 ? ` and ${files.length - 1} more` : "" };
 }
 
+const countOf = (files, status) => files.filter((file) => file.status === status).length;
+
+/** Some videos of a job that is completed may have failed. */
+export const isWhole = ({ status, files }) =>
+  status === "completed" && countOf(files, "completed") === files.length;
+
+/** A job's status as it is shown: [word, which look]. */
+export const stateOf = (job) => job.status !== "completed" || isWhole(job)
+  ? [job.status, job.status] : ["partly completed", "partial"];
+
+/** What came out of a job that has ended: "2 of 4 variations, 1 video failed". */
+export function outcome({ status, files, totalVariations }) {
+  const made = files.reduce((sum, file) => sum + file.completedVariations, 0);
+  const all = plural(totalVariations, "variation");
+  const facts = [made === totalVariations ? all : `${made} of ${all}`];
+  for (const lesser of ["failed", "cancelled"]) {
+    const count = countOf(files, lesser);
+    if (count && status !== lesser) facts.push(`${plural(count, "video")} ${lesser}`);
+  }
+  return facts.join(", ");
+}
+
 const percent = (share) => `${Math.abs(share * 100).toFixed(1)}\u00a0%`;  // on one line
 const signed = (share, more, less) => `${percent(share)} ${share < 0 ? less : more}`;
 

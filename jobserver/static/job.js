@@ -4,7 +4,8 @@ import { apiUrl, call, conditional, isGone, serverNow } from "./api.js";
 import * as player from "./compare.js";
 import { announce, byId, confirmed, fromTemplate, go, part, renderList, setBar, setMedia,
   setState, setText } from "./dom.js";
-import { ago, clock, differences, duration, expiry, jobName, plural, size } from "./format.js";
+import { ago, clock, differences, duration, expiry, isWhole, jobName, outcome, plural, size, stateOf }
+  from "./format.js";
 import { forgetJob, isOver, saw, setTitle } from "./notify.js";
 import { changedHere } from "./jobs.js";
 import { Poller } from "./poll.js";
@@ -79,7 +80,7 @@ function render() {
   const { name, more } = jobName(job.files);
   setText(byId("job-title"), name + more);
   setTitle(`${name}${more} · jobserver`);
-  setState(byId("job-state"), job.status);
+  setState(byId("job-state"), ...stateOf(job));
   byId("job-body").hidden = false;
   renderFacts();
   renderProgress();
@@ -94,6 +95,7 @@ function renderFacts() {
     `recipe ${job.recipe}, seed ${job.seed}`,
     `created ${ago(Date.parse(job.createdAt), now)}`,
   ];
+  if (isOver(job.status) && !isWhole(job)) facts.unshift(outcome(job));
   if (isOver(job.status)) facts.push(expiry(Date.parse(job.expiresAt), now));
   setText(byId("job-facts"), facts.join(" · "));
 }

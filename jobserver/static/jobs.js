@@ -3,7 +3,7 @@
 import { apiUrl, ApiError, call, conditional, pageUrl, serverNow } from "./api.js";
 import { announce, byId, fromTemplate, part, renderList, setBar, setMedia, setState, setText }
   from "./dom.js";
-import { ago, expiry, jobName, plural, size } from "./format.js";
+import { ago, expiry, jobName, outcome, plural, size, stateOf } from "./format.js";
 import { isOver, saw } from "./notify.js";
 import { Poller } from "./poll.js";
 import { showTrouble } from "./trouble.js";
@@ -144,10 +144,10 @@ function fillRow(row, job) {
   part(row, "link").href = pageUrl(`jobs/${job.id}`);
   setText(part(row, "name"), name || `Job ${job.id.slice(0, 6)}`);
   setText(part(row, "more"), more);
-  setText(part(row, "facts"),
-    `${plural(job.totalVideos, "video")}, ${plural(job.totalVariations, "variation")}`);
+  const variations = isOver(job.status) ? outcome(job) : plural(job.totalVariations, "variation");
+  setText(part(row, "facts"), `${plural(job.totalVideos, "video")}, ${variations}`);
   fillTimes(row, job, now);
-  setState(part(row, "state"), job.status);
+  setState(part(row, "state"), ...stateOf(job));
   const bar = job.status === "processing" ? job.progress ?? null : null;
   setBar(part(row, "bar"), bar, `Progress of ${name}`);
   fillThumbnails(part(row, "thumbs"), job.files ?? []);

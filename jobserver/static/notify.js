@@ -5,7 +5,7 @@
 
 import { apiUrl, call, conditional, isGone } from "./api.js";
 import { announce, byId, go, setText } from "./dom.js";
-import { jobName, plural } from "./format.js";
+import { isWhole, jobName, outcome } from "./format.js";
 import { token } from "./session.js";
 import { kept } from "./storage.js";
 
@@ -43,9 +43,9 @@ const mayNotify = () => globalThis.Notification?.permission === "granted";
 
 function tell(job) {
   const { name, more } = jobName(job.files);
-  const sentence = `${name ? name + more : "A job"}: ${outcome(job)}`;
+  const sentence = `${name ? name + more : "A job"}: ${ending(job)}`;
   announce(sentence);
-  tellBehind(sentence, `jobs/${job.id}`, job.status === "completed");
+  tellBehind(sentence, `jobs/${job.id}`, isWhole(job));
 }
 
 /** Tell somebody who looks elsewhere, if they want it, what is found at `path` of the page. */
@@ -70,10 +70,10 @@ function notify(sentence, path) {
   };
 }
 
-function outcome(job) {
+function ending(job) {
   if (job.status === "failed") return "every video failed";
   if (job.status === "cancelled") return "cancelled";
-  return `${plural(job.totalVariations, "variation")} asked for, finished`;
+  return `finished, ${outcome(job)}`;
 }
 
 const running = () => [...known].filter(([, status]) => !isOver(status)).map(([id]) => id);

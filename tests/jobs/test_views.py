@@ -268,6 +268,12 @@ def test_the_list_has_the_keys_of_the_contract(client):
     [job] = client.get("/api/jobs").json
     contract = ["id", "status", "totalVideos", "totalVariations", "createdAt"]
     assert list(job) == [*contract, "expiresAt", "progress", "files"]
+    assert job["files"][0] == {
+        "name": "clip0.mp4",
+        "status": "queued",
+        "completedVariations": 0,
+        "thumbnailUrl": None,
+    }
     assert [file["name"] for file in job["files"]] == ["clip0.mp4", "clip1.mp4", "clip2.mp4"]
     assert job["id"] == created["jobId"]
     assert (job["status"], job["totalVideos"], job["totalVariations"]) == ("queued", 3, 12)

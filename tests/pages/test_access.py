@@ -34,7 +34,7 @@ def check_views(visitor: Visitor, check: Callable[[Visitor, str], None], clips: 
     check(visitor, "home, with chosen and refused files")
     zeros = {"name": "a-name-" * 20 + ".mp4", "mimeType": "video/mp4", "buffer": bytes(1024)}
     visitor.choose(zeros).send(variations=2)
-    visitor.wait_until("completed")
+    visitor.wait_until("partly completed")
     check(visitor, "job")
     visitor.button("Play variation 1 of hero.mp4").click()
     visitor.page.get_by_text("Exact parameters").click()
@@ -158,7 +158,7 @@ def test_what_happens_is_told_politely(visitor: Visitor, clips: list[Path]) -> N
     expect(live).to_have_text("1 video chosen")
     visitor.send(variations=1)
     visitor.wait_until("completed")
-    expect(live).to_have_text("hero.mp4: 1 variation asked for, finished")
+    expect(live).to_have_text("hero.mp4: finished, 1 variation")
 
 
 def test_nothing_moves_for_those_who_asked_for_calm(visit: Visit, studio: Server) -> None:

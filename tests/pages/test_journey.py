@@ -152,6 +152,22 @@ def test_what_failed_says_why_and_can_be_tried_again(visitor: Visitor, studio: S
     visitor.wait_until("failed")
 
 
+def test_a_job_of_which_a_part_failed_does_not_look_like_a_success(
+    visitor: Visitor, clips: list[Path]
+) -> None:
+    zeros = {"name": "zeros.mp4", "mimeType": "video/mp4", "buffer": bytes(1024)}
+    visitor.choose(clips[0], zeros).send(variations=2)
+    visitor.wait_until("partly completed")
+    visitor.sees("2 of 4 variations, 1 video failed")
+    expect(visitor.page.locator("#live")).to_have_text(
+        "hero.mp4 and 1 more: finished, 2 of 4 variations, 1 video failed"
+    )
+    visitor.page.get_by_role("link", name="All jobs").click()
+    row = visitor.page.locator("#jobs > li").first
+    expect(row).to_contain_text("2 videos, 2 of 4 variations, 1 video failed")
+    expect(row).to_contain_text("partly completed")
+
+
 def test_an_address_can_be_kept_and_opened_later(
     visit: Visit, studio: Server, clips: list[Path]
 ) -> None:

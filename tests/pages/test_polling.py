@@ -252,6 +252,17 @@ def test_a_job_that_ends_behind_ones_back_is_told_by_title_and_notification(
     assert watcher.page.evaluate("() => window.shown.length") == 1
 
 
+def test_no_check_mark_stands_for_a_job_that_failed(
+    watcher: Visitor, database: sqlite3.Connection
+) -> None:
+    watcher.button("Notify me").click()
+    watcher.hide()
+    complete(database)
+    database.execute("UPDATE job_file SET status = 'failed' WHERE job_id = ?", [RUNNING])
+    watcher.pass_time(66)
+    expect(watcher.page).to_have_title("(1) jobserver")
+
+
 def test_a_job_whose_upload_was_slow_is_waited_for_too(
     watcher: Visitor, database: sqlite3.Connection
 ) -> None:

@@ -11,6 +11,12 @@ pytestmark = pytest.mark.browser
 MIB = 1024 * 1024
 
 
+def job(status: str, variations: int, *files: tuple[str, int]) -> dict:
+    """Return a job as the API tells it, of files with a status and so many outputs."""
+    told = [{"status": status, "completedVariations": done} for status, done in files]
+    return {"status": status, "totalVariations": variations * len(files), "files": told}
+
+
 @pytest.fixture(scope="module")
 def spoken() -> dict[str, list]:
     """Calls of format.js and what each should give."""
@@ -32,6 +38,18 @@ def spoken() -> dict[str, list]:
             [[9_000, 0], "just now"],
         ],
         "expiry": [[[59_000, 0], "expires any moment"], [[10_800_000, 0], "expires in 3 hours"]],
+        "outcome": [
+            [[job("completed", 2, ("completed", 2), ("completed", 2))], "4 variations"],
+            [
+                [job("completed", 2, ("completed", 2), ("failed", 0))],
+                "2 of 4 variations, 1 video failed",
+            ],
+            [
+                [job("completed", 1, ("completed", 1), ("failed", 0), ("cancelled", 0))],
+                "1 of 3 variations, 1 video failed, 1 video cancelled",
+            ],
+            [[job("failed", 5, ("failed", 0))], "0 of 5 variations"],
+        ],
         "differences": [
             [
                 [{"zoom": 0.012, "left": 0.5, "brightness": -0.03, "contrast": 1.02}],
