@@ -75,6 +75,7 @@ function stop() {
   for (const video of [output, source]) {
     video.pause();
     video.removeAttribute("src");
+    delete video.dataset.failed;  // whoever opens it again wants to see it tried
     video.load();
   }
 }
@@ -83,6 +84,9 @@ export function init() {
   output.addEventListener("play", () => { follow(); source.play().catch(() => {}); });
   output.addEventListener("pause", () => { source.pause(); follow(); });
   output.addEventListener("seeked", follow);
+  // another variation is no pause of this one: none is told
+  output.addEventListener("emptied", () => { source.pause(); source.currentTime = 0; });
+  output.addEventListener("loadeddata", () => setText(byId("compare-error"), ""));
   output.addEventListener("ratechange", () => { source.playbackRate = output.playbackRate; });
   output.addEventListener("error", () => {
     if (output.getAttribute("src")) setText(byId("compare-error"), "This variation cannot be played here.");

@@ -40,6 +40,15 @@ export function setMedia(media, url) {
   media.src = url;
 }
 
+/** Load once more what could not be loaded; the server is back. */
+export function loadAgain() {
+  for (const media of document.querySelectorAll("[data-failed]")) {
+    const url = media.dataset.failed;
+    delete media.dataset.failed;
+    media.src = url;
+  }
+}
+
 const samePath = (media, url) =>
   media.getAttribute("src")?.split("?")[0] === url.split("?")[0];
 

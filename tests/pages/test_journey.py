@@ -94,10 +94,49 @@ def test_a_variation_plays_beside_its_source_which_follows(
     assert re.search(r"\d\.\d\s% closer, .*(brighter|darker), .*contrast, .*colour", how)
     visitor.page.get_by_text("Exact parameters").click()
     visitor.sees("saturation")
+    output.evaluate("it => new Promise(done => { it.onplaying = done; it.play(); })")
     visitor.button("Next").click()
     expect(visitor.heading("Variation 1 of hero.mp4")).to_be_visible()
+    expect(source).to_have_js_property("currentTime", 0)
+    expect(source).to_have_js_property("paused", True)
+    visitor.wait_for_videos("#compare video")
     visitor.page.keyboard.press("Escape")
     expect(visitor.page.locator("#compare")).to_be_hidden()
+
+
+def test_what_could_not_be_loaded_is_tried_again(visitor: Visitor, clips: list[Path]) -> None:
+    page = visitor.page
+    visitor.choose(clips[0]).send(variations=1)
+    visitor.wait_until("completed")
+    visitor.settle()
+    page.route(re.compile("thumbnail|inline=1"), lambda route: route.abort())
+    page.reload()
+    visitor.button("Play variation 1 of hero.mp4").click()
+    visitor.sees("This variation cannot be played here.")
+    page.route("**/api/jobs/*", lambda route: route.abort())
+    visitor.ask_now()
+    visitor.sees("The server cannot be reached.")
+    page.unroute_all()
+    visitor.ask_now()
+    expect(page.locator("#trouble")).to_be_empty()
+    for picture in page.locator(".file img").all():
+        expect(picture).to_have_js_property("naturalWidth", 320)
+    visitor.wait_for_videos("#compare video")
+    expect(page.locator("#compare-error")).to_be_empty()
+
+
+def test_a_variation_that_could_not_be_played_is_tried_again_when_opened_again(
+    visitor: Visitor, clips: list[Path]
+) -> None:
+    visitor.choose(clips[0]).send(variations=1)
+    visitor.wait_until("completed")
+    visitor.page.route(re.compile("inline=1"), lambda route: route.abort())
+    visitor.button("Play variation 1 of hero.mp4").click()
+    visitor.sees("This variation cannot be played here.")
+    visitor.page.unroute_all()
+    visitor.button("Close").click()
+    visitor.button("Play variation 1 of hero.mp4").click()
+    visitor.wait_for_videos("#compare video")
 
 
 def test_each_variation_appears_when_it_is_whole(
