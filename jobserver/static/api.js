@@ -25,11 +25,12 @@ export class ApiError extends Error {
 export const isGone = (error) => error?.status === 404 || error?.status === 410;
 
 export const NO_ANSWER = "The server cannot be reached.";
+const NO_SENSE = "The server gave an answer that makes no sense.";
 
 /** Send one request; resolve to the data. Raises ApiError. */
 export async function call(method, url, body) {
-  const response = await ask(method, url, {}, body && JSON.stringify(body));
-  return readJson(await response.text());
+  const { response, text } = await ask(method, url, {}, body && JSON.stringify(body));
+  return dataOf(response.status, text);
 }
 
 /**
@@ -39,32 +40,32 @@ export async function call(method, url, body) {
 export function conditional(url) {
   let last = { text: null, etag: null, data: null, next: null };
   return async () => {
-    const response = await ask("GET", url, last.etag ? { "If-None-Match": last.etag } : {});
+    const etag = last.etag ? { "If-None-Match": last.etag } : {};
+    const { response, text } = await ask("GET", url, etag);
     if (response.status === 304) return { ...last, changed: false };
-    const text = await response.text();
     const changed = text !== last.text;
-    const data = changed ? readJson(text) : last.data;
+    const data = changed ? dataOf(response.status, text) : last.data;
     last = { text, data, etag: response.headers.get("ETag"), next: nextLink(response) };
     return { ...last, changed };
   };
 }
 
+/** Resolve to {response, text} of a success. Raises ApiError. */
 async function ask(method, url, headers, body) {
   const used = token();
   if (used) headers.Authorization = `Bearer ${used}`;
   if (body) headers["Content-Type"] = "application/json";
-  const response = await fetched(url, { method, headers, body });
+  const { response, text } = await fetched(url, { method, headers, body });
   noteClock(response.headers.get("Date"));
-  if (response.ok || response.status === 304) return response;
-  const error = errorOf(response.status, await response.text().catch(() => ""),
-    response.headers.get("Retry-After"));
+  if (response.ok || response.status === 304) return { response, text };
   if (response.status === 401) refused(used);
-  throw error;
+  throw errorOf(response.status, text, response.headers.get("Retry-After"));
 }
 
 async function fetched(url, options) {
   try {
-    return await fetch(url, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) });
+    const response = await fetch(url, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) });
+    return { response, text: await response.text() };
   } catch {
     throw new ApiError(0, NO_ANSWER);
   }
@@ -72,10 +73,17 @@ async function fetched(url, options) {
 
 /** Make an ApiError from an answer that is no success. */
 export function errorOf(status, text, retryAfter) {
-  const sentence = readJson(text)?.error ?? "The server gave an answer that makes no sense";
+  const sentence = readJson(text)?.error ?? NO_SENSE;
   const seconds = Number.parseInt(retryAfter ?? "", 10);
   return new ApiError(status, `${sentence}.`.replace(/\.\.$/, "."),
     Number.isNaN(seconds) ? null : seconds);
+}
+
+/** Return what a success says. Raises ApiError when something else than the server answered. */
+export function dataOf(status, text) {
+  const data = readJson(text);
+  if (data === null) throw new ApiError(status, NO_SENSE);
+  return data;
 }
 
 function readJson(text) {

@@ -9,6 +9,10 @@ export function size(bytes) {
   return `${power > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)} ${UNITS[power]}`;
 }
 
+/** Say what is to be done instead of the sentence's own "; try again". */
+export const advised = (sentence, advice) =>
+  `${sentence.replace(/[;,]? try again( later)?\.$/i, ".")} ${advice}`;
+
 export const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 /** 75 -> "1 minute 15 seconds", 4000 -> "1 hour 7 minutes" */

@@ -90,8 +90,9 @@ function render() {
 
 function renderFacts() {
   const now = serverNow();
+  const each = plural(job.variationsPerVideo, "variation") + (job.totalVideos > 1 ? " of each" : "");
   const facts = [
-    `${plural(job.totalVideos, "video")}, ${plural(job.variationsPerVideo, "variation")} of each`,
+    `${plural(job.totalVideos, "video")}, ${each}`,
     `recipe ${job.recipe}, seed ${job.seed}`,
     `created ${ago(Date.parse(job.createdAt), now)}`,
   ];
@@ -129,6 +130,9 @@ function renderActions() {
   setText(download, `Download ${what} as ZIP (${size(bytes)})`);
   showAction("cancel-job", !isOver(job.status));
   showAction("retry-job", hasFileIn("failed", "cancelled"));
+  const lost = !hasFileIn("cancelled") ? "what failed"
+    : hasFileIn("failed") ? "the rest" : "what was cancelled";
+  setText(byId("retry-job"), `Retry ${lost}`);
   showAction("delete-job", true);
 }
 
@@ -235,7 +239,7 @@ async function remove() {
 
 function retry() {
   const asked = id;
-  return act(asked, "POST", "/retry", () => done(asked, "What failed was queued again."));
+  return act(asked, "POST", "/retry", () => done(asked, "What is missing was queued again."));
 }
 
 function removed(jobId) {

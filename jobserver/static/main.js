@@ -21,7 +21,8 @@ const VIEWS = {
   job: { heading: "job-title", title: "Job · jobserver", open: job.open, close: job.close },
 };
 
-let shown = null;
+let shown = null;  // a view
+let shownId = null;  // of the job, in its view
 
 function openHome() {
   upload.open();
@@ -35,18 +36,25 @@ function route() {
   return id ? { view: "job", id } : { view: "home" };
 }
 
-function showRoute({ focus = true } = {}) {
+/** back: whether it is the browser that goes there, which scrolls to where the person was. */
+function showRoute({ focus = true, back = false } = {}) {
   const { view, id } = route();
   takeBack();  // it was asked about what is no longer shown
   if (shown) VIEWS[shown].close();
   showTrouble(null);
   for (const name of Object.keys(VIEWS)) byId(name).hidden = name !== view;
   byId("tools").hidden = view === "sign-in";
-  shown = view;
+  const left = back && shownId;
+  [shown, shownId] = [view, id];
   notify.setTitle(VIEWS[view].title);
   VIEWS[view].open(id);
   if (view === "sign-in") byId("password").focus();
-  else if (focus) byId(VIEWS[view].heading).focus();
+  else if (focus) focusIn(view, left, back);
+}
+
+function focusIn(view, left, preventScroll) {
+  const link = view === "home" && left ? jobs.linkTo(left) : null;
+  (link ?? byId(VIEWS[view].heading)).focus({ preventScroll });
 }
 
 function follow(event) {
@@ -128,7 +136,7 @@ function init() {
   byId("sign-out").addEventListener("click", signOut);
   session.addEventListener("in", () => showRoute());
   session.addEventListener("out", onSignedOut);
-  addEventListener("popstate", () => showRoute());
+  addEventListener("popstate", ({ isTrusted }) => showRoute({ back: isTrusted }));  // else go()
   document.addEventListener("click", follow);
   showRoute({ focus: false });
 }

@@ -1,6 +1,6 @@
 // One multipart request on its way: how far each file is, how fast, how much longer.
 
-import { ApiError, errorOf, NO_ANSWER } from "./api.js";
+import { ApiError, dataOf, errorOf, NO_ANSWER } from "./api.js";
 import { refused, token } from "./session.js";
 
 const WINDOW_MS = 5_000;  // the pace is that of the last seconds
@@ -15,14 +15,13 @@ export function send(url, form, onProgress) {
   const request = new XMLHttpRequest();
   const used = token();
   const answer = new Promise((resolve, reject) => {
-    request.onload = () => {
-      if (request.status === 202) return resolve(JSON.parse(request.responseText));
-      if (request.status === 401) refused(used);
-      reject(errorOf(request.status, request.responseText,
-        request.getResponseHeader("Retry-After")));
-    };
+    request.onload = resolve;
     request.onerror = () => reject(new ApiError(0, NO_ANSWER));
     request.onabort = () => reject(new ApiError(null, "Cancelled."));
+  }).then(() => {
+    if (request.status === 202) return dataOf(request.status, request.responseText);
+    if (request.status === 401) refused(used);
+    throw errorOf(request.status, request.responseText, request.getResponseHeader("Retry-After"));
   });
   request.upload.onprogress = (event) => onProgress(event.loaded, event.total);
   request.open("POST", url);

@@ -3,7 +3,7 @@
 import { apiUrl, ApiError, call } from "./api.js";
 import { announce, byId, confirmed, fromTemplate, go, part, renderList, setBar, setText, takeBack }
   from "./dom.js";
-import { duration, plural, size } from "./format.js";
+import { advised, duration, plural, size } from "./format.js";
 import { changedHere } from "./jobs.js";
 import { saw, tellBehind } from "./notify.js";
 import { Pace, send, sentOfEach } from "./send.js";
@@ -219,7 +219,8 @@ async function explain(error) {
 async function reason({ status, message, retryAfter }) {
   if (sending.cancelled) return perhapsMade("The upload was cancelled");
   if (status === 401) return "You were signed out before the upload went through. Your videos are still chosen.";
-  if (status !== 0) return retryAfter ? `${message} Try again in ${duration(retryAfter)}.` : message;
+  if (status !== 0 && retryAfter) return advised(message, `Try again in ${duration(retryAfter)}.`);
+  if (status !== 0) return message;
   const unreadable = await firstUnreadable();
   return unreadable
     ? `${unreadable.name} can no longer be read; it was moved or changed. Remove it, then choose it again.`

@@ -236,7 +236,7 @@ def test_a_job_can_be_cancelled_while_it_waits(
     visitor.page.locator("#confirm").get_by_role("button", name="Cancel job").click()
     visitor.wait_until("cancelled")
     expect(visitor.page.locator("#job-title")).to_be_focused()
-    expect(visitor.button("Retry what failed")).to_be_visible()
+    expect(visitor.button("Retry what was cancelled")).to_be_visible()
 
 
 def test_the_list_tells_of_jobs_and_storage(visitor: Visitor, clips: list[Path]) -> None:

@@ -143,6 +143,47 @@ def test_what_moves_takes_neither_focus_nor_place_from_what_is_read(
     assert row.evaluate("it => it.getBoundingClientRect().top") == pytest.approx(place, abs=2)
 
 
+def test_the_browsers_back_leads_to_the_job_that_was_left(watcher: Visitor) -> None:
+    link = row(watcher, 470).get_by_role("link")
+    link.evaluate("it => it.scrollIntoView({ block: 'center' })")
+    place = watcher.page.evaluate("() => scrollY")
+    link.click()
+    expect(watcher.page.locator("#job-title")).to_have_text("clip 470.mp4")
+    watcher.page.go_back()
+    expect(link).to_be_focused()
+    expect(link).to_be_in_viewport()
+    assert watcher.page.evaluate("() => scrollY") == pytest.approx(place, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (
+            {"body": "<p>Welcome</p>"},
+            "The server gave an answer that makes no sense. Trying again.",
+        ),
+        ({"status": 503, "json": {"error": "Busy; try again"}}, "Busy. Trying again."),
+    ],
+)
+def test_what_is_no_list_is_told_in_plain_words(
+    watcher: Visitor, answer: dict, sentence: str
+) -> None:
+    watcher.page.route("**/api/jobs", lambda route: route.fulfill(**answer))
+    watcher.ask_now()
+    expect(watcher.page.locator("#trouble")).to_have_text(sentence)
+
+
+def test_an_answer_that_is_cut_short_is_a_server_out_of_reach(
+    watcher: Visitor,
+) -> None:
+    watcher.page.evaluate("""() => {
+        const broken = () => Promise.reject(new TypeError("Failed to fetch"));
+        Response.prototype.text = broken;
+    }""")
+    watcher.ask_now()
+    expect(watcher.page.locator("#trouble")).to_contain_text("The server cannot be reached.")
+
+
 def test_older_jobs_come_page_by_page(watcher: Visitor, database: sqlite3.Connection) -> None:
     watcher.button("Show older jobs").click()
     expect(watcher.page.locator("#jobs > li")).to_have_count(100)

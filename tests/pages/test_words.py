@@ -38,6 +38,13 @@ def spoken() -> dict[str, list]:
             [[9_000, 0], "just now"],
         ],
         "expiry": [[[59_000, 0], "expires any moment"], [[10_800_000, 0], "expires in 3 hours"]],
+        "advised": [
+            [
+                ["Too many uploads at once; try again.", "Trying."],
+                "Too many uploads at once. Trying.",
+            ],
+            [["The disk is full.", "Trying."], "The disk is full. Trying."],
+        ],
         "outcome": [
             [[job("completed", 2, ("completed", 2), ("completed", 2))], "4 variations"],
             [
