@@ -16,10 +16,9 @@ SLOW = {"ENCODER_PRESET": "placebo"}
 
 
 def rendering(site: Site) -> list[int]:
-    """Return the processes that are ffmpeg by now and write into the site's OUTPUT_DIR."""
-    return [
-        pid for pid in processes_naming(site.output_dir) if pid not in processes_naming("launch.py")
-    ]
+    """Return the processes that are ffmpeg by now and write videos into the site's OUTPUT_DIR."""
+    others = {*processes_naming("launch.py"), *processes_naming(".webp")}  # which end at once
+    return [pid for pid in processes_naming(site.output_dir) if pid not in others]
 
 
 def two_groups(site: Site, step: str, clip: bytes, long_clip: bytes) -> tuple[str, int]:
