@@ -126,7 +126,7 @@ def admit(db: sqlite3.Connection, storage: Storage, coming: int, now: float) -> 
     require_ours(db, storage)
     if storage.quota and coming > storage.quota:
         raise LargerThanQuota(storage.quota)
-    if not _can_make_room(db, storage, shortage(db, storage, coming)):
+    if not _can_make_room(db, shortage(db, storage, coming)):
         return False
     if short_of_space(db, storage, coming) <= 0:
         return True
@@ -142,14 +142,12 @@ def make_room(db: sqlite3.Connection, storage: Storage, coming: int, now: float)
     if storage.quota and coming > storage.quota:
         raise LargerThanQuota(storage.quota)
     over = over_quota(db, storage, coming)
-    if over > 0 and _can_make_room(db, storage, over):
+    if over > 0 and _can_make_room(db, over):
         evict(db, storage, lambda: over_quota(db, storage, coming), now)
 
 
-def _can_make_room(db: sqlite3.Connection, storage: Storage, lacking: int) -> bool:
-    if lacking <= 0:
-        return True
-    return lacking <= sum(job["size"] for job in store.ended_jobs(db)) and are_ours(db, storage)
+def _can_make_room(db: sqlite3.Connection, lacking: int) -> bool:
+    return lacking <= 0 or lacking <= sum(job["size"] for job in store.ended_jobs(db))
 
 
 def evict(db: sqlite3.Connection, storage: Storage, lacking: Callable[[], int], now: float) -> int:
