@@ -160,7 +160,8 @@ class Server:
         wait_for(lambda: self._listening_workers() >= self.worker_count, 20, "all workers")
 
     def _listening_workers(self) -> int:
-        return sum("anon_inode:[eventpoll]" in self._open_paths(pid) for pid in self.workers())
+        """Count the workers whose poller watches something: the last they do before they serve."""
+        return sum(map(_polls, self.workers()))
 
     def stop(self, within_s: float = 40) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -320,6 +321,15 @@ class Server:
             15,
             f"descriptors {before} again, not {self.descriptors()}",
         )
+
+
+def _polls(pid: int) -> bool:
+    """Whether a process has an epoll that watches a descriptor (`tfd` in proc_pid_fdinfo(5))."""
+    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
+        with suppress(FileNotFoundError):
+            if "tfd:" in info.read_text():
+                return True
+    return False
 
 
 def _group_lives(group: int) -> bool:
