@@ -60,6 +60,7 @@ test: $(VENV)/.test
 check: $(VENV)/.check $(VENV)/axe.min.js
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(VENV)/bin/mypy
 	$(PYTHON) -m pytest -n 3 --dist loadfile -m 'not slow'
 

@@ -1,38 +1,49 @@
 """How gunicorn serves jobserver; read from the project's folder when it starts there."""
 
 import json
+import logging
 import os
 import resource
 import socket
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
+from flask import Flask
+from flask.cli import load_dotenv
+from flask.helpers import get_load_dotenv
 from gunicorn import util
 
-from jobserver import create_app
-from jobserver.config import ConfigError
-from jobserver.patience import PatientWorker
+from jobserver.serving.gunicorn_worker import (
+    BoundedThreadWorker,
+    default_worker_class,
+    missing_limits,
+)
+from jobserver.settings import SettingsError, load_settings
 
+if get_load_dotenv():  # as the flask command does, so that both read the same settings
+    load_dotenv()
 try:
-    _settings = create_app().config
-except ConfigError as error:
+    # The instance folder is where Flask puts create_app's: in the checkout, or in the virtual
+    # environment that jobserver was installed into.
+    _settings = load_settings(Path(Flask("jobserver", static_folder=None).instance_path))
+except SettingsError as error:
     sys.exit(f"jobserver: {error}")
 
 # The reverse proxy on this machine is the only one who should reach gunicorn.
-bind = f"127.0.0.1:{_settings['PORT']}"
+bind = f"127.0.0.1:{_settings.port}"
 # Threads, because an upload waits for the network most of its time.
-# PatientWorker is gthread that waits for no client for ever (jobserver/patience.py).
-# Headers are small, and whoever sends them has shown no token yet.
-PatientWorker.header_timeout_s = min(5, _settings["CLIENT_TIMEOUT"])
-worker_class = PatientWorker
+worker_class = default_worker_class()
+# Headers are small, and their sender has shown no token yet.
+BoundedThreadWorker.header_timeout_s = min(5, _settings.client_timeout)
 # One process a core: Python runs one thread of a process at a time. Two at least, so that a
-# status call finds a process whose interpreter is not busy with an upload.
+# status request finds a process whose interpreter is not busy with an upload.
 workers = max(2, os.cpu_count() or 1)
 # More threads than uploads and downloads: with all their slots taken, others are still served.
-threads = _settings["MAX_UPLOADS"] + _settings["MAX_DOWNLOADS"] + 8
+threads = _settings.max_uploads + _settings.max_downloads + 8
 
-# A ZIP of 200 outputs opens 200 files at once, and many may be on their way.
+# A ZIP of 200 outputs opens 200 files at once, and many may be downloaded at a time.
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 
 # Load the app once, before forking: a setting that cannot be used stops the start with its
@@ -52,20 +63,20 @@ limit_request_field_size = 16384
 
 # X-Forwarded-* is read in wsgi.py alone, by TRUSTED_PROXIES.
 forwarded_allow_ips = ""
-# The heartbeat file must not need a disk or the temporary folder.
+# gunicorn's heartbeat file must not need a disk or the temporary folder.
 worker_tmp_dir = next(
     (folder for folder in ("/dev/shm",) if os.access(folder, os.W_OK)),  # noqa: S108
-    str(Path(_settings["DATABASE"]).parent),
+    str(_settings.database.parent),
 )
 control_socket_disable = True
 
-# The path without its query, which may carry signed links; the id that the client was told.
+# The path without its query, which may carry signed links; the id that the client was given.
 accesslog = "-"
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms %({x-request-id}o)s'
 
 
-def _write_json_error(sock, status, reason, _message):
-    """Refuse what gunicorn refuses itself (a malformed request, a header too long) as we do."""
+def _write_json_error(sock: socket.socket, status: int, reason: str, _message: str) -> None:
+    """Refuse as JSON what gunicorn refuses itself: a malformed request, a header too long."""
     body = json.dumps({"error": reason}).encode()
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
@@ -77,24 +88,21 @@ def _write_json_error(sock, status, reason, _message):
 util.write_error = _write_json_error  # there is no setting for it
 
 
-def _without_what_was_sent(record):
+def _redact_invalid_request(record: logging.LogRecord) -> bool:
     """Keep a malformed request out of the log: it may hold a password or a token."""
     if str(record.msg).startswith("Invalid request from "):
         record.msg = record.msg.partition(": ")[0]
     return True
 
 
-def pre_request(worker, _request):
-    """The headers are whole."""
-    worker.headers_are_whole()
-
-
-def when_ready(server):
-    """Limit how long an answer may wait for its reader, and what is logged.
+def when_ready(server: Any) -> None:
+    """Limit how long a response may wait for its client, and what is logged.
 
     Accepted connections inherit SO_SNDTIMEO from their listener (socket(7)).
     """
-    server.log.error_log.addFilter(_without_what_was_sent)
-    silence = struct.pack("ll", _settings["CLIENT_TIMEOUT"], 0)
+    server.log.error_log.addFilter(_redact_invalid_request)
+    silence = struct.pack("ll", _settings.client_timeout, 0)
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silence)
+    if lacking := missing_limits(server.worker_class):
+        server.log.warning("jobserver: %s", lacking)

@@ -1,12 +1,12 @@
-"""VMAF of a re-encode without recipe, for presets and rates: the table behind the defaults.
+"""Measure VMAF of outputs without a recipe, per preset and CRF: the basis of the defaults.
 
     python benchmarks/quality.py [--real CLIP.mp4] [--seconds 4]
 
-The synthetic clip (a Mandelbrot zoom under film grain and a moving test pattern, 1080p) is
-made here. A real one is given by path; its first 5 s are skipped, films fade in. Encoded by
-the very command that renders, with one thread an encoder as in production, so `cpu` is
-what one output costs, decoding included. VMAF: mean over all frames, libvmaf's default
-model, against the decoded source. One run; a quiet machine is up to you.
+The synthetic clip (a Mandelbrot zoom under film grain and a moving test pattern, 1080p) is made
+here. A real clip is given by path; its first 5 s are skipped, because films fade in. Outputs are
+encoded with the production command and one encoder thread, so `cpu s` is the cost of one output
+including decoding. VMAF: mean over all frames, libvmaf's default model, compared with the
+decoded source. Each combination runs once, so use an otherwise idle machine.
 """
 
 import argparse
@@ -35,29 +35,29 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--presets", nargs="*", default=PRESETS)
     parser.add_argument("--rates", nargs="*", type=int, default=RATES)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     print("| clip | preset | crf | cpu s | size MB | of source | VMAF | VMAF min |")
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for clip in clips(Path(folder), asked.real, asked.seconds):
-            for preset in asked.presets:
-                for rate in asked.rates:
+        for clip in clips(Path(folder), args.real, args.seconds):
+            for preset in args.presets:
+                for rate in args.rates:
                     print(row(clip, preset, rate), flush=True)
 
 
 def clips(folder: Path, real: Path | None, seconds: int) -> list[Path]:
-    """Make the sources: `seconds` long, so well encoded that they count as originals."""
-    kept = ["-t", str(seconds), "-an", "-c:v", "libx264", "-preset", "superfast", "-crf", "8"]
-    made = [folder / "synthetic.mp4"]
-    run("-filter_complex", SYNTHETIC, *kept, str(made[0]))
+    """Make the source clips, `seconds` long, in near-lossless quality (CRF 8)."""
+    encode = ["-t", str(seconds), "-an", "-c:v", "libx264", "-preset", "superfast", "-crf", "8"]
+    sources = [folder / "synthetic.mp4"]
+    run("-filter_complex", SYNTHETIC, *encode, str(sources[0]))
     if real:
-        made.append(folder / "real.mp4")
-        run("-ss", "5", "-i", str(real), *kept, str(made[1]))
-    return made
+        sources.append(folder / "real.mp4")
+        run("-ss", "5", "-i", str(real), *encode, str(sources[1]))
+    return sources
 
 
 def row(clip: Path, preset: str, rate: int) -> str:
-    """Encode one clip one way and measure it; return a table row."""
+    """Encode one clip with one preset and CRF; return its row of the table."""
     settings = Settings(encoding=Encoding(preset=preset, rate=("-crf", str(rate))))
     out = clip.with_name("out.mp4")
     before = cpu()
@@ -75,13 +75,13 @@ def row(clip: Path, preset: str, rate: int) -> str:
 
 
 def cpu() -> float:
-    """Return CPU seconds of all ended children."""
+    """Return CPU seconds, user and system, of all ended child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def vmaf(source: Path, out: Path) -> tuple[float, float]:
-    """Return mean and lowest VMAF of an encode."""
+    """Return mean and minimum VMAF of an encoded clip."""
     log = out.with_suffix(".json")
     graph = f"[0:v][1:v]libvmaf=n_threads=2:log_fmt=json:log_path={log}"
     run("-i", str(out), "-i", str(source), "-lavfi", graph, "-f", "null", "-")
@@ -90,7 +90,7 @@ def vmaf(source: Path, out: Path) -> tuple[float, float]:
 
 
 def run(*arguments: str) -> None:
-    """Run ffmpeg quietly."""
+    """Run ffmpeg, printing errors only."""
     subprocess.run([default_ffmpeg(), "-v", "error", "-nostdin", "-y", *arguments], check=True)
 
 

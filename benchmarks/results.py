@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import sqlite3
 import subprocess
 import tempfile
 import time
@@ -14,8 +13,10 @@ from pathlib import Path
 from benchmarks.load import MIB, cpu_seconds
 from benchmarks.report import ROUNDS, report, running
 from jobserver import db
-from jobserver.jobs import expiry
-from jobserver.jobs.expiry import Clock, Housekeeper, Storage
+from jobserver.files.local import LocalStore
+from jobserver.jobs import ownership, sweep
+from jobserver.jobs.quota import SpaceLimits
+from jobserver.worker.maintenance import Housekeeper
 from tests.results import Clip, make_job
 from tests.support import Server, free_port, wait_for
 
@@ -95,11 +96,12 @@ def _listens(port: int) -> bool:
 
 def expiring(jobs: int = 10_000) -> None:
     """A round that removes so many expired jobs; floor: their files alone are removed."""
-    with stored(jobs) as (storage, database), stored(jobs) as (alone, _):
-        with closing(db.connect(database)) as connection:
-            house = Housekeeper(connection, storage, Clock(None, NOW, 0))
+    with stored(jobs) as folder, stored(jobs) as alone:
+        with closing(db.connect(folder / "db.sqlite3")) as connection:
+            limits = SpaceLimits(quota=0, min_free=0)
+            house = Housekeeper(connection, store_in(folder), limits, lifetime_s=60)
             ours = seconds(lambda: house.round(NOW, 0))
-            assert connection.execute("SELECT COUNT(*) FROM job").fetchone()[0] == 0
+            assert connection.value("SELECT COUNT(*) FROM job") == 0
         floor = seconds(lambda: remove_files(alone))
     report(f"expiry of {jobs:,} jobs", "s", "floor: removing their files", ours, floor)
     print(f"that is {ours / jobs * 1e3:.2g} ms a job", flush=True)
@@ -107,13 +109,18 @@ def expiring(jobs: int = 10_000) -> None:
 
 def sweeping(files: int = 100_000) -> None:
     """A sweep that finds nothing to remove; floor: listing the folders."""
-    with stored(files // 2) as (storage, database), closing(db.connect(database)) as connection:
+    with (
+        stored(files // 2) as folder,
+        closing(db.connect(folder / "db.sqlite3")) as connection,
+    ):
+        store = store_in(folder)
 
-        def sweep() -> None:
-            assert expiry.sweep_uploads(connection, storage.uploads) == 0
-            assert expiry.sweep_outputs(connection, storage.outputs) == 0
+        def sweep_all() -> None:
+            assert sweep.sweep_uploads(connection, store) == 0
+            assert sweep.sweep_outputs(connection, store) == 0
+            assert sweep.forget_missing(connection, store, NOW) == 0
 
-        rounds = [(seconds(sweep), seconds(lambda: list_files(storage))) for _ in range(ROUNDS)]
+        rounds = [(seconds(sweep_all), seconds(lambda: list_files(folder))) for _ in range(ROUNDS)]
     ours, floor = (min(side) for side in zip(*rounds, strict=True))
     report(f"sweep of {files:,} files", "s", "floor: listing them", ours, floor)
 
@@ -125,44 +132,49 @@ def seconds(action: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def remove_files(storage: Storage) -> None:
+def store_in(folder: Path) -> LocalStore:
+    """Return the store that `stored` has filled."""
+    return LocalStore(folder / "uploads", folder / "outputs", min_free_space=0)
+
+
+def remove_files(folder: Path) -> None:
     """Remove every upload and every job's folder."""
-    for path in storage.uploads.iterdir():
+    for path in (folder / "uploads").iterdir():
         path.unlink()
-    for path in storage.outputs.iterdir():
+    for path in (folder / "outputs").iterdir():
         shutil.rmtree(path, ignore_errors=True)
 
 
-def list_files(storage: Storage) -> None:
+def list_files(folder: Path) -> None:
     """Look at every file once."""
-    for folder in (storage.uploads, storage.outputs):
-        for _, _, names in os.walk(folder):
-            assert names or folder == storage.outputs
+    for name in ("uploads", "outputs"):
+        for _, _, names in os.walk(folder / name):
+            assert names or name == "outputs"
 
 
 @contextmanager
-def stored(count: int) -> Iterator[tuple[Storage, Path]]:
-    """Make so many ended jobs, each with one source and one output, and their rows."""
+def stored(count: int) -> Iterator[Path]:
+    """Make so many ended jobs in a folder, each with one source and one output; yield it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        storage = Storage(folder / "uploads", folder / "outputs", 60, 0, 0)
-        storage.uploads.mkdir()
-        storage.outputs.mkdir()
+        uploads, outputs = folder / "uploads", folder / "outputs"
+        uploads.mkdir()
+        outputs.mkdir()
         database = folder / "db.sqlite3"
         db.initialise(database)
         with closing(db.connect(database)) as connection:
-            expiry.claim_folders(connection, storage)
+            ownership.adopt_unowned(connection, store_in(folder))
             for number in range(count):
-                (storage.uploads / f"{number}.mp4").touch()
-                (storage.outputs / f"{number:022}").mkdir()
-                (storage.outputs / f"{number:022}" / "out.mp4").touch()
+                (uploads / f"{number}.mp4").touch()
+                (outputs / f"{number:022}").mkdir()
+                (outputs / f"{number:022}" / "out.mp4").touch()
             _insert(connection, count)
-        yield storage, database
+        yield folder
 
 
-def _insert(connection: sqlite3.Connection, count: int) -> None:
+def _insert(connection: db.Connection, count: int) -> None:
     rows = [{"job": f"{n:022}", "file": f"{n}.mp4", "at": 1e9 + n} for n in range(count)]
-    with db.transaction(connection):
+    with db.exclusive(connection, "queue"):
         for query in (
             "INSERT INTO job (id, variations_per_video, created_at) VALUES (:job, 1, :at)",
             "INSERT INTO job_file (id, job_id, position, name, stored_name, size, status,"
@@ -170,7 +182,7 @@ def _insert(connection: sqlite3.Connection, count: int) -> None:
             "INSERT INTO output (id, file_id, number, name, size, sha256, parameters, seconds,"
             " created_at) VALUES (:job, :file, 1, 'out.mp4', 1, '', '{}', 1, :at)",
         ):
-            connection.executemany(query, rows)
+            connection.write_many(query, rows)
 
 
 ALL = (downloading, expiring, sweeping)

@@ -125,11 +125,11 @@ def insert_jobs(server: Server, count: int) -> None:
     """Fill the database with jobs of two files in one transaction."""
     jobs = [{"id": f"job{n:019}", "at": 1e9 + n} for n in range(count)]
     files = [{"id": f"file{n}", "job": f"job{n // 2:019}", "at": n % 2} for n in range(2 * count)]
-    with closing(db.connect(server.database)) as database, db.transaction(database):
-        database.executemany(
+    with closing(db.connect(server.database)) as database, db.exclusive(database, "quota"):
+        database.write_many(
             "INSERT INTO job (id, variations_per_video, created_at) VALUES (:id, 5, :at)", jobs
         )
-        database.executemany(
+        database.write_many(
             "INSERT INTO job_file (id, job_id, position, name, stored_name, size)"
             " VALUES (:id, :job, :at, 'clip.mp4', :id, 1)",
             files,

@@ -7,52 +7,55 @@ from typing import Any
 
 from flask import Flask
 
-from jobserver import auth, config, db, errors, health, jobs, pages
-from jobserver.jobs import expiry, operating, worker
-from jobserver.timeouts import ClientLimits
+from jobserver import cli, db, uploads, web
+from jobserver.auth.keys import signing_keys
+from jobserver.files.local import LocalStore
+from jobserver.jobs import ownership, sweep
+from jobserver.serving.client_limits import ClientLimits
+from jobserver.settings import Settings, SettingsError, load_settings, prepare_folders
 
 
 def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
-    """Build one independent app; tests pass their own settings. Raises ConfigError."""
+    """Build one independent app; tests pass their own settings. Raises SettingsError.
+
+    Reads, and makes nothing: neither a folder nor a database.
+    """
     app = Flask(__name__, instance_relative_config=True, static_folder=None)
-    _read_instance_config(app)
-    app.config.from_mapping(overrides)
-    app.config.update(config.load(Path(app.instance_path), overrides or {}, app.config))
-    app.config["SECRET_KEY"] = None  # it would buy a cookie session for every request
+    settings = load_settings(Path(app.instance_path), overrides)
+    app.extensions["settings"] = settings
+    app.extensions["store"] = store_of(settings)
+    app.extensions["upload_limits"] = uploads.UploadLimits(
+        settings.max_file_size, settings.max_files
+    )
+    app.extensions["upload_slots"] = uploads.UploadSlots(settings.max_uploads)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # answers in the order of the contract
     app.url_map.merge_slashes = False  # a redirect would be a page
-    app.request_class = jobs.UploadRequest
-    app.extensions["intake"] = jobs.Limits.of(app.config)
-    for part in (errors, db):
+    for part in (web, cli):
         part.init_app(app)
-    for command in (worker.command, *operating.COMMANDS):
-        app.cli.add_command(command(app.config))
-    for blueprint in (auth.bp, health.bp, jobs.bp, jobs.storage_bp, pages.bp):
-        app.register_blueprint(blueprint)
     app.wsgi_app = ClientLimits(  # type: ignore[method-assign]
-        app.wsgi_app, app.config["CLIENT_TIMEOUT"], app.config["MAX_DOWNLOADS"]
+        app.wsgi_app, settings.client_timeout, settings.max_downloads
     )
     return app
 
 
-def _read_instance_config(app: Flask) -> None:
-    path = Path(app.instance_path) / "config.py"
-    try:
-        if path.exists():
-            app.config.from_pyfile(str(path))
-    except Exception as error:  # it is a program: any mistake is possible
-        raise config.ConfigError(f"{path} cannot be used: {error}") from error
+def store_of(settings: Settings) -> LocalStore:
+    """Return where the bytes live."""
+    return LocalStore(settings.upload_dir, settings.output_dir, settings.min_free_space)
 
 
 def prepare_serving(app: Flask) -> None:
     """Make sure that the first request can be kept; remove what a killed server left.
 
-    Raises ConfigError or DatabaseError, one sentence each.
+    Raises SettingsError or DatabaseUnusable, one sentence each.
     """
-    if app.config["AUTH_PASSWORD"] is None:
-        raise config.ConfigError("AUTH_PASSWORD is not set, so nobody could sign in")
-    path = app.config["DATABASE"]
-    db.check(path)
-    with closing(db.connect(path)) as database:
-        expiry.claim_folders(database, expiry.Storage.of(app.config))
-        expiry.sweep_uploads(database, app.config["UPLOAD_DIR"])
+    settings: Settings = app.extensions["settings"]
+    store: LocalStore = app.extensions["store"]
+    if settings.auth_password is None:
+        raise SettingsError("AUTH_PASSWORD is not set, so nobody could sign in")
+    signing_keys(settings)
+    prepare_folders(settings)
+    db.check(settings.database)
+    with closing(db.connect(settings.database)) as database:
+        ownership.adopt_unowned(database, store)
+        if ownership.owns_all(database, store):
+            sweep.sweep_uploads(database, store)

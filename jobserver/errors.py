@@ -1,29 +1,8 @@
-"""Every client mistake as a class; the one JSON error handler.
+"""What can go wrong, as classes without HTTP: `web/errors.py` gives each a status.
 
-An answer carries X-Request-ID, and so do the log lines about it: gunicorn's access line
-and, for a 500, the traceback. A client is never shown a traceback or a path.
+`str(error)` is one plain sentence that may be shown to a client. `retry_after`: seconds after
+which the same request may succeed, or None where repeating does not help.
 """
-
-import errno
-import random
-import sqlite3
-from typing import Any
-
-from flask import Flask, current_app, g
-from werkzeug.exceptions import (
-    BadRequest,
-    Conflict,
-    Gone,
-    HTTPException,
-    InternalServerError,
-    NotFound,
-    RequestEntityTooLarge,
-    RequestTimeout,
-    ServiceUnavailable,
-    TooManyRequests,
-    Unauthorized,
-)
-from werkzeug.wrappers import Response
 
 
 def in_words(size: int) -> str:
@@ -34,53 +13,112 @@ def in_words(size: int) -> str:
     return f"{size} bytes"
 
 
-class PasswordRequired(BadRequest):
-    description = "Password required"
+class JobserverError(Exception):
+    """Base of every error that is raised on purpose."""
+
+    sentence = "Something went wrong"
+    retry_after: int | None = None
+
+    def __init__(self, sentence: str | None = None, *, retry_after: int | None = None) -> None:
+        """Take another sentence, or another number of seconds, than the class has."""
+        super().__init__(sentence or self.sentence)
+        if retry_after is not None:
+            self.retry_after = retry_after
 
 
-class PasswordTooLong(BadRequest):
-    description = "Password too long"
+# -- signing in ---------------------------------------------------------------
 
 
-class InvalidPassword(Unauthorized):
-    description = "Invalid password"
+class AuthError(JobserverError):
+    """A request that may not do what it asks for."""
 
 
-class TooManyAttempts(TooManyRequests):
-    description = "Too many wrong passwords; try again later"
+class PasswordRequired(AuthError):
+    sentence = "Password required"
 
 
-class AuthorizationRequired(Unauthorized):
-    description = "Authorization required"
+class PasswordTooLong(AuthError):
+    sentence = "Password too long"
 
 
-class InvalidToken(Unauthorized):
-    description = "Invalid or expired token"
+class InvalidPassword(AuthError):
+    sentence = "Invalid password"
 
 
-class InsufficientStorage(HTTPException):
-    code = 507
-    description = "Not enough disk space for this upload"
+class TooManyAttempts(AuthError):
+    sentence = "Too many wrong passwords; try again later"
 
 
-class JobNotFound(NotFound):
-    description = "Job not found"
+class InvalidToken(AuthError):
+    """A bearer token, or a signed link, that is forged, expired or malformed."""
+
+    sentence = "Invalid or expired token"
 
 
-class JobExpired(Gone):
-    description = "The job has expired"
+class AuthorizationRequired(InvalidToken):
+    sentence = "Authorization required"
 
 
-class OutputNotFound(NotFound):
-    description = "Output not found"
+# -- the form -----------------------------------------------------------------
 
 
-class OutputGone(Gone):
-    description = "The file is gone"
+class InvalidOption(JobserverError):
+    """A `recipe`, `seed`, `limit` or `before` that cannot be used."""
 
 
-class NothingYet(Conflict):
-    description = "No variation of the job is ready yet"
+class UploadError(JobserverError):
+    """An upload that cannot be accepted."""
+
+
+class NoVideos(UploadError):
+    sentence = "No video files uploaded"
+
+
+class NotAnMP4(UploadError):
+    """A part that is declared, or begins, as something else."""
+
+    sentence = "Only MP4 files are accepted"
+
+
+class EmptyFile(UploadError):
+    sentence = "A video file is empty"
+
+
+class UnexpectedPart(UploadError):
+    """A form part that has no place in an upload."""
+
+
+class MalformedBody(UploadError):
+    sentence = "The multipart body is malformed or incomplete"
+
+
+class ClientGone(UploadError):
+    sentence = "The connection ended before the whole body arrived"
+
+
+class ClientTooSlow(UploadError):
+    sentence = "The body did not arrive in time"
+
+
+class TooManyFiles(UploadError):
+    def __init__(self, max_files: int) -> None:
+        super().__init__(f"Too many files (at most {max_files})")
+
+
+class BodyTooLarge(UploadError):
+    """More bytes than any accepted request can have."""
+
+
+class FileTooLarge(BodyTooLarge):
+    def __init__(self, max_size: int) -> None:
+        super().__init__(f"File too large (at most {in_words(max_size)})")
+
+
+# -- space --------------------------------------------------------------------
+
+
+class InsufficientStorage(JobserverError):
+    sentence = "Not enough disk space for this upload"
 
 
 class LargerThanQuota(InsufficientStorage):
@@ -91,158 +129,69 @@ class LargerThanQuota(InsufficientStorage):
 
 
 class QuotaExceeded(InsufficientStorage):
-    """Work that waits or runs fills the storage; it makes room when it has ended."""
+    """Jobs that wait or run fill the storage; they can be evicted once they have ended."""
 
-    description = "The storage is full of jobs that wait or run; try again"
+    sentence = "The storage is full of jobs that wait or run; try again"
+    retry_after = 60  # rendering takes minutes rather than seconds
 
-    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
-        """Add Retry-After: rendering takes minutes rather than seconds."""
-        return [*super().get_headers(*args, **kwargs), ("Retry-After", "60")]
+
+# -- jobs and their files -----------------------------------------------------
+
+
+class NotFound(JobserverError):
+    sentence = "Not found"
+
+
+class JobNotFound(NotFound):
+    sentence = "Job not found"
+
+
+class OutputNotFound(NotFound):
+    sentence = "Output not found"
+
+
+class Gone(JobserverError):
+    """It was there once."""
+
+
+class JobExpired(Gone):
+    sentence = "The job has expired"
+
+
+class OutputGone(Gone):
+    sentence = "The file is gone"
+
+
+class Conflict(JobserverError):
+    """The job's state does not allow it."""
+
+
+class NothingToDownload(Conflict):
+    sentence = "No variation of the job is ready yet"
 
 
 class JobEnded(Conflict):
-    description = "The job has ended"
+    sentence = "The job has ended"
 
 
 class NothingToRetry(Conflict):
-    description = "No file of the job has failed or was cancelled"
+    sentence = "No file of the job has failed or was cancelled"
 
 
-class InvalidOrder(BadRequest):
-    """A `recipe` or `seed` that cannot be used."""
+# -- the server's own state ---------------------------------------------------
 
 
-class InvalidPage(BadRequest):
-    """A `limit` or `before` of the job list that cannot be used."""
+class Unavailable(JobserverError):
+    """The server cannot do it at the moment, for any client."""
 
 
-class NoVideos(BadRequest):
-    description = "No video files uploaded"
-
-
-class NotAnMP4(BadRequest):
-    description = "Only MP4 files are accepted"
-
-
-class EmptyFile(BadRequest):
-    description = "A video file is empty"
-
-
-class UnexpectedPart(BadRequest):
-    """A form part that has no place in an upload."""
-
-
-class MalformedBody(BadRequest):
-    description = "The multipart body is malformed or incomplete"
-
-
-class ClientGone(BadRequest):
-    description = "The connection ended before the whole body arrived"
-
-
-class ClientTooSlow(RequestTimeout):
-    description = "The body did not arrive in time"
-
-
-class TooManyFiles(BadRequest):
-    def __init__(self, max_files: int) -> None:
-        super().__init__(f"Too many files (at most {max_files})")
-
-
-class FileTooLarge(RequestEntityTooLarge):
-    def __init__(self, max_size: int) -> None:
-        super().__init__(f"File too large (at most {in_words(max_size)})")
-
-
-class BodyTooLarge(RequestEntityTooLarge):
-    """More bytes than any accepted request can have."""
-
-
-class StorageUnavailable(ServiceUnavailable):
-    """A folder is gone, read-only, or holds the files of another database."""
-
-    description = "The folder for uploads or outputs is not available"
-
-
-class Busy(ServiceUnavailable):
+class Busy(Unavailable):
     """Something is in use by others for the moment; the client may repeat the request."""
 
-    def __init__(self, description: str, retry_after: int = 5) -> None:
-        super().__init__(description, retry_after=retry_after)
+    retry_after = 5
 
 
-class DatabaseUnavailable(ServiceUnavailable):
-    description = "The database is not available"
+class StorageUnavailable(Unavailable):
+    """A folder is missing, read-only, or holds the files of another database."""
 
-
-UNUSABLE = frozenset(
-    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOTADB}
-)
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
-# Our folders are not mounted, mounted read-only, somebody else's, or gone from the network.
-NOT_AVAILABLE = frozenset(
-    {errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE}
-)
-
-
-def init_app(app: Flask) -> None:
-    """Answer every error of `app` as JSON and name every answer."""
-    app.after_request(_show_request_id)
-    app.register_error_handler(HTTPException, answer)
-    app.register_error_handler(sqlite3.Error, _answer_database_error)
-    app.register_error_handler(OSError, _answer_os_error)
-    app.register_error_handler(Exception, _answer_bug)
-
-
-def answer(error: HTTPException) -> Response:
-    """Give an error its shape: `{"error": "<sentence>"}` with the headers of its class."""
-    response = Response.force_type(error.get_response())
-    response.data = current_app.json.dumps({"error": error.description or error.name})
-    response.content_type = "application/json"
-    return response
-
-
-def request_id() -> str:
-    """Return the id of the current request, 16 hexadecimal digits; made when first asked for.
-
-    It guards nothing, so it is not worth the system call of a secret one, at which a thread
-    lets go of the interpreter. `random` is seeded anew in each forked worker.
-    """
-    if "request_id" not in g:
-        g.request_id = f"{random.getrandbits(64):016x}"
-    return str(g.request_id)
-
-
-def _show_request_id(response: Response) -> Response:
-    response.headers["X-Request-ID"] = request_id()
-    return response
-
-
-def _answer_database_error(error: sqlite3.Error) -> Response:
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = None if code is None else code & 0xFF  # https://sqlite.org/rescode.html#pve
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return answer(Busy("The database is busy; try again"))
-    if primary in UNUSABLE:
-        current_app.logger.error("request %s failed: %s", request_id(), error)
-        return answer(DatabaseUnavailable())
-    if primary == sqlite3.SQLITE_FULL:
-        return answer(InsufficientStorage("The database's disk is full"))
-    return _answer_bug(error)
-
-
-def _answer_os_error(error: OSError) -> Response:
-    if error.errno in NO_SPACE:
-        return answer(InsufficientStorage())
-    if error.errno in TOO_MANY_FILES:
-        return answer(Busy("Too many files are open; try again"))
-    if error.errno in NOT_AVAILABLE:
-        current_app.logger.error("request %s failed: %s", request_id(), error)
-        return answer(StorageUnavailable())
-    return _answer_bug(error)
-
-
-def _answer_bug(error: Exception) -> Response:
-    current_app.logger.error("request %s failed", request_id(), exc_info=error)
-    return answer(InternalServerError("The server made a mistake; its log has the request id"))
+    sentence = "The folder for uploads or outputs is not available"

@@ -1,15 +1,20 @@
 """Fixtures: a fixture is a noun. Servers are real; the app alone serves what needs no socket."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
 from jobserver import create_app, db
+from jobserver.settings import prepare_folders
+from jobserver.worker.engine import render_settings
+from jobserver.worker.heartbeat import Heartbeat
+from jobserver.worker.render_thread import RenderThread
 from tests.disk import mounted
 from tests.nginx import Nginx
-from tests.support import PASSWORD, Server
+from tests.support import PASSWORD, Server, Site, Worker, make_clip, settings_of
 
 
 @pytest.fixture
@@ -25,7 +30,9 @@ def app(tmp_path: Path) -> Flask:
             "MIN_FREE_SPACE": 0,
         }
     )
-    db.initialise(app.config["DATABASE"])
+    settings = settings_of(app)
+    prepare_folders(settings)
+    db.initialise(settings.database)
     return app
 
 
@@ -85,3 +92,45 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     yield server
     if server.process is not None and server.process.poll() is None:
         server.stop()
+
+
+# -- jobs that are rendered ---------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A video of half a second: rendered at once."""
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 0.5).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A video of 40 s: with preset `placebo` it takes many seconds, else about one."""
+    return make_clip(tmp_path_factory.mktemp("clip") / "long.mp4", 40, sound=False).read_bytes()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def render_thread(site: Site) -> Iterator[RenderThread]:
+    """A thread of a worker in this process: work_once() is one claim."""
+    heartbeat = Heartbeat(site.server.database)
+    with heartbeat.running():
+        settings = render_settings(site.settings)
+        yield RenderThread(site.server.database, site.store, settings, heartbeat)
+
+
+@pytest.fixture
+def start_worker(site: Site) -> Iterator[Callable[..., Worker]]:
+    """Start worker processes on the site; those that still run are killed at the end."""
+    with ExitStack() as stack:
+
+        def start(fault: str = "", **settings: str) -> Worker:
+            worker = Worker(site.server, fault, **settings).start()
+            stack.callback(worker.kill)
+            return worker
+
+        yield start

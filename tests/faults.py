@@ -4,22 +4,21 @@ A request names its faults in the header X-Fault, for example `rename:3:KILL` or
 `write:1:SHORT,write:2:ENOSPC`: at which step of this request (counted from 1, each kind of
 step by itself) what happens. Other requests are served as ever.
 
-Steps are the calls of `os` that intake makes (open, write, fstat, fdatasync, rename, fsync)
-and those of the database: begin (before it), commit (before it), committed (after it).
+Steps are the calls of `os` that the local store makes (open, write, fstat, fdatasync, rename,
+fsync) and those of the database: begin (before it), commit (before it), committed (after it).
 """
 
 import errno
 import os
 import signal
-import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from jobserver import db
-from jobserver.jobs import intake, output
+from jobserver.db import connection
+from jobserver.files import durability, local, part_file
 from wsgi import app as real_app
 
 SHORT = 48_576  # bytes of 65,536 that such a write takes
@@ -66,7 +65,7 @@ def _reach(step: str) -> str | None:
 
 
 class FaultyOs:
-    """`os` as intake sees it."""
+    """`os` as the local store sees it."""
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(os, name)
@@ -82,10 +81,10 @@ class FaultyOs:
         return call(*args)
 
 
-class FaultyConnection(sqlite3.Connection):
+class FaultyConnection(connection.Connection):
     """A connection whose transactions are steps; FULL at `begin` leaves it no page to add."""
 
-    def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+    def execute(self, sql: str, *args: Any) -> Any:
         if sql == "COMMIT":
             _reach("commit")
         if sql == "BEGIN IMMEDIATE":
@@ -99,14 +98,5 @@ class FaultyConnection(sqlite3.Connection):
         return cursor
 
 
-class FaultySqlite:
-    """`sqlite3` as db sees it."""
-
-    connect = staticmethod(partial(sqlite3.connect, factory=FaultyConnection))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(sqlite3, name)
-
-
-intake.os = output.os = FaultyOs()  # type: ignore[assignment]
-db.sqlite3 = FaultySqlite()  # type: ignore[assignment]
+local.os = part_file.os = durability.os = FaultyOs()  # type: ignore[assignment]
+connection.Connection = FaultyConnection  # type: ignore[misc]

@@ -1,39 +1,43 @@
 """A worker with shortened times and, if asked, a fault: `python -m tests.faulty_worker`.
 
-LEASE_S, HEARTBEAT_S, IDLE_S, GRACE_S, LOCK_S, HOUSEKEEPING_S and RETRY_DELAYS_S
+LEASE_S, HEARTBEAT_S, IDLE_S, GRACE_S, LOCK_TIMEOUT_S, HOUSEKEEPING_S and RETRY_DELAYS_S
 (comma-separated) in the environment replace the worker's own. WORKER_FAULT is `step:KILL` or
 `step:STOP`: which signal the process sends itself when it reaches that step for the first time.
 
-Steps, in their order: claimed; probing and rendering (ffmpeg has begun to work); written
-(outputs whole, none renamed); renaming (the first of a group is renamed); renamed (all are,
-not committed); committed.
+Steps, in their sequence: claimed (committed, no heartbeat yet); probing and rendering (ffmpeg has
+begun to work); written (outputs whole, none durable or renamed); renaming (the first of a group
+is renamed); renamed (all are, not committed); committed.
 """
 
 import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from jobserver import create_app, render
-from jobserver.jobs import lease, output, slot, store, worker
-from jobserver.jobs.slot import Slot
+from jobserver.files import local
 from jobserver.render import ffmpeg
+from jobserver.settings import prepare_folders
+from jobserver.worker import attempt, group, heartbeat, process, publish, render_thread
+from jobserver.worker.heartbeat import Heartbeat
+from jobserver.worker.maintenance import Housekeeper
 
 SECONDS = {
-    "LEASE_S": lease,
-    "HEARTBEAT_S": lease,
-    "IDLE_S": slot,
-    "LOCK_S": slot,
-    "GRACE_S": worker,
-    "HOUSEKEEPING_S": worker,
+    "LEASE_S": heartbeat,
+    "HEARTBEAT_S": heartbeat,
+    "IDLE_S": render_thread,
+    "LOCK_TIMEOUT_S": render_thread,
+    "GRACE_S": process,
+    "HOUSEKEEPING_S": process,
 }
 SIGNALS = {"KILL": signal.SIGKILL, "STOP": signal.SIGSTOP}
+IN_TRANSACTION = ("renaming", "renamed")  # steps at which no other thread holds the database
 
-_doing = threading.local()  # which of render's calls this thread is in
+_render_call = threading.local()  # `step`: which of render's calls this thread is in
+_database_use = threading.Lock()  # held while the heartbeat or the housekeeping may write
 
 
 class Fault:
@@ -44,17 +48,25 @@ class Fault:
         self._signal = SIGNALS.get(action)
 
     def reach(self, step: str) -> None:
-        if step == self._step and self._signal is not None:
-            number, self._signal = self._signal, None
-            os.kill(os.getpid(), number)
-            time.sleep(0.01)  # the signal stops other threads than this one a moment later
+        """Send the signal to this very thread, which takes it before it runs on.
+
+        A signal to the process may be given to another thread, and the process stops only once
+        that one is scheduled: on a busy machine this one has gone on by then. Nor does it stop
+        while another thread of it holds the database, which would lock out everybody else.
+        Source: https://man7.org/linux/man-pages/man7/signal.7.html
+        """
+        if step != self._step or self._signal is None:
+            return
+        number, self._signal = self._signal, None
+        with nullcontext() if step in IN_TRANSACTION else _database_use:
+            signal.pthread_kill(threading.get_ident(), number)
 
 
 fault = Fault(os.environ.get("WORKER_FAULT", ""))
 
 
 class FaultyOs:
-    """`os` as the worker sees it: it renames outputs, and nothing else."""
+    """`os` as the store sees it: that an output has been renamed is a step."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
@@ -65,17 +77,6 @@ class FaultyOs:
             fault.reach("renaming")
 
 
-def reached_after(call: Callable[..., Any], step: str) -> Callable[..., Any]:
-    """Return the call with a step at its end, when it gave something."""
-
-    def called(*args: Any, **named: Any) -> Any:
-        if (result := call(*args, **named)) is not None:
-            fault.reach(step)
-        return result
-
-    return called
-
-
 def reached_before(call: Callable[..., Any], step: str) -> Callable[..., Any]:
     def called(*args: Any, **named: Any) -> Any:
         fault.reach(step)
@@ -84,81 +85,82 @@ def reached_before(call: Callable[..., Any], step: str) -> Callable[..., Any]:
     return called
 
 
-def done_as(call: Callable[..., Any], step: str) -> Callable[..., Any]:
+def reached_within(call: Callable[..., Any], step: str) -> Callable[..., Any]:
     """Return the call of render with a step at the first line its ffmpeg writes."""
 
     def called(*args: Any, **named: Any) -> Any:
-        _doing.step = step
+        _render_call.step = step
         try:
             result = call(*args, **named)
             return list(result) if isinstance(result, Iterator) else result
         finally:
-            _doing.step = ""
+            _render_call.step = ""
 
     return called
 
 
-def watched(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ffmpeg.run with a step at the first line of output."""
+def reached_at_output(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ffmpeg.run with the step of the current call at each line of output."""
 
     def called(
-        command: Any, limits: Any, access: Any, on_line: Callable[[bytes], bool], *rest: Any
+        command: Any, limits: Any, access: Any, on_line: Callable[[bytes], bool], **named: Any
     ) -> Any:
-        def line_came(line: bytes) -> bool:
-            fault.reach(getattr(_doing, "step", ""))
+        def reach_then_read(line: bytes) -> bool:
+            fault.reach(getattr(_render_call, "step", ""))
             return on_line(line)
 
-        return run(command, limits, access, line_came, *rest)
+        return run(command, limits, access, reach_then_read, **named)
+
+    return called
+
+
+def using_database(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the call of another thread, at which no step outside a transaction is reached."""
+
+    def called(*args: Any, **named: Any) -> Any:
+        with _database_use:
+            return call(*args, **named)
 
     return called
 
 
 @contextmanager
-def transaction(db: Any) -> Iterator[None]:
-    """Write as the worker does; publishing reaches `renamed` before, `committed` after the end."""
-    publishing = getattr(_doing, "publishing", False)
-    with real_transaction(db):
+def exclusive(db: Any, lock: Any) -> Iterator[None]:
+    """Publish as the worker does; `renamed` is before the commit, `committed` after it."""
+    with real_exclusive(db, lock):
         yield
-        if publishing:
-            fault.reach("renamed")
-    if publishing:
-        fault.reach("committed")
-
-
-def publish(its_slot: Slot, *args: Any, **named: Any) -> None:
-    _doing.publishing = True
-    try:
-        real_publish(its_slot, *args, **named)
-    finally:
-        _doing.publishing = False
+        fault.reach("renamed")
+    fault.reach("committed")
 
 
 def place_faults() -> None:
     """Put the steps around what the worker calls."""
-    store.claim = reached_after(store.claim, "claimed")  # type: ignore[assignment]
-    render.probe = done_as(render.probe, "probing")  # type: ignore[assignment]
-    render.render = done_as(render.render, "rendering")  # type: ignore[assignment]
-    ffmpeg.run = watched(ffmpeg.run)  # type: ignore[assignment]
-    output.make_durable = reached_before(output.make_durable, "written")  # type: ignore[assignment]
-    slot.os = FaultyOs()  # type: ignore[assignment]
-    slot.transaction = transaction  # type: ignore[assignment]
-    Slot._publish = publish  # type: ignore[method-assign]
+    Heartbeat.renewing = reached_before(Heartbeat.renewing, "claimed")  # type: ignore[method-assign]
+    render.probe = reached_within(render.probe, "probing")
+    render.render = reached_within(render.render, "rendering")
+    ffmpeg.run = reached_at_output(ffmpeg.run)
+    group.stage = reached_before(group.stage, "written")
+    local.os = FaultyOs()  # type: ignore[assignment]
+    publish.exclusive = exclusive
+    Heartbeat._renew = using_database(Heartbeat._renew)  # type: ignore[method-assign]
+    Housekeeper.round = using_database(Housekeeper.round)  # type: ignore[method-assign]
 
 
-def shorten() -> None:
+def shorten_times() -> None:
     """Take the worker's times from the environment."""
     for name, module in SECONDS.items():
         if name in os.environ:
             setattr(module, name, float(os.environ[name]))
     if delays := os.environ.get("RETRY_DELAYS_S"):
-        slot.RETRY_DELAYS_S = tuple(map(float, delays.split(",")))  # type: ignore[assignment]
+        attempt.RETRY_DELAYS_S = tuple(map(float, delays.split(",")))  # type: ignore[assignment]
 
 
-real_transaction = slot.transaction
-real_publish = Slot._publish
+real_exclusive = publish.exclusive
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(process)d %(message)s")
-    shorten()
+    shorten_times()
     place_faults()
-    worker.run(create_app().config)
+    app = create_app()
+    prepare_folders(app.extensions["settings"])
+    process.run(app.extensions["settings"], app.extensions["store"])

@@ -8,10 +8,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from jobserver.db import connect, transaction
+from jobserver.db import Connection, connect, exclusive
+from jobserver.files.keys import output_id, output_name
 from jobserver.ids import generate_id
-from jobserver.jobs import store
-from jobserver.jobs.output import output_id, output_name
+from jobserver.jobs import queries, queue
+from jobserver.jobs.model import Claim, File, JobDraft, JobOptions, NewFile
+from jobserver.jobs.queue import NewOutput
 from tests.support import Server
 
 ZEROS = bytes(16 * 1024 * 1024)
@@ -55,38 +57,58 @@ def make_job(
     outputs = Path(server.settings["OUTPUT_DIR"])
     with closing(connect(server.database)) as db:
         job_id = generate_id()
-        uploads = [_upload(server, clip) for clip in clips or (Clip(),)]
-        store.insert_job(db, job_id, uploads, store.Order(variations, "subtle", 7), 0, now)
+        files = [_upload(server, clip) for clip in clips or (Clip(),)]
+        draft = JobDraft(job_id, files, JobOptions(variations, "subtle", 7))
+        with exclusive(db, "quota"):
+            queue.insert_job(db, draft, now)
         made = Job(job_id, [], [])
-        for clip, file in zip(clips or (Clip(),), store.files_of(db, job_id), strict=True):
+        for clip, file in zip(clips or (Clip(),), queries.files_of(db, job_id), strict=True):
             _finish(db, file, clip, now if ended_at is None else ended_at)
             rows = [
                 published(outputs / job_id, file, n, content)
                 for n, content in enumerate(clip.outputs, 1)
             ]
-            with transaction(db):
-                store.insert_outputs(db, file, rows, now if ended_at is None else ended_at)
+            with exclusive(db, "publish"):
+                queue.insert_outputs(
+                    db, claim_of(file), rows, now if ended_at is None else ended_at
+                )
             made.outputs.extend(each.id for each in rows)
             made.paths.extend(outputs / job_id / each.name for each in rows)
     return made
 
 
-def _upload(server: Server, clip: Clip) -> store.Upload:
+def claim_of(file: File) -> Claim:
+    """The claim that a worker would have had of this file."""
+    return Claim(
+        id=file.id,
+        job_id=file.job_id,
+        claim_token=1,
+        attempts=1,
+        progress=file.progress,
+        name=file.name,
+        stored_name=file.stored_name,
+        size=file.size,
+        sha256=file.sha256,
+    )
+
+
+def _upload(server: Server, clip: Clip) -> NewFile:
     file_id = generate_id()
     server.upload_dir.mkdir(exist_ok=True)
     with (server.upload_dir / f"{file_id}.mp4").open("wb") as file:
         file.truncate(clip.size)
-    return store.Upload(file_id, clip.name, f"{file_id}.mp4", clip.size)
+    return NewFile(file_id, clip.name, f"{file_id}.mp4", clip.size)
 
 
-def _finish(db, file, clip: Clip, ended_at: float) -> None:
+def _finish(db: Connection, file: File, clip: Clip, ended_at: float) -> None:
     ended = clip.status not in ("queued", "processing")
-    with transaction(db):
-        db.execute(
-            "UPDATE job_file SET status = :status, finished_at = :at, error = :error, token = 1,"
+    with exclusive(db, "queue"):
+        db.write(
+            "UPDATE job_file SET status = :status, finished_at = :at, error = :error,"
+            " claim_token = 1,"
             " lease_until = :lease, sha256 = 'of the source' WHERE id = :id",
             {
-                "id": file["id"],
+                "id": file.id,
                 "status": clip.status,
                 "at": ended_at if ended else None,
                 "error": "It failed." if clip.status == "failed" else None,
@@ -95,10 +117,10 @@ def _finish(db, file, clip: Clip, ended_at: float) -> None:
         )
 
 
-def published(folder: Path, file, number: int, content: bytes | int) -> store.Published:
-    """Write one output and its picture under their final names; return what a row tells."""
+def published(folder: Path, file: File, number: int, content: bytes | int) -> NewOutput:
+    """Write one output and its picture under their final names; return what a row says."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = output_name(file, number)
+    name = output_name(file.id, file.name, number)
     sha256, crc32 = hashlib.sha256(), 0
     with (folder / name).open("wb") as out:
         if isinstance(content, bytes):
@@ -111,17 +133,17 @@ def published(folder: Path, file, number: int, content: bytes | int) -> store.Pu
     size = len(content) if isinstance(content, bytes) else content
     thumbnail = name.replace(".mp4", ".webp")
     (folder / thumbnail).write_bytes(b"picture " + name.encode())
-    return store.Published(
-        output_id(file, number),
-        number,
-        name,
-        size,
-        sha256.hexdigest(),
-        crc32,
-        {"zoom": 0.01 * number},
-        1.0,
-        thumbnail,
-        "jobserver 0.1.0; ffmpeg version 9.0; libx264",
+    return NewOutput(
+        id=output_id(file.id, number),
+        number=number,
+        name=name,
+        size=size,
+        sha256=sha256.hexdigest(),
+        crc32=crc32,
+        parameters={"zoom": 0.01 * number},
+        seconds=1.0,
+        thumbnail=thumbnail,
+        made_with="jobserver 0.1.0; ffmpeg version 9.0; libx264",
     )
 
 

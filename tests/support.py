@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -14,12 +15,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import imageio_ffmpeg
+from flask import Flask
 
-from jobserver import create_app, prepare_serving
-from jobserver.db import connect, initialise
+from jobserver import create_app, prepare_serving, store_of
+from jobserver.db import Connection, connect, initialise
+from jobserver.files.local import LocalStore
+from jobserver.settings import Settings, prepare_folders
 
 PROJECT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -48,6 +52,39 @@ def wait_for(condition: Callable[[], T], within_s: float = 10.0, what: str = "")
         assert time.monotonic() < end, f"not within {within_s} s: {what or condition}"
         time.sleep(0.01)
     return value
+
+
+def together(count: int, work: Callable[[Path], Any], path: Path) -> list[Any]:
+    """Call `work(path)` in `count` processes at the same moment; return what each returned."""
+    context = multiprocessing.get_context("fork")
+    barrier, results = context.Barrier(count), context.SimpleQueue()
+
+    def run() -> None:
+        barrier.wait()
+        try:
+            results.put(work(path))
+        except Exception as error:
+            results.put(repr(error))
+
+    processes = [context.Process(target=run) for _ in range(count)]
+    for process in processes:
+        process.start()
+    returned = [results.get() for _ in processes]
+    for process in processes:
+        process.join()
+    return returned
+
+
+def settings_of(app: Flask) -> Settings:
+    return app.extensions["settings"]
+
+
+def change_settings(app: Flask, **values: Any) -> Settings:
+    """Give a running app other settings: `change_settings(app, job_lifetime=60)`."""
+    changed = settings_of(app).model_copy(update=values)
+    app.extensions["settings"] = changed
+    app.extensions["store"] = store_of(changed)
+    return changed
 
 
 def read_answer(sock: socket.socket) -> Answer:
@@ -445,6 +482,7 @@ class Site:
         overrides = {name: self.server.settings[name] for name in kept}
         quick = {"ENCODER_PRESET": "ultrafast", "WORKERS": 1, "MIN_FREE_SPACE": 0}
         self.app = create_app({**overrides, **quick})
+        prepare_folders(self.settings)
         initialise(self.server.database)
         prepare_serving(self.app)
         self.rows = self.server.rows
@@ -472,20 +510,33 @@ class Site:
         assert answer.status_code == 200, answer.json
         return answer.json
 
-    def order(self, job_id: str, what: str):
+    def post_action(self, job_id: str, action: str):
         """POST cancel or retry; return the response."""
-        return self.client.post(f"/api/jobs/{job_id}/{what}", headers=self.headers)
+        return self.client.post(f"/api/jobs/{job_id}/{action}", headers=self.headers)
 
-    def connect(self) -> sqlite3.Connection:
+    @property
+    def settings(self) -> Settings:
+        return settings_of(self.app)
+
+    @property
+    def store(self) -> LocalStore:
+        return self.app.extensions["store"]
+
+    def change_settings(self, **values: Any) -> None:
+        change_settings(self.app, **values)
+
+    def connect(self) -> Connection:
         return connect(self.server.database)
 
     def wait_until(self, job_id: str, status: str, within_s: float = 30):
-        wait_for(lambda: self.show(job_id)["status"] == status, within_s, f"{status} {self.told()}")
+        wait_for(
+            lambda: self.show(job_id)["status"] == status, within_s, f"{status} {self.state()}"
+        )
         return self.show(job_id)
 
-    def told(self) -> str:
+    def state(self) -> str:
         """What a failed test shows: rows and the workers' log."""
-        rows = self.rows("SELECT status, attempts, token, error FROM job_file")
+        rows = self.rows("SELECT status, attempts, claim_token, error FROM job_file")
         log = self.server.folder / "worker.log"
         return f"{rows} {log.read_text()[-3000:] if log.exists() else ''}"
 
@@ -526,7 +577,7 @@ class Site:
     def check_completed(self, job_id: str, variations: int) -> None:
         """Fail unless each file lists each variation once, and everything is sound."""
         job = self.show(job_id)
-        assert (job["status"], job["progress"]) == ("completed", 100), self.told()
+        assert (job["status"], job["progress"]) == ("completed", 100), self.state()
         for file in job["files"]:
             assert (file["status"], file["progress"], file["error"]) == ("completed", 100, None)
             assert [each["index"] for each in file["outputs"]] == list(range(1, variations + 1))

@@ -50,9 +50,9 @@ class Site(NamedTuple):
         return f"http://127.0.0.1:{self.port}"
 
     def curl(self, *words: str | Path, path: str = "/api/jobs") -> Answer:
-        """Run curl as a person would; return the last answer it was given.
+        """Run curl as a person would; return the last answer it received.
 
-        curl's exit status is not looked at: it may be told no while it still sends, and what
+        curl's exit status is not looked at: it may be refused while it still sends, and what
         counts is the answer that it shows.
         """
         headers, body = self.folder / "headers", self.folder / "body"
@@ -120,7 +120,7 @@ def sha256(path: Path) -> str:
 def site(
     request: pytest.FixtureRequest, gunicorn: Server, nginx: Nginx, tmp_path: Path
 ) -> Iterator[Site]:
-    """Whom the client talks to; after each test, what is stored is sound, and then removed."""
+    """The server the client talks to; after each test its files are checked and removed."""
     assert gunicorn.token
     port = {"gunicorn": gunicorn.port, "nginx": nginx.port}[request.param]
     yield Site(gunicorn, port, tmp_path)
@@ -167,7 +167,7 @@ def test_the_password_is_exchanged_for_a_token(site: Site):
         ('{"password": "wrong"}', 401, "Invalid password"),
     ],
 )
-def test_what_is_no_password_is_refused(site: Site, body: str, status: int, error: str):
+def test_a_body_without_the_password_is_refused(site: Site, body: str, status: int, error: str):
     answer = site.curl("-d", body, path="/api/auth")
     assert (answer.status, answer.json) == (status, {"error": error})
     assert answer.headers["Content-Type"] == "application/json"
@@ -181,7 +181,7 @@ def test_repeated_wrong_passwords_have_to_wait(site: Site):
     assert set(answers[-1].json) == {"error"}
 
 
-def test_health_is_told_to_everybody(site: Site):
+def test_health_needs_no_token(site: Site):
     answer = site.curl(path="/api/health")
     assert (answer.status, answer.json["status"], answer.json["volumeMounted"]) == (200, "ok", True)
     keys = {"status", "timestamp", "volumeMounted", "pythonVersion", "version", "uptime"}
@@ -337,7 +337,7 @@ def test_a_declared_mp4_is_accepted_whatever_is_in_it(site: Site, tmp_path: Path
         "cut",
     ],
 )
-def test_what_is_no_upload_is_a_400(site: Site, clip: Path, words: list[str], error: str):
+def test_a_form_that_is_no_upload_is_a_400(site: Site, clip: Path, words: list[str], error: str):
     paths = {name: site.folder / name for name in ("text", "empty", "cut")}
     paths["text"].write_text("no MP4, but long enough to be one")
     paths["empty"].touch()
@@ -423,7 +423,7 @@ def test_a_bad_token_with_500_mib_is_a_401_also_when_curl_does_not_ask_first(
     ("site", "size"), [("gunicorn", 64 * MIB), ("nginx", LARGEST)], indirect=["site"]
 )
 def test_a_bad_token_is_a_401_that_http_client_reads(site: Site, size: int):
-    """It sends everything before it looks, for which nginx has patience; gunicorn has less."""
+    """It sends everything before it reads; nginx waits for that, gunicorn for less."""
     start, before = time.monotonic(), set(site.server.uploads())
     answer, whole = site.send(size, "wrong")
     assert (answer.status, answer.json) == (401, INVALID_TOKEN)

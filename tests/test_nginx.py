@@ -44,8 +44,8 @@ def server(proxied: Server) -> Server:
 
 
 @pytest.fixture
-def lonely_nginx(tmp_path: Path) -> Iterator[Nginx]:
-    """nginx before a port where nobody listens."""
+def nginx_without_server(tmp_path: Path) -> Iterator[Nginx]:
+    """nginx before a port without a server."""
     nginx = Nginx(tmp_path, free_port())
     yield nginx.start()
     nginx.stop()
@@ -166,24 +166,24 @@ def test_a_client_that_hangs_up_leaves_nothing(server: Server):
     server.check_sound()
 
 
-def test_a_token_of_10_kb_is_judged_by_the_server(server: Server):
+def test_a_token_of_10_kb_is_a_401_of_the_server(server: Server):
     answer = server.get("/api/jobs", "x" * 10 * 1024)
     assert (answer.status, answer.json) == (401, {"error": "Invalid or expired token"})
     assert answer.headers["X-Request-ID"]
 
 
-def test_the_address_of_the_client_is_not_what_it_says(server: Server, nginx: Nginx):
+def test_the_address_of_the_client_is_not_the_forwarded_one_it_sends(server: Server, nginx: Nginx):
     body = b'{"password": "wrong"}'
     forged = {"X_Forwarded_For": "203.0.113.9", "X_Real_IP": "203.0.113.9"}
     with nginx.connect(source="127.0.0.2") as sock:
         sock.sendall(head("POST", "/api/auth", Content_Length=len(body), **forged) + body)
         assert read_answer(sock).status == 401
-    addresses = server.rows("SELECT address FROM sign_in_failure ORDER BY at")
+    addresses = server.rows("SELECT address FROM sign_in_failure ORDER BY last_at")
     assert addresses[-1] == ("127.0.0.2",)
 
 
-def test_the_server_is_told_the_public_name_and_nothing_that_was_forged(tmp_path: Path):
-    """No answer of jobserver shows what it was told, so another server repeats it."""
+def test_the_server_receives_the_public_name_and_no_forged_header(tmp_path: Path):
+    """No answer of jobserver shows what it received, so another server repeats it."""
     forged = {
         "X_Forwarded_For": "203.0.113.9",
         "X_Forwarded_Host": "evil.example",
@@ -191,20 +191,20 @@ def test_the_server_is_told_the_public_name_and_nothing_that_was_forged(tmp_path
         "X_Forwarded_Prefix": "/evil",
     }
 
-    class Told(BaseHTTPRequestHandler):
+    class Echo(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            told = json.dumps(self.headers.items()).encode()
+            received = json.dumps(self.headers.items()).encode()
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(told)
+            self.wfile.write(received)
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with another_server(tmp_path, Told) as nginx, nginx.connect() as sock:
+    with another_server(tmp_path, Echo) as nginx, nginx.connect() as sock:
         sock.sendall(head("GET", "/api/health", Connection="close", **forged))
-        told = dict(read_answer(sock).json)
-    assert told == {
+        received = dict(read_answer(sock).json)
+    assert received == {
         "X-Forwarded-For": "127.0.0.1",
         "X-Forwarded-Proto": "http",
         "X-Forwarded-Host": "videos.example",
@@ -241,8 +241,8 @@ def established(port: int) -> set[str]:
     return {line[1] for line in open_connections() if line[2].endswith(f":{port:04X}")}
 
 
-def test_a_server_that_is_down_is_a_502(lonely_nginx: Nginx):
-    with lonely_nginx.connect() as sock:
+def test_a_server_that_is_down_is_a_502(nginx_without_server: Nginx):
+    with nginx_without_server.connect() as sock:
         sock.sendall(head("GET", "/api/health"))
         answer = read_answer(sock)
     assert answer.headers["Content-Type"] == "application/json"
@@ -252,9 +252,9 @@ def test_a_server_that_is_down_is_a_502(lonely_nginx: Nginx):
     )
 
 
-def test_an_upload_to_a_server_that_is_down_is_a_readable_502(lonely_nginx: Nginx):
+def test_an_upload_to_a_server_that_is_down_is_a_readable_502(nginx_without_server: Nginx):
     body = form(file_part(MP4_HEAD + bytes(16 * MIB)))
-    with closing(http.client.HTTPConnection("127.0.0.1", lonely_nginx.port)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", nginx_without_server.port)) as connection:
         connection.request("POST", "/api/jobs", body, {"Content-Type": FORM_TYPE})
         assert connection.getresponse().status == 502
 

@@ -1,4 +1,4 @@
-"""A whole run of the real server: what it shows of its secrets, and what it needs of a disk."""
+"""A whole run of the real server: no secret is shown, no temporary folder is needed."""
 
 import json
 import os

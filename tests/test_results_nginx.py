@@ -109,11 +109,33 @@ def test_if_range_is_held_against_the_etag(server: Server, job: Job):
 
 
 def test_head_and_what_the_client_has_already(server: Server, job: Job):
-    told = get(server, job.output(), "HEAD")
-    assert (told.status, told.body, told.headers["Content-Length"]) == (200, b"", str(3 * MIB))
-    known = get(server, job.output(), If_None_Match=told.headers["ETag"])
+    first = get(server, job.output(), "HEAD")
+    assert (first.status, first.body, first.headers["Content-Length"]) == (200, b"", str(3 * MIB))
+    known = get(server, job.output(), If_None_Match=first.headers["ETag"])
     assert (known.status, known.body) == (304, b"")
-    assert known.headers["ETag"] == told.headers["ETag"]
+    assert known.headers["ETag"] == first.headers["ETag"]
+    other = get(server, job.output(), If_None_Match='"other"')
+    assert (other.status, other.body) == (200, job.paths[0].read_bytes())
+
+
+def test_if_match_is_held_against_the_etag(server: Server, job: Job):
+    """Not by nginx, which has an ETag of its own for the file, or none."""
+    content, etag = job.paths[0].read_bytes(), get(server, job.output(), "HEAD").headers["ETag"]
+    for matching in (etag, "*"):
+        answer = get(server, job.output(), If_Match=matching)
+        assert (answer.status, answer.body) == (200, content)
+        answer = get(server, job.output(), If_Match=matching, Range="bytes=5-9")
+        assert (answer.status, answer.body) == (206, content[5:10])
+    for range_ in ({}, {"Range": "bytes=5-9"}):
+        answer = get(server, job.output(), If_Match='"other"', **range_)
+        assert (answer.status, set(answer.json)) == (412, {"error"})
+
+
+def test_every_answer_has_one_date(server: Server, job: Job):
+    etag = get(server, job.output(), "HEAD").headers["ETag"]
+    for headers in ({}, {"Range": "bytes=5-9"}, {"If_None_Match": etag}, {"If_Match": etag}):
+        answer = get(server, job.output(), **headers)
+        assert answer.headers.get_all("Date") == [answer.headers["Date"]]
 
 
 @pytest.mark.parametrize("kind", ["output", "download"])
@@ -130,16 +152,16 @@ def test_a_download_cut_50_times_is_the_same_byte_for_byte(server: Server, job: 
 
 
 def test_signed_links_work_through_nginx(server: Server, job: Job):
-    told = get(server, job.url).json
-    output = told["files"][0]["outputs"][0]
+    shown = get(server, job.url).json
+    output = shown["files"][0]["outputs"][0]
     assert server.get(output["url"]).body == job.paths[0].read_bytes()
     assert server.get(output["url"] + "&inline=1").headers["Content-Disposition"][:6] == "inline"
     assert server.get(output["thumbnailUrl"]).body.startswith(b"picture ")
-    assert server.get(told["downloadUrl"]).body[:2] == b"PK"
+    assert server.get(shown["downloadUrl"]).body[:2] == b"PK"
     assert server.get(output["url"].replace("signature=", "signature=x")).status == 401
 
 
-def test_nobody_reaches_the_folder_itself(server: Server, job: Job):
+def test_the_folder_itself_cannot_be_reached(server: Server, job: Job):
     for path in (
         f"/.outputs/{job.id}/{job.paths[0].name}",
         f"/.outputs/{job.id}/",
@@ -157,7 +179,7 @@ def test_a_file_that_vanished_is_a_410(server: Server, job: Job):
     assert (answer.status, answer.json) == (410, {"error": "The file is gone"})
 
 
-def test_a_job_deleted_in_mid_download_is_still_delivered(server: Server, job: Job):
+def test_a_download_goes_on_although_its_job_is_deleted(server: Server, job: Job):
     content = job.paths[0].read_bytes()
     with server.connect() as sock:
         request = f"GET {job.output()} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"

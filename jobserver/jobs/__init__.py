@@ -1,17 +1,12 @@
-"""The path of one job, one module a step.
+"""The rules of jobs, without HTTP and without a driver. Start with `model`, then `queue`.
 
-views      HTTP in: who may, what is asked (order)
-intake     the request body becomes whole, durable files in UPLOAD_DIR
-store      one transaction makes them a job: from here on it is promised
-views      HTTP out: 202, and later its status (told)
-worker     another process: slots that render, and the housekeeping
-slot       claims a file (lease), renders its next variations, publishes them (output)
-views      what is ready, as a file or a ZIP (delivery, archive, sending)
-expiry     a day later, or for want of space: files and rows go
-operating  what an operator asks in a terminal
+model      typed rows: what a job, a file, an output, a claim is
+queue      insert, claim, renew, release, finish, fail, reschedule, cancel, retry
+queries    what is read
+events     each change of state, recorded in its transaction
+quota      room: counted, reserved, evicted
+retention  how long jobs are kept; how they are deleted
+clock      whether the clock may be believed
+sweep      what belongs to no job
+ownership  whose folders these are
 """
-
-from jobserver.jobs.intake import Limits
-from jobserver.jobs.views import UploadRequest, bp, storage_bp
-
-__all__ = ["Limits", "UploadRequest", "bp", "storage_bp"]

@@ -1,9 +1,9 @@
-"""One file in, N files out; knows neither Flask nor a database.
+"""One video in, N variations out. Imports neither Flask nor a database.
 
-The path of one file: `probe` says what it is or raises the reason why not; `parameters`
-says how each variation differs; `render` writes them, a group a process, and yields each
-once it is whole. Read recipe.py, boxes.py, probe.py, command.py, launch.py, ffmpeg.py,
-variations.py in this order.
+`probe` reads a file and returns its Media, or raises why it cannot be rendered.
+`parameters` computes how each variation differs from the source. `render` writes the
+variations, several per ffmpeg process, and yields each after it has been verified. Read
+recipe, boxes, banner, probe, command, launch, ffmpeg, variations, verify in this order.
 """
 
 from jobserver.render import ffmpeg
@@ -17,13 +17,13 @@ from jobserver.render.recipe import (
     UnknownRecipe,
     parameters,
 )
-from jobserver.render.settings import Encoding, Settings, default_ffmpeg, find_ffmpeg
+from jobserver.render.settings import Encoding, Settings, default_ffmpeg
 from jobserver.render.thumbnail import thumbnail
 from jobserver.render.variations import Output, check, group_size, render
 
 
 def version(settings: Settings) -> str:
-    """Return which ffmpeg renders, as `ffmpeg version 9.0`. Raises EngineError."""
+    """Return the ffmpeg that renders, e.g. `ffmpeg version 7.0.2`. Raises EngineError."""
     return ffmpeg.version(settings.ffmpeg)
 
 
@@ -43,7 +43,6 @@ __all__ = [
     "UnknownRecipe",
     "check",
     "default_ffmpeg",
-    "find_ffmpeg",
     "group_size",
     "parameters",
     "probe",

@@ -1,4 +1,4 @@
-"""The argument lists given to ffmpeg; pure, and free of anything that is not in them."""
+"""The ffmpeg command lines. Pure functions: nothing is read, written or started here."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +9,8 @@ from jobserver.render.settings import Encoding, Settings
 
 Wanted = tuple[Parameters | None, Path]
 
-# What ffmpeg's AAC encoder takes as it is; other arrangements (a lone left, 7.1.4) are mixed
-# to the nearest. Source: libavcodec/aacenc.c, aac_normal_chan_layouts and aac_pce_configs.
+# Channel layouts that ffmpeg's AAC encoder accepts; others (a single left channel, 7.1.4) are
+# remixed to the nearest. Source: libavcodec/aacenc.c, aac_normal_chan_layouts, aac_pce_configs.
 AAC_LAYOUTS = (
     "mono|stereo|2.1|3.0|3.0(back)|3.1|4.0|quad|quad(side)|4.1|5.0|5.0(side)|5.1|5.1(side)"
     "|6.0|6.0(front)|hexagonal|6.1|6.1(back)|6.1(front)|7.0|7.0(front)|7.1|7.1(wide)"
@@ -18,18 +18,21 @@ AAC_LAYOUTS = (
 )
 
 
-def source(path: Path, *options: str) -> list[str]:
-    """Open a file as MP4 and as nothing else, from the disk and from nowhere else."""
+def source(path: Path, options: Sequence[str] = ()) -> list[str]:
+    """Return the input options: only the MP4 demuxer and only the file protocol may open it."""
     return [*options, "-protocol_whitelist", "file", "-f", "mov", "-i", f"file:{path}"]
 
 
 def probe_command(path: Path, settings: Settings) -> list[str]:
-    """List every packet of the picture twice (as stored, as shown) and of all sound."""
+    """List the packets of the video stream twice and of every audio stream, without decoding.
+
+    Input 0 ignores the edit list (packets as stored), input 1 applies it (packets as shown).
+    """
     limit = ("-max_pixels", str(settings.max_pixels))
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "info"),
-        *source(path, "-ignore_editlist", "1", *limit),
-        *source(path, *limit),
+        *source(path, ("-ignore_editlist", "1", *limit)),
+        *source(path, limit),
         *("-map", "0:V:0", "-map", "1:V:0", "-map", "1:a?", "-c", "copy", "-copyts"),
         *("-f", "framecrc", "-"),
     ]
@@ -38,23 +41,24 @@ def probe_command(path: Path, settings: Settings) -> list[str]:
 def render_command(
     path: Path, media: Media, wanted: Sequence[Wanted], settings: Settings
 ) -> list[str]:
-    """Decode once, write every wanted variation.
+    """Decode the source once and write every wanted variation.
 
-    wanted: parameters and absolute output path of each; parameters of None re-encode the
-    picture as it is, which the benchmarks measure.
+    wanted: parameters and absolute output path of each variation. Parameters of None encode
+    the unchanged picture, for the benchmarks.
     """
+    # Each decoder thread holds frames in memory, so the count must not follow the CPU count.
+    decoder = ("-threads", "4", "-max_pixels", str(settings.max_pixels))
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
         *("-progress", "pipe:1", "-stats_period", "0.25"),
-        # Frames in flight grow with the decoder's threads, so many cores do not set them.
-        *source(path, "-threads", "4", "-max_pixels", str(settings.max_pixels)),
+        *source(path, decoder),
         *_filters(media.video, [parameters for parameters, _ in wanted]),
         *(word for n, (_, out) in enumerate(wanted) for word in _output(n, out, media, settings)),
     ]
 
 
 def check_command(settings: Settings) -> list[str]:
-    """Encode one grey frame to nowhere, as outputs are encoded."""
+    """Encode one grey frame with the output settings and discard it."""
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "error"),
         *("-f", "lavfi", "-i", "color=gray:s=320x240:r=25", "-frames:v", "1"),
@@ -62,17 +66,17 @@ def check_command(settings: Settings) -> list[str]:
     ]
 
 
-def thumbnail_command(path: Path, out: Path, lightness: int, settings: Settings) -> list[str]:
-    """Write the first frame whose average luma (0 to 255) is above `lightness` as WebP.
+def thumbnail_command(path: Path, out: Path, min_luma: int, settings: Settings) -> list[str]:
+    """Write the first frame whose average luma (0..255) is above `min_luma` as WebP.
 
-    Looks at the first 30 s: who fades in for longer means it.
+    Scans the first 30 s only; a longer fade-in is taken as intended.
     """
-    pick = f"signalstats,metadata=mode=select:key=lavfi.signalstats.YAVG:value={lightness}"
-    # Square pixels of the shape that is shown; WebP has no side above 16383.
+    pick = f"signalstats,metadata=mode=select:key=lavfi.signalstats.YAVG:value={min_luma}"
+    # Display aspect ratio in square pixels. A WebP side is at most 16383 pixels.
     shape = "scale=320:'min(3200,max(2,2*round(160/dar)))',setsar=1,format=yuv420p"
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
-        *("-t", "30", *source(path, "-max_pixels", str(settings.max_pixels))),
+        *("-t", "30", *source(path, ("-max_pixels", str(settings.max_pixels)))),
         *("-map", "0:V:0", "-vf", f"format=yuv420p,{pick}:function=greater,{shape}"),
         *("-frames:v", "1", "-c:v", "libwebp", "-quality", "75", "-map_metadata", "-1"),
         *("-fflags", "+bitexact", "-progress", "pipe:1", "-f", "webp", f"file:{out}"),
@@ -80,46 +84,51 @@ def thumbnail_command(path: Path, out: Path, lightness: int, settings: Settings)
 
 
 def _filters(video: Video, wanted: Sequence[Parameters | None]) -> list[str]:
-    """Give the graph its threads: slicing frames costs more than it brings, but for rotate."""
-    turning = any(parameters and "rotation" in parameters.values for parameters in wanted)
-    threads = () if turning else ("-filter_complex_threads", "1")
+    """Return the filter graph and its thread count.
+
+    Slice threads cost more CPU time than they save, except for the `rotate` filter.
+    """
+    rotates = any(parameters and "rotation" in parameters.values for parameters in wanted)
+    threads = () if rotates else ("-filter_complex_threads", "1")
     return [*threads, "-filter_complex", _graph(video, wanted)]
 
 
 def _graph(video: Video, wanted: Sequence[Parameters | None]) -> str:
-    """Split after the one conversion that all need; each branch then goes its own way."""
-    size = tuple(side + side % 2 for side in video.upright)
-    names = "".join(f"[s{n}]" for n in range(len(wanted)))
-    branches = [
-        f"[s{n}]{_chain(parameters, size == video.upright, size, video)}[v{n}]"
-        for n, parameters in enumerate(wanted)
-    ]
-    # Unless told, RGB is converted as for SD, and players take an untagged HD video for HD.
+    """Convert the frames once, then split them into one filter chain per variation."""
+    pads = "".join(f"[s{n}]" for n in range(len(wanted)))
+    chains = [f"[s{n}]{_chain(parameters, video)}[v{n}]" for n, parameters in enumerate(wanted)]
+    # By default RGB is converted with the SD matrix (BT.601), but players decode an untagged
+    # HD video with BT.709.
     matrix = ":out_color_matrix=bt709" if video.rgb else ""
-    head = f"{_fields(video)}scale=out_range=tv{matrix},format=yuv420p,split={len(wanted)}{names}"
-    return ";".join([f"[0:{video.stream}]{head}", *branches])
+    common = f"{_deinterlace(video)}scale=out_range=tv{matrix},format=yuv420p"
+    return ";".join([f"[0:{video.stream}]{common},split={len(wanted)}{pads}", *chains])
 
 
-def _fields(video: Video) -> str:
-    """Return the filter that makes one picture of two fields, which scaling would mix.
+def _deinterlace(video: Video) -> str:
+    """Return the deinterlacer, or an empty string when the video needs none or cannot have one.
 
-    It sees a picture that is upright, so one turned has its fields in columns; and it needs 3
-    columns and 4 lines. Frames that are not interlaced go through it as they are.
+    Scaling interlaced frames would mix their two fields. ffmpeg rotates before the filter
+    graph, so the fields of a video rotated by 90 degrees are columns, which bwdif cannot
+    separate. bwdif needs at least 3 columns and 4 lines, and passes progressive frames
+    unchanged.
     """
-    fit = video.interlaced and not video.turned and video.width >= 3 and video.height >= 4
-    return "bwdif=mode=send_frame:deint=interlaced," if fit else ""
+    possible = not video.is_sideways and video.width >= 3 and video.height >= 4
+    return "bwdif=mode=send_frame:deint=interlaced," if video.interlaced and possible else ""
 
 
-def _chain(parameters: Parameters | None, even: bool, size: tuple[int, ...], video: Video) -> str:
+def _chain(parameters: Parameters | None, video: Video) -> str:
     """Return the filters of one variation, cheapest first.
 
-    H.264 in 4:2:0 has no odd sides, so they are rounded up, by scaling: no content is lost
-    and a picture one pixel wide stays possible. Scaling would note a changed pixel shape.
+    H.264 in 4:2:0 has no odd sides, so an odd side is scaled up by one pixel: nothing is cut
+    off, and a picture one pixel wide stays possible. `setsar` restores the sample aspect ratio
+    that `scale` adapts.
     """
     values = parameters.values if parameters else {}
-    scale = f"scale={size[0]}:{size[1]}:flags=bicubic,setsar={_ratio(video.upright_sar)}"
+    width, height = (side + side % 2 for side in video.upright)
+    across, down = video.upright_sar
     filters = [_crop(values["zoom"], values["left"], values["top"])] if "zoom" in values else []
-    filters += [scale] if "zoom" in values or not even else []
+    if filters or (width, height) != video.upright:
+        filters.append(f"scale={width}:{height}:flags=bicubic,setsar={across}/{down}")
     if "rotation" in values:
         filters.append(f"rotate={values['rotation']:.6f}")
     if "brightness" in values:
@@ -129,9 +138,10 @@ def _chain(parameters: Parameters | None, even: bool, size: tuple[int, ...], vid
 
 
 def _crop(zoom: float, left: float, top: float) -> str:
-    """Cut a margin away; even sides and offsets keep colour and brightness aligned.
+    """Return the crop filter. zoom, left, top: shares as in recipe.RECIPES.
 
-    A side that is so short that two pixels are more than the largest zoom stays whole.
+    Sides and offsets are even, so that chroma and luma stay aligned in 4:2:0. A side so short
+    that two pixels exceed MAX_ZOOM is not cropped.
     """
     width, height = (
         f"'min({side},2*max(round({side}*{1 - zoom:.6f}/2),ceil({side}*{1 - MAX_ZOOM:.6f}/2)))'"
@@ -144,15 +154,11 @@ def _crop(zoom: float, left: float, top: float) -> str:
     return f"crop={width}:{height}:{across}:{down}:exact=1"
 
 
-def _ratio(pair: tuple[int, int]) -> str:
-    return f"{pair[0]}/{pair[1]}"
-
-
 def _output(number: int, path: Path, media: Media, settings: Settings) -> list[str]:
     """Return the options of one output file.
 
-    Times stay as they are: vfr with the source's own timebase neither doubles nor rounds a
-    frame. bitexact leaves out versions and dates, so equal input gives equal bytes.
+    `vfr` with the timebase of the source keeps every timestamp: no frame is duplicated or
+    rounded. `bitexact` omits versions and dates, so equal input gives equal bytes.
     """
     return [
         *("-map", f"[v{number}]"),

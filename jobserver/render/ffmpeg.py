@@ -1,7 +1,7 @@
-"""The ffmpeg process: its start, its limits, its two pipes, its end.
+"""Run one ffmpeg process: start it with limits, read its pipes, watch its clocks, end it.
 
-The only module that imports subprocess. `run` returns when ffmpeg has ended and not
-before; however it is left, by return, exception or KeyboardInterrupt, no process remains.
+The only module that imports subprocess. No ffmpeg process outlives `run`, whether it returns or
+raises, including KeyboardInterrupt.
 """
 
 import contextlib
@@ -19,24 +19,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobserver.render.errors import Cancelled, DiskFull, EngineError, TooBig, TooLarge, TooSlow
-from jobserver.render.launch import CANNOT
+from jobserver.render.launch import EXIT_NOT_STARTED
 from jobserver.render.pipes import TAIL, Lines, Log
 
-# Between SIGTERM and SIGKILL: with a heartbeat (1 s) and a tick before it, what was cancelled
-# has gone within 5 s.
+# From SIGTERM to SIGKILL. A worker notices a cancelled job within one heartbeat (1 s) and `run`
+# within one tick, so ffmpeg has ended at most 5 s after the request.
 GRACE_S = 3.5
-_TICK_S = 0.1  # how late a cancel or a clock may be noticed
-_QUOTED = 2000  # characters of a log in an error's detail
+_TICK_S = 0.1  # the longest delay until a cancellation or a timeout is noticed
+_DETAIL_CHARS = 2000  # how much of the log goes into an error's detail
 _LAUNCH = str(Path(__file__).with_name("launch.py"))
 _NO_SPACE = re.compile("No space left on device|Disk quota exceeded")
-# Thread stacks and allocator slack count as data of a process but are hardly ever used.
-_UNUSED_DATA = 1024**3
+# RLIMIT_DATA also counts address space that is reserved but hardly used: thread stacks, malloc
+# arenas.
+_RESERVED_DATA = 1024**3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one process may use: seconds of the clock, seconds without a sign of progress,
-    bytes of memory beside unused stacks, bytes of each file it writes."""
+    """Limits of one process.
+
+    wall_s: seconds in total. stall_s: seconds without progress. memory: bytes. file_bytes: size
+    of each file that it writes.
+    """
 
     wall_s: float
     stall_s: float
@@ -45,21 +49,21 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How ffmpeg ended: its exit status (negative: the signal) and what it wrote to stderr."""
+class Completed:
+    """How ffmpeg ended. status: exit status, or the negative signal number. log: its stderr."""
 
     status: int
     log: str
 
     @property
-    def last_words(self) -> str:
-        """The end of the log, for an error's detail."""
-        return f"status {self.status}: {self.log[-_QUOTED:]}"
+    def detail(self) -> str:
+        """Status and end of the log, for the detail of an error."""
+        return f"status {self.status}: {self.log[-_DETAIL_CHARS:]}"
 
 
 @dataclass(frozen=True)
 class Access:
-    """The files this process may open; sandbox=False lifts that (hardware encoders)."""
+    """The only files that ffmpeg may open. sandbox=False allows all, for hardware encoders."""
 
     reads: Sequence[Path]
     writes: Sequence[Path] = ()
@@ -71,26 +75,33 @@ def run(
     limits: Limits,
     access: Access,
     on_line: Callable[[bytes], bool],
+    *,
     cancel: threading.Event | None = None,
-) -> Ending:
-    """Run ffmpeg to its end; `command[0]` is its absolute path.
+) -> Completed:
+    """Run ffmpeg until it has ended. `command[0]` is its absolute path.
 
-    on_line gets every line of stdout and says whether it shows progress, which rewinds the
-    stall clock; so does a file it writes, if it has changed when that clock runs out. Raises
-    Cancelled once `cancel` is set, TooSlow when a clock ran out, TooBig when a file outgrew its
-    limit, DiskFull, EngineError when ffmpeg cannot be started. Any other exit status is
-    returned: what it means depends on the file.
+    on_line: called with every line of stdout; returns whether the line shows progress, which
+    restarts the stall timeout. A change of an output file restarts it too.
+
+    Raises Cancelled once `cancel` is set, TooSlow after a timeout, TooBig when a file reached
+    its size limit, TooLarge when memory ran out, DiskFull, and EngineError when ffmpeg cannot
+    be started or was killed from outside. Any other exit status is returned, because its
+    meaning depends on the file.
     """
-    with _started(command, limits, access) as process:
-        watch = _Watch(process, limits, access.writes, on_line, cancel)
-        watch.until_end()
-    return _judged(Ending(process.returncode, watch.log.text()))
+    with _process(command, limits, access) as process:
+        monitor = _Monitor(
+            process, limits=limits, outputs=access.writes, on_line=on_line, cancel=cancel
+        )
+        monitor.wait()
+    completed = Completed(process.returncode, monitor.log.text())
+    _raise_for_status(completed)
+    return completed
 
 
 def version(name: str) -> str:
-    """Return the first line that an ffmpeg says of itself, as `ffmpeg version 9.0`.
+    """Return name and version of an ffmpeg, e.g. `ffmpeg version 7.0.2`.
 
-    Raises EngineError when it does not start.
+    name: its absolute path. Raises EngineError when it cannot be started.
     """
     lines: list[bytes] = []
     limits = Limits(wall_s=30, stall_s=30, memory=2**30, file_bytes=0)
@@ -99,18 +110,18 @@ def version(name: str) -> str:
         lines.append(line)
         return True
 
-    ending = run([name, "-version"], limits, Access([]), keep)
-    if ending.status or not lines:
-        raise EngineError("ffmpeg could not be started.", ending.last_words)
+    completed = run([name, "-version"], limits, Access([]), keep)
+    if completed.status or not lines:
+        raise EngineError("ffmpeg could not be started.", completed.detail)
     return " ".join(lines[0].decode("utf-8", "replace").split()[:3])
 
 
 @contextlib.contextmanager
-def _started(
+def _process(
     command: Sequence[str], limits: Limits, access: Access
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start ffmpeg as leader of its own group; on leaving it has ended, by force if need be."""
-    launcher = [sys.executable, "-I", "-S", _LAUNCH, _order(limits, access), *command]
+    """Start ffmpeg as the leader of its own process group; kill the group on exit."""
+    launcher = [sys.executable, "-I", "-S", _LAUNCH, _sandbox_spec(limits, access), *command]
     try:
         process = subprocess.Popen(  # noqa: S603  a list, no shell
             launcher,
@@ -129,15 +140,15 @@ def _started(
         _kill(process)
 
 
-def _order(limits: Limits, access: Access) -> str:
-    """Tell launch.py what to impose (see there)."""
+def _sandbox_spec(limits: Limits, access: Access) -> str:
+    """Return the SANDBOX_SPEC of launch.py."""
     return json.dumps(
         {
             "parent": os.getpid(),
             "limits": {
-                # A last resort for when nobody watches the wall clock any more.
+                # A fallback in case this process is stopped and cannot check wall_s.
                 "RLIMIT_CPU": int(limits.wall_s * (os.cpu_count() or 1)) + 1,
-                "RLIMIT_DATA": limits.memory + _UNUSED_DATA,
+                "RLIMIT_DATA": limits.memory + _RESERVED_DATA,
                 "RLIMIT_FSIZE": limits.file_bytes,
                 "RLIMIT_CORE": 0,
                 "RLIMIT_NOFILE": 256,
@@ -148,27 +159,29 @@ def _order(limits: Limits, access: Access) -> str:
     )
 
 
-def _judged(ending: Ending) -> Ending:
-    """Raise for the endings that need no knowledge of the file."""
-    if ending.status == -signal.SIGXFSZ:
-        raise TooBig(detail=ending.last_words)
-    if ending.status == -signal.SIGXCPU:
-        raise TooSlow(detail=ending.last_words)
-    if ending.status and _NO_SPACE.search(ending.log[-TAIL:]):
-        raise DiskFull(detail=ending.last_words)
-    if ending.status and "received signal" in ending.log[-TAIL:]:
-        raise EngineError("The renderer was stopped from outside.", ending.last_words)
-    if ending.status and "Cannot allocate memory" in ending.log[-TAIL:]:
-        raise TooLarge("This video needs more memory than is allowed.", ending.last_words)
-    if ending.status == CANNOT:
-        raise EngineError("ffmpeg could not be started.", ending.last_words)
-    if ending.status == -signal.SIGKILL:
-        raise EngineError("The renderer was killed from outside.", ending.last_words)
-    return ending
+def _raise_for_status(completed: Completed) -> None:
+    """Raise an error for each exit status whose reason does not depend on the file."""
+    status, log, detail = completed.status, completed.log[-TAIL:], completed.detail
+    if status == 0:
+        return
+    if status == -signal.SIGXFSZ:
+        raise TooBig(detail=detail)
+    if status == -signal.SIGXCPU:
+        raise TooSlow(detail=detail)
+    if _NO_SPACE.search(log):
+        raise DiskFull(detail=detail)
+    if "received signal" in log:
+        raise EngineError("The renderer was stopped from outside.", detail)
+    if "Cannot allocate memory" in log:
+        raise TooLarge("This video needs more memory than is allowed.", detail)
+    if status == EXIT_NOT_STARTED:
+        raise EngineError("ffmpeg could not be started.", detail)
+    if status == -signal.SIGKILL:
+        raise EngineError("The renderer was killed from outside.", detail)
 
 
-def _written(paths: Sequence[Path]) -> list[tuple[int, int]]:
-    """Return size and time of change of each file; of those that are not there, nothing."""
+def _stat_files(paths: Sequence[Path]) -> list[tuple[int, int]]:
+    """Return size and modification time of each file that exists."""
     states = []
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
@@ -178,13 +191,14 @@ def _written(paths: Sequence[Path]) -> list[tuple[int, int]]:
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    """Signal the whole group; not yet reaped, so the number cannot be someone else's."""
+    """Signal the process group. Until it is reaped, its id cannot belong to another process."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process group, reap the leader, close the pipes."""
     _signal(process, signal.SIGKILL)
     process.wait()
     for pipe in (process.stdout, process.stderr):
@@ -192,26 +206,27 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
 
 
-class _Watch:
-    """Drains both pipes of one process and holds it to its clocks."""
+class _Monitor:
+    """Reads both pipes of one process, and stops it on a timeout or a cancellation."""
 
     def __init__(
         self,
         process: subprocess.Popen[bytes],
+        *,
         limits: Limits,
-        writes: Sequence[Path],
+        outputs: Sequence[Path],
         on_line: Callable[[bytes], bool],
         cancel: threading.Event | None,
     ) -> None:
         self.process, self.limits, self.cancel = process, limits, cancel
-        self.writes, self.written = writes, _written(writes)
+        self.outputs, self.output_stats = outputs, _stat_files(outputs)
         self.log, self.lines = Log(), Lines(on_line)
-        self.started = self.moved = time.monotonic()
+        self.started = self.progressed = time.monotonic()
 
-    def until_end(self) -> None:
+    def wait(self) -> None:
         """Return once both pipes are closed and ffmpeg has ended by itself.
 
-        Raises Cancelled or TooSlow, after ffmpeg has been told to stop and has.
+        Raises Cancelled or TooSlow, after ffmpeg has been stopped.
         """
         with selectors.DefaultSelector() as pipes:
             for pipe in (self.process.stdout, self.process.stderr):
@@ -223,7 +238,7 @@ class _Watch:
                     raise reason
 
     def _drain(self, pipes: selectors.BaseSelector) -> None:
-        """Read what is there, waiting a tick at most."""
+        """Read what the pipes hold; wait at most one tick for it."""
         if not pipes.get_map():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(_TICK_S)
@@ -234,36 +249,36 @@ class _Watch:
             elif key.fileobj is self.process.stderr:
                 self.log.add(data)
             elif self.lines.add(data):
-                self.moved = time.monotonic()
-
-    @property
-    def last_words(self) -> str:
-        return self.log.text()[-_QUOTED:]
+                self.progressed = time.monotonic()
 
     def _reason_to_stop(self) -> Exception | None:
         now = time.monotonic()
         if self.cancel and self.cancel.is_set():
             return Cancelled()
-        if now - self.moved > self.limits.stall_s and not self._wrote(now):
-            return TooSlow(detail=f"no progress for {self.limits.stall_s} s: {self.last_words}")
+        if now - self.progressed > self.limits.stall_s and not self._outputs_changed(now):
+            return self._too_slow(f"no progress for {self.limits.stall_s} s")
         if now - self.started > self.limits.wall_s:
-            return TooSlow(detail=f"not done after {self.limits.wall_s} s: {self.last_words}")
+            return self._too_slow(f"not done after {self.limits.wall_s} s")
         return None
 
-    def _wrote(self, now: float) -> bool:
-        """Rewind the stall clock if a file has changed since it last ran out.
+    def _too_slow(self, reason: str) -> TooSlow:
+        return TooSlow(detail=f"{reason}: {self.log.text()[-_DETAIL_CHARS:]}")
 
-        ffmpeg says nothing while it moves gigabytes to put the index first. Looked at only
-        now, so one that hangs after it wrote is given the time twice.
+    def _outputs_changed(self, now: float) -> bool:
+        """Return whether an output has changed since the last call; if so, restart the timeout.
+
+        ffmpeg prints nothing while it rewrites a large file to move the index to the front.
+        Checked only when the stall timeout has expired, so a process that hangs after it has
+        written something is stopped after twice that time.
         """
-        before, self.written = self.written, _written(self.writes)
-        if self.written == before:
+        before, self.output_stats = self.output_stats, _stat_files(self.outputs)
+        if self.output_stats == before:
             return False
-        self.moved = now
+        self.progressed = now
         return True
 
     def _stop(self, pipes: selectors.BaseSelector) -> None:
-        """SIGTERM, then SIGKILL: a stopped or starving ffmpeg does not hear the first."""
+        """Send SIGTERM, then SIGKILL, because a stopped or starved ffmpeg ignores the first."""
         _signal(self.process, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_S
         while self.process.poll() is None and time.monotonic() < deadline:

@@ -1,17 +1,18 @@
-"""The words for what a file is: a medium, its picture, its sound, its packets."""
+"""What `probe` reports about a file: Media, its video and audio tracks, its packets."""
 
 from dataclasses import dataclass
 
-# What the MP4 container holds and common players play; anything else becomes AAC.
+# Codecs that MP4 can contain and common players play; all others are encoded to AAC.
 COPYABLE = {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}
 
 
 @dataclass
 class Packets:
-    """The packets of one stream: how many, and the seconds they cover.
+    """Statistics of the packets of one stream, counted one packet at a time.
 
-    shortest, longest: durations of a frame, seconds. `shown` leaves out what an edit list
-    hides.
+    timebase: seconds per tick. timescale: denominator of the timebase. count: all packets.
+    shown: packets that no edit list hides. first, end: seconds, of the shown packets only.
+    longest: duration of the longest shown frame, seconds.
     """
 
     timebase: float = 0.0
@@ -20,16 +21,15 @@ class Packets:
     shown: int = 0
     first: float = float("inf")
     end: float = float("-inf")
-    shortest: float = float("inf")
     longest: float = 0.0
 
     @property
     def duration(self) -> float:
-        """Seconds from the first shown frame to the end of the last; 0 when there is none."""
+        """Seconds from the start of the first shown frame to the end of the last, or 0."""
         return max(0.0, self.end - self.first)
 
     def add(self, pts: int, duration: int, hidden: bool) -> None:
-        """Count one packet; times in ticks of the timebase."""
+        """Count one packet. pts, duration: ticks of the timebase. hidden: by an edit list."""
         self.count += 1
         if hidden:
             return
@@ -37,16 +37,18 @@ class Packets:
         self.shown += 1
         self.first = min(self.first, pts * self.timebase)
         self.end = max(self.end, pts * self.timebase + seconds)
-        if seconds > 0:
-            self.shortest, self.longest = min(self.shortest, seconds), max(self.longest, seconds)
+        self.longest = max(self.longest, seconds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Video:
-    """The picture track. width, height: pixels as coded; rotation: degrees, clockwise, as a
-    player turns it (0, 90, 180, 270, or odd ones); sar: shape of a pixel; interlaced: whether
-    its frames may be of two fields, half a frame time apart; rgb: whether its colours are not
-    brightness and two differences."""
+    """The video track.
+
+    stream: index of the stream in ffmpeg. track: track id in the MP4. width, height: pixels as
+    coded. sar: sample aspect ratio. rotation: degrees clockwise that a player rotates by, 0 up
+    to 360. interlaced: whether frames may consist of two fields. rgb: whether the colours are
+    RGB instead of YUV.
+    """
 
     stream: int
     track: int
@@ -59,45 +61,47 @@ class Video:
     rgb: bool = False
 
     @property
-    def turned(self) -> bool:
-        """Whether a player shows its rows as columns."""
+    def is_sideways(self) -> bool:
+        """Whether a player rotates it by 90 or 270 degrees, which swaps width and height."""
         return abs(self.rotation % 180 - 90) < 1
 
     @property
     def upright(self) -> tuple[int, int]:
-        """Width and height once turned, in pixels, not yet stretched by `sar`."""
-        return (self.height, self.width) if self.turned else (self.width, self.height)
+        """Width and height in pixels after rotation, before the aspect ratio is applied."""
+        return (self.height, self.width) if self.is_sideways else (self.width, self.height)
 
     @property
     def upright_sar(self) -> tuple[int, int]:
-        """The shape of a pixel once turned."""
-        return self.sar[::-1] if self.turned else self.sar
+        """The sample aspect ratio after rotation."""
+        return self.sar[::-1] if self.is_sideways else self.sar
 
 
 @dataclass(frozen=True)
 class Audio:
-    """One sound track. decoded: whether this ffmpeg has a decoder for it."""
+    """One audio track. stream: index in ffmpeg. decodable: whether ffmpeg has a decoder."""
 
     stream: int
-    track: int
     codec: str
-    decoded: bool = True
+    decodable: bool = True
 
     @property
     def copyable(self) -> bool:
-        """Whether MP4 can hold it as it is."""
+        """Whether the track can be copied into an MP4 without encoding it again."""
         return self.codec in COPYABLE
 
     @property
     def usable(self) -> bool:
-        """Whether an output can have it, as it is or encoded anew."""
-        return self.copyable or self.decoded
+        """Whether an output can have this track, copied or encoded again."""
+        return self.copyable or self.decodable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Media:
-    """What a file is. duration: seconds, of the longest track; audio: the sound tracks that can
-    be used; audio_duration: of the first of them; size: bytes."""
+    """What a file contains.
+
+    size: bytes. duration: seconds, of the longest track. packets: of the video track. audio: the
+    usable audio tracks. audio_duration: seconds, of the first of them.
+    """
 
     size: int
     duration: float
@@ -108,18 +112,8 @@ class Media:
 
     @property
     def frames(self) -> int:
-        """Frames a player shows."""
+        """Number of frames that a player shows."""
         return self.packets.shown
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames a second, on average."""
-        return self.frames / self.packets.duration if self.packets.duration else 0.0
-
-    @property
-    def variable(self) -> bool:
-        """Whether frames last differently long, by more than rounding."""
-        return self.packets.longest - self.packets.shortest > 2 * self.packets.timebase
 
     @property
     def displayed(self) -> tuple[int, int]:
@@ -127,8 +121,3 @@ class Media:
         width, height = self.video.upright
         across, down = self.video.upright_sar
         return (round(width * across / down), height)
-
-    @property
-    def tracks(self) -> int:
-        """Picture and sound tracks."""
-        return 1 + len(self.audio)

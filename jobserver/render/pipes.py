@@ -1,13 +1,14 @@
-"""What comes out of ffmpeg's two pipes, kept within bounds whatever it writes."""
+"""Bounded buffers for ffmpeg's stdout and stderr, however much it writes."""
 
 from collections.abc import Callable
 
-# The banner holds all of a file's metadata, twice when probed; TAIL is what errors quote.
+# HEAD must hold ffmpeg's banner, which prints all metadata of a file, twice when probed. TAIL is
+# the part where errors are searched for.
 HEAD, TAIL = 4 * 1024**2, 16 * 1024
 
 
 class Log:
-    """Keeps the beginning and the end of stderr, however much there is in between."""
+    """Keeps the first HEAD and the last TAIL bytes of stderr."""
 
     def __init__(self) -> None:
         self.head, self.tail = bytearray(), bytearray()
@@ -22,14 +23,14 @@ class Log:
 
 
 class Lines:
-    """Cuts stdout into lines; what never ends in a newline is not kept for ever."""
+    """Splits stdout into lines; keeps at most TAIL bytes of a line that has no end yet."""
 
     def __init__(self, on_line: Callable[[bytes], bool]) -> None:
         self.on_line, self.rest = on_line, b""
 
     def add(self, data: bytes) -> bool:
-        """Hand on whole lines; return whether any of them shows progress."""
+        """Pass complete lines to `on_line`; return whether any of them shows progress."""
         *lines, self.rest = (self.rest + data).split(b"\n")
         self.rest = self.rest[-TAIL:]
-        moved = [self.on_line(line) for line in lines]  # all of them, so no any() over it yet
-        return any(moved)
+        progressed = [self.on_line(line) for line in lines]  # a list: any() would skip lines
+        return any(progressed)

@@ -1,7 +1,5 @@
-"""What the caller may decide about rendering, with units and defaults."""
+"""Settings of rendering, with units and defaults."""
 
-import os
-import shutil
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -12,24 +10,17 @@ MIB = 1024**2
 
 @cache
 def default_ffmpeg() -> str:
-    """Return the absolute path of the ffmpeg that pip installed."""
+    """Return the absolute path of the ffmpeg that pip installed (imageio-ffmpeg)."""
     return str(imageio_ffmpeg.get_ffmpeg_exe())
-
-
-def find_ffmpeg(name: str) -> str:
-    """Return the absolute path of another ffmpeg; raises FileNotFoundError."""
-    if not (path := shutil.which(name)):
-        raise FileNotFoundError(f"no ffmpeg at {name}")
-    return os.path.abspath(path)
 
 
 @dataclass(frozen=True)
 class Encoding:
     """How outputs are encoded.
 
-    encoder: an ffmpeg video encoder of H.264. preset: its `-preset`, empty when it has
-    none. rate: its rate settings. threads: of each encoder; fixed, because x264 writes
-    other bytes with another number. audio_rate: of AAC, when audio cannot be copied.
+    encoder: name of an H.264 encoder of ffmpeg. preset: its `-preset`, empty when it has none.
+    rate: its rate control options. threads: per encoder; fixed, because the output bytes of
+    x264 depend on it. audio_rate: bit rate of AAC, for audio that cannot be copied.
     """
 
     encoder: str = "libx264"
@@ -41,13 +32,13 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits of one render; see Encoding for the rest.
+    """Limits of one render, and how outputs are encoded.
 
-    ffmpeg: absolute path. max_pixels: of one frame. max_duration: seconds. memory: bytes
-    one ffmpeg may use, which bounds the variations it writes at once, as does `group`.
-    stall_s: seconds without progress until it is stopped. pixels_per_s: slowest encoding
-    that is waited for, all outputs together. sandbox: see launch.py; hardware encoders
-    need it off.
+    ffmpeg: absolute path. max_pixels: per frame. max_duration: seconds. memory: bytes that one
+    ffmpeg process may use. group: how many variations one process writes at most; fewer when
+    memory is short. stall_s: seconds without progress after which ffmpeg is stopped.
+    pixels_per_s: slowest accepted encoding speed, all outputs together; the timeout is derived
+    from it. sandbox: see launch.py; hardware encoders need False.
     """
 
     ffmpeg: str = field(default_factory=default_ffmpeg)

@@ -1,4 +1,4 @@
-"""One picture that stands for a video."""
+"""Extract one frame of a video as a thumbnail."""
 
 import threading
 from pathlib import Path
@@ -10,23 +10,25 @@ from jobserver.render.settings import MIB, Settings
 
 _WALL_S = 60.0
 _MEMORY = 1024 * MIB
+_DARK = 32  # average luma, 0..255
+_ANY = -1  # below every luma: the first frame
 
 
 def thumbnail(
     path: Path, out: Path, settings: Settings, cancel: threading.Event | None = None
 ) -> None:
-    """Write a WebP, 320 pixels wide, of the first frame that is not dark, else of the first.
+    """Write the first frame that is not dark as WebP, 320 pixels wide; else the first frame.
 
-    Raises Damaged when no frame can be decoded, and whatever ffmpeg.run raises.
+    Raises Damaged when no frame can be decoded, and the errors of ffmpeg.run.
     """
-    for lightness in (32, -1):
-        ending = ffmpeg.run(
-            thumbnail_command(path.absolute(), out.absolute(), lightness, settings),
-            ffmpeg.Limits(_WALL_S, settings.stall_s, _MEMORY, file_bytes=4 * MIB),
-            ffmpeg.Access([path.absolute()], [out.absolute()], settings.sandbox),
-            lambda _line: True,
-            cancel,
-        )
-        if ending.status == 0 and out.stat().st_size:
+    path, out = path.absolute(), out.absolute()
+    limits = ffmpeg.Limits(
+        wall_s=_WALL_S, stall_s=settings.stall_s, memory=_MEMORY, file_bytes=4 * MIB
+    )
+    access = ffmpeg.Access([path], [out], settings.sandbox)
+    for min_luma in (_DARK, _ANY):
+        command = thumbnail_command(path, out, min_luma, settings)
+        completed = ffmpeg.run(command, limits, access, lambda _line: True, cancel=cancel)
+        if completed.status == 0 and out.stat().st_size:
             return
-    raise Damaged(detail=ending.last_words)
+    raise Damaged(detail=completed.detail)

@@ -1,4 +1,4 @@
-"""One file in, N files out: groups of outputs, one ffmpeg a group, each output verified."""
+"""Render variations in groups, one ffmpeg process per group, and verify each output."""
 
 import re
 import threading
@@ -8,28 +8,28 @@ from pathlib import Path
 
 from jobserver.render import ffmpeg
 from jobserver.render.command import Wanted, check_command, render_command
-from jobserver.render.errors import Damaged, EngineError, MediaError, RenderError, Unsupported
+from jobserver.render.errors import Damaged, EngineError, RenderError, Unsupported
 from jobserver.render.media import Media
-from jobserver.render.probe import LOST_SHARE, probe
 from jobserver.render.recipe import Parameters
 from jobserver.render.settings import MIB, Settings
+from jobserver.render.verify import verify
 
-# Peak memory of one process, measured (NOTES): a fixed part, the frames of decoder and
-# queues, and those of each encoder, which looks ahead the further the slower its preset.
+# Peak memory of one process, as measured: a fixed part, the frames held by the decoder and the
+# queues, and those held by each encoder, whose lookahead is longer in slower presets.
 _BASE_MEMORY = 64 * MIB
 _SOURCE_FRAMES = 40
 _OUTPUT_FRAMES = {"ultrafast": 20, "superfast": 48, "veryfast": 66}
 _OUTPUT_FRAMES |= dict.fromkeys(("faster", "fast", "medium"), 145)
-_OUTPUT_FRAMES_ELSE = 250
-_START_S = 60.0
-_SPEAKER = re.compile(r"^(\[[^]]*\] )+")  # as in `[libx264 @ 0x55c0930dcb80] it cannot`
-_ENCODER = "while opening encoder"  # of settings or of a source; a check tells which
-_SETTING = re.compile(f"Unknown encoder|{_ENCODER}|No such filter|Unrecognized option")
+_MAX_OUTPUT_FRAMES = 250  # of any other preset or encoder
+_STARTUP_S = 60.0
+_LOG_PREFIX = re.compile(r"^(\[[^]]*\] )+")  # as in `[libx264 @ 0x55c0930dcb80] message`
+_ENCODER_FAILED = "while opening encoder"  # because of a setting, or of the picture size
+_BAD_SETTING = re.compile(f"Unknown encoder|{_ENCODER_FAILED}|No such filter|Unrecognized option")
 
 
 @dataclass(frozen=True)
 class Output:
-    """One variation, whole and verified, under the temporary name that was asked for."""
+    """One verified variation, at the path given in `wanted`."""
 
     parameters: Parameters | None
     path: Path
@@ -37,17 +37,16 @@ class Output:
 
 
 def check(settings: Settings) -> None:
-    """Return if this ffmpeg can encode with these settings, else raise EngineError."""
-    ending = ffmpeg.run(
-        check_command(settings),
-        ffmpeg.Limits(_START_S, settings.stall_s, settings.memory, file_bytes=0),
-        ffmpeg.Access([], sandbox=settings.sandbox),
-        lambda _line: True,
+    """Encode one frame with these settings; raise EngineError when ffmpeg cannot."""
+    limits = ffmpeg.Limits(
+        wall_s=_STARTUP_S, stall_s=settings.stall_s, memory=settings.memory, file_bytes=0
     )
-    if ending.status:
-        reasons = ending.log.strip().splitlines() or [f"exit status {ending.status}"]
-        reason = _SPEAKER.sub("", reasons[0])
-        raise EngineError(f"ffmpeg cannot encode: {reason}", ending.last_words)
+    access = ffmpeg.Access([], sandbox=settings.sandbox)
+    completed = ffmpeg.run(check_command(settings), limits, access, lambda _line: True)
+    if completed.status:
+        reasons = completed.log.strip().splitlines() or [f"exit status {completed.status}"]
+        reason = _LOG_PREFIX.sub("", reasons[0])
+        raise EngineError(f"ffmpeg cannot encode: {reason}", completed.detail)
 
 
 def render(
@@ -55,15 +54,16 @@ def render(
     media: Media,
     wanted: Sequence[Wanted],
     settings: Settings,
+    *,
     on_progress: Callable[[float], None] = lambda share: None,
     cancel: threading.Event | None = None,
 ) -> Iterator[Output]:
-    """Render the wanted variations of a probed file, yielding each group once it is whole.
+    """Render the wanted variations of a probed file; yield those of a group when it is verified.
 
-    wanted: parameters and a path to write to, which is created or overwritten. What was
-    yielded is the caller's; no other path is left when this raises or is closed.
-    on_progress gets 0..1 of all that is wanted, never less than before.
-    Raises MediaError, EngineError, Cancelled (see errors.py).
+    wanted: parameters and output path of each variation; the path is created or overwritten.
+    Outputs that were yielded belong to the caller; all others are removed when this raises or
+    is closed. on_progress: called with the share of all work that is done, 0..1, never
+    decreasing. Raises MediaError, EngineError or Cancelled (see errors.py).
     """
     size = group_size(media, settings)
     wanted = [(parameters, out.absolute()) for parameters, out in wanted]
@@ -73,13 +73,15 @@ def render(
         def report(share: float, start: int = start, group: Sequence[Wanted] = group) -> None:
             on_progress((start + share * len(group)) / len(wanted))
 
-        outputs = _render_group(path.absolute(), media, group, settings, report, cancel)
+        outputs = _render_group(
+            path.absolute(), media, group, settings=settings, on_progress=report, cancel=cancel
+        )
         report(1.0)
-        yield from _handed_over(outputs)
+        yield from _yield_or_delete(outputs)
 
 
-def _handed_over(outputs: list[Output]) -> Iterator[Output]:
-    """Yield outputs; those nobody came for are removed when the caller turns away."""
+def _yield_or_delete(outputs: list[Output]) -> Iterator[Output]:
+    """Yield the outputs. If the generator is closed early, delete those not yet consumed."""
     try:
         while outputs:
             yield outputs.pop(0)
@@ -89,10 +91,10 @@ def _handed_over(outputs: list[Output]) -> Iterator[Output]:
 
 
 def group_size(media: Media, settings: Settings) -> int:
-    """Return how many outputs one process may write, so that its memory stays in bounds."""
+    """Return how many outputs one process may write within `settings.memory`, at least 1."""
     frame = media.video.width * media.video.height * 3 // 2
     free = settings.memory - _BASE_MEMORY - frame * _SOURCE_FRAMES
-    each = frame * _OUTPUT_FRAMES.get(settings.encoding.preset, _OUTPUT_FRAMES_ELSE)
+    each = frame * _OUTPUT_FRAMES.get(settings.encoding.preset, _MAX_OUTPUT_FRAMES)
     return max(1, min(settings.group, free // each))
 
 
@@ -100,36 +102,37 @@ def _render_group(
     path: Path,
     media: Media,
     group: Sequence[Wanted],
+    *,
     settings: Settings,
-    report: Callable[[float], None],
+    on_progress: Callable[[float], None],
     cancel: threading.Event | None,
 ) -> list[Output]:
-    """Run one ffmpeg; return its outputs, all whole, or remove them all."""
+    """Run one ffmpeg process; return its verified outputs, or raise and remove all of them."""
     outs = [out for _, out in group]
     try:
-        ending = ffmpeg.run(
+        completed = ffmpeg.run(
             render_command(path, media, group, settings),
             limits_for(media, len(group), settings),
             ffmpeg.Access([path], outs, settings.sandbox),
-            _Progress(media, report).add_line,
-            cancel,
+            _Progress(media.duration, on_progress).add_line,
+            cancel=cancel,
         )
-        if ending.status:
-            raise _blame(ending, settings)
-        return [Output(p, out, _verified(out, media, settings, cancel)) for p, out in group]
+        if completed.status:
+            raise _failure(completed, settings)
+        return [Output(p, out, verify(out, media, settings, cancel)) for p, out in group]
     except BaseException:
         for out in outs:
             out.unlink(missing_ok=True)
         raise
 
 
-def _blame(ending: ffmpeg.Ending, settings: Settings) -> RenderError:
-    """Tell a wrong setting, which no file can help, from a file that cannot be rendered."""
-    if not (setting := _SETTING.search(ending.log)):
-        return Damaged(detail=ending.last_words)
-    if setting[0] == _ENCODER and _can_encode(settings):
-        return Unsupported(detail=ending.last_words)
-    return EngineError("The encoder could not be started.", ending.last_words)
+def _failure(completed: ffmpeg.Completed, settings: Settings) -> RenderError:
+    """Return the error of a failed render: EngineError for a wrong setting, else MediaError."""
+    if not (found := _BAD_SETTING.search(completed.log)):
+        return Damaged(detail=completed.detail)
+    if found[0] == _ENCODER_FAILED and _can_encode(settings):
+        return Unsupported(detail=completed.detail)
+    return EngineError("The encoder could not be started.", completed.detail)
 
 
 def _can_encode(settings: Settings) -> bool:
@@ -141,76 +144,43 @@ def _can_encode(settings: Settings) -> bool:
 
 
 def limits_for(media: Media, outputs: int, settings: Settings) -> ffmpeg.Limits:
-    """Derive the clocks and the file size from what there is to do.
+    """Derive timeouts and file size limit of one ffmpeg process from the amount of work.
 
-    An output may take two bits a pixel (visually lossless H.264 takes about one), the sound
-    of the source, and some room for the container.
+    An output may take two bits per pixel (visually lossless H.264 takes about one), as many
+    bytes as the source for its audio, and 16 MiB for the container.
     """
     pixels = media.video.width * media.video.height * media.frames
     return ffmpeg.Limits(
-        wall_s=_START_S + media.duration + outputs * pixels / settings.pixels_per_s,
+        wall_s=_STARTUP_S + media.duration + outputs * pixels / settings.pixels_per_s,
         stall_s=settings.stall_s,
         memory=settings.memory,
         file_bytes=16 * MIB + pixels // 4 + media.size,
     )
 
 
-def _verified(
-    out: Path, source: Media, settings: Settings, cancel: threading.Event | None
-) -> Media:
-    """Return what came out; Damaged when it is less than the source promised."""
-    try:
-        media = probe(out, settings, cancel)
-    except MediaError as error:
-        raise Damaged(detail=f"output: {error} {error.detail}") from error
-    if problem := shortfall(source, media):
-        raise Damaged(detail=problem)
-    return media
-
-
-def shortfall(source: Media, out: Media) -> str:
-    """Say what an output lacks of its source; empty when nothing.
-
-    Footage that lost a frame here and there to recoverable errors passes; a shortened
-    video, one that ends or begins two frames off, never does.
-    """
-    lost = source.frames - out.frames
-    average = source.packets.duration / source.frames
-    slack = 2 * average if lost > 0 else max(source.packets.longest, 2 * average)
-    if out.packets.duration < source.packets.duration - slack:
-        return f"{out.packets.duration:.3f} s of {source.packets.duration:.3f} s"
-    if lost > _bearable(source):
-        return f"{out.frames} frames of {source.frames}"
-    if len(out.audio) != len(source.audio):
-        return f"{len(out.audio)} sound tracks of {len(source.audio)}"
-    if out.audio_duration < source.audio_duration - 0.1:
-        return f"{out.audio_duration:.3f} s of sound, not {source.audio_duration:.3f} s"
-    return ""
-
-
-def _bearable(source: Media) -> float:
-    """Return how many frames may be lost: in H.264 coded in fields two packets make one."""
-    paired = source.video.interlaced and source.video.codec == "h264"
-    return source.frames / 2 + 1 if paired else max(2, source.frames * LOST_SHARE)
-
-
 class _Progress:
-    """Reads `-progress`: key=value lines, a block every quarter of a second."""
+    """Parses the output of `-progress`: lines of key=value, a block every `-stats_period`.
 
-    def __init__(self, media: Media, report: Callable[[float], None]) -> None:
-        self.duration, self.report = media.duration, report
+    duration: seconds of the source. Source: https://ffmpeg.org/ffmpeg.html#Main-options
+    """
+
+    def __init__(self, duration: float, on_progress: Callable[[float], None]) -> None:
+        self.duration, self.on_progress = duration, on_progress
         self.last: dict[bytes, bytes] = {}
         self.share = 0.0
 
     def add_line(self, line: bytes) -> bool:
-        """Take one line; it is progress when a number that grows with the work has grown."""
+        """Parse one line; return whether a value that grows with the work has changed."""
         key, _, value = line.partition(b"=")
         if key not in (b"frame", b"out_time_us", b"total_size", b"progress"):
             return False
-        moved = self.last.get(key) != value
+        changed = self.last.get(key) != value
         self.last[key] = value
-        if key == b"out_time_us" and moved and value.lstrip(b"-").isdigit():
-            share = int(value) / 1e6 / self.duration if self.duration else 0.0
-            self.share = min(1.0, max(self.share, share))
-            self.report(self.share)
-        return moved
+        if key == b"out_time_us" and changed and value.lstrip(b"-").isdigit():
+            self._report(seconds=int(value) / 1e6)
+        return changed
+
+    def _report(self, seconds: float) -> None:
+        share = seconds / self.duration if self.duration else 0.0
+        self.share = min(1.0, max(self.share, share))
+        self.on_progress(self.share)

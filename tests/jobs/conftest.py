@@ -1,50 +1,54 @@
-"""A place where jobs are rendered, workers for it, and clips that take little or long."""
+"""A database alone, or the one of a site with its folders and its housekeeper."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from jobserver.jobs.lease import Heart
-from jobserver.jobs.slot import Slot
-from tests.support import Site, Worker, make_clip
-
-
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A video of half a second: rendered at once."""
-    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 0.5).read_bytes()
-
-
-@pytest.fixture(scope="session")
-def long_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A video of 40 s: with preset `placebo` it takes many seconds, else about one."""
-    return make_clip(tmp_path_factory.mktemp("clip") / "long.mp4", 40, sound=False).read_bytes()
+from jobserver.db import Connection, connect, initialise
+from jobserver.files.local import LocalStore
+from tests.jobs.house import House
+from tests.support import Site
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def database_path(tmp_path: Path) -> Path:
+    """An initialised, empty database."""
+    path = tmp_path / "db.sqlite3"
+    initialise(path)
+    return path
 
 
 @pytest.fixture
-def slot(site: Site) -> Iterator[Slot]:
-    """A slot of a worker in this process: work_once() is one claim."""
-    heart = Heart(site.server.database)
-    with heart.beating():
-        yield Slot(site.app.config, heart, threading.Event())
+def db(database_path: Path) -> Iterator[Connection]:
+    """A connection that waits 0.05 s for a lock."""
+    with closing(connect(database_path, 0.05)) as db:
+        yield db
 
 
 @pytest.fixture
-def start_worker(site: Site) -> Iterator[Callable[..., Worker]]:
-    """Start worker processes on the site; those that still run are killed at the end."""
-    with ExitStack() as stack:
+def output_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "outputs"
+    folder.mkdir()
+    return folder
 
-        def start(fault: str = "", **settings: str) -> Worker:
-            worker = Worker(site.server, fault, **settings).start()
-            stack.callback(worker.kill)
-            return worker
 
-        yield start
+@pytest.fixture
+def store(tmp_path: Path, output_dir: Path) -> LocalStore:
+    """A store without a site; its folders belong to nobody."""
+    upload_dir = tmp_path / "uploads"
+    upload_dir.mkdir()
+    return LocalStore(upload_dir, output_dir, 0)
+
+
+@pytest.fixture
+def site_db(site: Site) -> Iterator[Connection]:
+    """A connection to the site's database."""
+    with closing(site.connect()) as db:
+        yield db
+
+
+@pytest.fixture
+def house(site: Site) -> House:
+    return House(site)

@@ -1,4 +1,4 @@
-"""`make screenshots`: the views of the page, light and dark, as docs/*.png."""
+"""`make screenshots`: the views of the page as docs/*.png, in light and dark mode."""
 
 import subprocess
 import tempfile
@@ -17,14 +17,14 @@ WIDE = {"width": 1280, "height": 860}
 NARROW = {"width": 360, "height": 740}
 
 VIEWS = ("sign-in", "upload-and-jobs", "job", "compare", "confirm")
-# end of the name, views, colour scheme, size
+# suffix of the file name, views, colour scheme, window size
 SERIES = (
     ("", VIEWS, "light", WIDE),
     ("-dark", ("upload-and-jobs", "compare"), "dark", WIDE),
     ("-narrow", ("upload-and-jobs", "job"), "light", NARROW),
 )
 
-# Sources that ffmpeg draws by itself: name -> filter.
+# Videos that ffmpeg generates: name -> filter.
 CLIPS = {
     "autumn-sale-hero.mp4": "gradients=s=640x360:c0=0xff7a3d:c1=0x8f2d56:c2=0x23395b:n=3:seed=4",
     "product-close-up.mp4": "mandelbrot=s=640x360:end_scale=0.02:maxiter=600,trim=duration=3",
@@ -41,50 +41,50 @@ def make_clips(folder: Path) -> list[Path]:
 
 
 class Camera:
-    """Takes views in one colour scheme and one width, under names that end in `mark`."""
+    """Takes screenshots in one colour scheme and size. suffix: of their file names."""
 
     def __init__(
-        self, browser: Browser, server: Server, mark: str, views: Sequence[str], **settings
+        self, browser: Browser, server: Server, suffix: str, views: Sequence[str], **settings
     ) -> None:
         self.visitor = Visitor(browser, f"http://127.0.0.1:{server.port}", **settings)
-        self.mark = mark
+        self.suffix = suffix
         self.views = views
 
-    def shoot(self, name: str) -> None:
+    def take(self, name: str) -> None:
         if name in self.views:
-            self.visitor.settle()
-            path = DOCS / f"{name}{self.mark}.png"
+            self.visitor.wait_for_responses()
+            path = DOCS / f"{name}{self.suffix}.png"
             self.visitor.page.screenshot(path=path, animations="disabled")
 
     def take_all(self, job_id: str, clips: list[Path]) -> None:
         visitor = self.visitor
         visitor.open()
-        self.shoot("sign-in")
-        visitor.enter()
+        self.take("sign-in")
+        visitor.open_signed_in()
         visitor.choose(*clips[:2])
         visitor.wait_for_videos("#chosen video")
-        self.shoot("upload-and-jobs")
+        self.take("upload-and-jobs")
         visitor.page.locator(f'#jobs a[href$="{job_id}"]').click()
-        visitor.wait_until("completed")
-        self.shoot("job")
+        visitor.wait_for_status("completed")
+        self.take("job")
         visitor.page.get_by_role("button", name="Play variation 2").first.click()
         visitor.wait_for_videos("#compare video")
-        self.shoot("compare")
+        self.take("compare")
         visitor.button("Close").click()
         visitor.button("Delete").click()
-        self.shoot("confirm")
+        self.take("confirm")
         visitor.close()
 
 
-def fill(visitor: Visitor, clips: list[Path]) -> str:
-    """Make the jobs that the pictures show; return the id of one that is complete."""
-    visitor.enter().choose({"name": "broken.mp4", "mimeType": "video/mp4", "buffer": b"\0" * 4096})
-    visitor.send()
-    visitor.wait_until("failed")
+def make_jobs(visitor: Visitor, clips: list[Path]) -> str:
+    """Make the jobs for the screenshots; return the id of a completed one."""
+    broken = {"name": "broken.mp4", "mimeType": "video/mp4", "buffer": bytes(4096)}
+    visitor.open_signed_in().choose(broken).upload()
+    visitor.wait_for_status("failed")
     visitor.page.get_by_role("link", name="All jobs").click()
-    job_id = visitor.choose(*clips).send(4)
-    visitor.wait_until("completed")
-    assert visitor.complaints == []
+    job_id = visitor.choose(*clips).upload(4)
+    visitor.wait_for_status("completed")
+    assert visitor.page_errors == []
     return job_id
 
 
@@ -99,9 +99,9 @@ def main() -> None:
         stack.callback(worker.stop)
         browser = stack.enter_context(chromium())
         visitor = Visitor(browser, f"http://127.0.0.1:{server.port}")
-        job_id = fill(visitor, clips)
-        for mark, views, scheme, size in SERIES:
-            camera = Camera(browser, server, mark, views, color_scheme=scheme, viewport=size)
+        job_id = make_jobs(visitor, clips)
+        for suffix, views, scheme, size in SERIES:
+            camera = Camera(browser, server, suffix, views, color_scheme=scheme, viewport=size)
             camera.take_all(job_id, clips)
 
 

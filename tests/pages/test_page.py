@@ -1,4 +1,4 @@
-"""What is served: the document, its headers, and files that are small and ours."""
+"""The served document, its headers, and the static files."""
 
 import gzip
 import re
@@ -9,8 +9,10 @@ from flask import Flask
 
 from tests.support import PROJECT
 
-STATIC = sorted((PROJECT / "jobserver/static").iterdir())
-MAX_SIZE = 100_000  # bytes of everything a page loads, compressed
+STATIC = sorted((PROJECT / "jobserver/web/static").iterdir())
+MODULES = [path for path in STATIC if path.suffix == ".js"]
+MAX_SIZE = 100_000  # bytes of all files that the page loads, compressed
+MAX_LINES = 350  # of a module
 
 
 class Tags(HTMLParser):
@@ -31,14 +33,16 @@ def page(app: Flask) -> str:
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs/FuB4JHyRyW2dKs9qTUYNAb"])
-def test_every_address_of_the_page_is_the_same_document(app: Flask, page: str, path: str) -> None:
-    answer = app.test_client().get(path)
-    assert (answer.status_code, answer.mimetype, answer.text) == (200, "text/html", page)
-    assert answer.headers["Cache-Control"] == "no-cache"
+def test_every_url_of_the_page_returns_the_same_document(app: Flask, page: str, path: str) -> None:
+    response = app.test_client().get(path)
+    assert (response.status_code, response.mimetype, response.text) == (200, "text/html", page)
+    assert response.headers["Cache-Control"] == "no-cache"
 
 
 @pytest.mark.parametrize("path", ["/", "/static/main.js"])
-def test_the_policy_lets_in_nothing_foreign_and_nothing_inline(app: Flask, path: str) -> None:
+def test_the_content_security_policy_allows_neither_inline_nor_foreign_code(
+    app: Flask, path: str
+) -> None:
     headers = app.test_client().get(path).headers
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'self'; img-src 'self' blob:; media-src 'self' blob:;")
@@ -48,7 +52,7 @@ def test_the_policy_lets_in_nothing_foreign_and_nothing_inline(app: Flask, path:
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_no_script_style_or_address_in_the_document_is_inline_or_foreign(page: str) -> None:
+def test_the_document_has_no_inline_code_and_no_foreign_url(page: str) -> None:
     for tag, attributes in Tags(page).found:
         assert tag != "style"
         assert tag != "script" or attributes["src"]
@@ -57,7 +61,7 @@ def test_no_script_style_or_address_in_the_document_is_inline_or_foreign(page: s
             assert (attributes.get(name) or "/").startswith("/")
 
 
-def test_every_module_is_loaded_at_once_and_none_is_missing(app: Flask, page: str) -> None:
+def test_every_module_is_preloaded_and_none_is_missing(app: Flask, page: str) -> None:
     named = {
         str(attributes.get("src") or attributes.get("href")).rpartition("/")[2]
         for _, attributes in Tags(page).found
@@ -69,21 +73,28 @@ def test_every_module_is_loaded_at_once_and_none_is_missing(app: Flask, page: st
             assert app.test_client().get(f"/static/{name}").status_code == 200
 
 
-def test_text_never_becomes_markup() -> None:
+def test_no_module_turns_text_into_markup() -> None:
     risky = re.compile(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|Function\("
     )
     assert [path.name for path in STATIC if risky.search(path.read_text())] == []
 
 
-def test_all_of_it_is_small(page: str) -> None:
+def test_every_module_is_short_and_starts_with_a_description() -> None:
+    for path in MODULES:
+        lines = path.read_text().splitlines()
+        assert lines[0].startswith("// "), path.name
+        assert len(lines) <= MAX_LINES, path.name
+
+
+def test_the_whole_page_is_small(page: str) -> None:
     contents = [page.encode(), *(path.read_bytes() for path in STATIC)]
     size = sum(len(gzip.compress(content)) for content in contents)
     print(f"the page: {len(contents)} files, {size} bytes compressed")
     assert size < MAX_SIZE
 
 
-def test_an_unchanged_file_is_not_sent_twice(app: Flask) -> None:
+def test_an_unchanged_file_is_answered_with_304(app: Flask) -> None:
     first = app.test_client().get("/static/main.js")
     again = app.test_client().get(
         "/static/main.js", headers={"If-None-Match": first.headers["ETag"]}
@@ -91,17 +102,15 @@ def test_an_unchanged_file_is_not_sent_twice(app: Flask) -> None:
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_what_is_not_there_is_a_404_as_json(app: Flask) -> None:
-    for path in ("/static/none.js", "/static/../config.py", "/jobs/a/b", "/nowhere"):
-        answer = app.test_client().get(path)
-        assert answer.status_code == 404
-        assert answer.json["error"]
+def test_an_unknown_path_is_a_404_as_json(app: Flask) -> None:
+    for path in ("/static/none.js", "/static/../pages.py", "/jobs/a/b", "/nowhere"):
+        response = app.test_client().get(path)
+        assert response.status_code == 404
+        assert response.json["error"]
 
 
-def test_addresses_carry_the_prefix_that_the_server_lives_under(app: Flask) -> None:
+def test_urls_start_with_the_prefix_of_the_server(app: Flask) -> None:
     page = app.test_client().get("/", environ_overrides={"SCRIPT_NAME": "/videos"}).text
-    addresses = [
-        attributes.get("src") or attributes.get("href") for _, attributes in Tags(page).found
-    ]
+    urls = [attributes.get("src") or attributes.get("href") for _, attributes in Tags(page).found]
     assert 'data-root="/videos/"' in page
-    assert all(address.startswith("/videos/") for address in addresses if address)
+    assert all(url.startswith("/videos/") for url in urls if url)

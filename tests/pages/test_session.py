@@ -1,4 +1,4 @@
-"""Signing in and out; a session that ends while somebody looks."""
+"""Signing in and out, and sessions that end while the page is open."""
 
 import re
 from pathlib import Path
@@ -6,20 +6,22 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.pages.conftest import Visit
+from tests.pages.conftest import NewVisitor
 from tests.pages.visitor import Visitor
 from tests.support import PASSWORD, Server
 
 pytestmark = pytest.mark.browser
 
 
-def test_a_wrong_password_and_too_many_say_so(visit: Visit, own_server: Server) -> None:
-    visitor = visit(own_server.start()).open()
+def test_wrong_passwords_show_an_error_and_then_a_countdown(
+    new_visitor: NewVisitor, own_server: Server
+) -> None:
+    visitor = new_visitor(own_server.start()).open()
     error = visitor.page.locator("#sign-in-error")
     visitor.button("Sign in").click()
     expect(error).to_have_text("Enter the password.")
     visitor.sign_in("wrong")
-    expect(error).to_have_text("This is not the password.")
+    expect(error).to_have_text("Wrong password.")
     expect(visitor.page.get_by_label("Password")).to_be_focused()
     for _ in range(4):
         own_server.sign_in("wrong")
@@ -31,7 +33,7 @@ def test_a_wrong_password_and_too_many_say_so(visit: Visit, own_server: Server) 
     expect(visitor.heading("New job")).to_be_focused()
 
 
-def test_the_token_is_in_session_storage_and_nowhere_else(visitor: Visitor) -> None:
+def test_the_token_is_in_session_storage_only(visitor: Visitor) -> None:
     token = visitor.page.evaluate("() => sessionStorage.getItem('jobserver.token')")
     assert token
     assert visitor.page.evaluate("() => ({ ...localStorage })") == {}
@@ -41,17 +43,17 @@ def test_the_token_is_in_session_storage_and_nowhere_else(visitor: Visitor) -> N
     expect(visitor.heading("New job")).to_be_visible()
 
 
-def test_a_browser_that_keeps_nothing_can_be_used_all_the_same(
-    visit: Visit, studio: Server
+def test_the_page_works_when_the_browser_blocks_storage(
+    new_visitor: NewVisitor, rendering_server: Server
 ) -> None:
-    visitor = visit(studio)
+    visitor = new_visitor(rendering_server)
     visitor.page.add_init_script(
         """for (const area of ["localStorage", "sessionStorage"]) {
             const get = () => { throw new DOMException("denied", "SecurityError"); };
             Object.defineProperty(window, area, { get });
         }"""
     )
-    visitor.enter()
+    visitor.open_signed_in()
     expect(visitor.heading("New job")).to_be_focused()
     visitor.button("Notify me").click()
     expect(visitor.button("Notify me")).to_have_attribute("aria-pressed", "true")
@@ -59,13 +61,13 @@ def test_a_browser_that_keeps_nothing_can_be_used_all_the_same(
     expect(visitor.heading("Sign in")).to_be_visible()
 
 
-def test_an_ended_session_leads_back_to_where_the_person_was(
-    visit: Visit, own_server: Server, clips: list[Path]
+def test_signing_in_again_returns_to_the_view_that_was_open(
+    new_visitor: NewVisitor, own_server: Server, clips: list[Path]
 ) -> None:
-    visitor = visit(own_server.start()).enter()
-    job_id = visitor.choose(clips[0]).send(variations=1)
+    visitor = new_visitor(own_server.start()).open_signed_in()
+    job_id = visitor.choose(clips[0]).upload(variations=1)
     own_server.stop()
-    own_server.settings["AUTH_PASSWORD"] = "another horse"  # voids every token
+    own_server.settings["AUTH_PASSWORD"] = "another horse"  # invalidates every token
     own_server.start()
     visitor.sees("Your session has ended.")
     visitor.sign_in("another horse")
@@ -73,12 +75,12 @@ def test_an_ended_session_leads_back_to_where_the_person_was(
     assert visitor.page.url.endswith(job_id)
 
 
-def test_who_signs_out_leaves_nothing_behind(visitor: Visitor, clips: list[Path]) -> None:
+def test_signing_out_clears_the_page_and_the_token(visitor: Visitor, clips: list[Path]) -> None:
     visitor.choose(clips[0])
     visitor.button("Sign out").click()
     expect(visitor.heading("Sign in")).to_be_visible()
     assert visitor.page.evaluate("() => sessionStorage.length") == 0
-    assert visitor.chosen() == []
+    assert visitor.chosen_names() == []
     assert visitor.page.locator("#jobs > li").count() == 0
     expect(visitor.page.get_by_label("Password")).to_have_value("")
     visitor.sign_in(PASSWORD)

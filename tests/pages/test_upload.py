@@ -1,13 +1,13 @@
-"""Choosing and sending, also when the connection, the session or a file is lost on the way."""
+"""Choosing and uploading videos, also when the connection, the session or a file is lost."""
 
 import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
-from tests.pages.conftest import Visit
-from tests.pages.gate import Gate
+from tests.pages.conftest import NewVisitor
+from tests.pages.relay import Relay
 from tests.pages.visitor import Visitor
 from tests.support import Server, wait_for
 
@@ -21,7 +21,7 @@ def file(name: str, size: int, mime_type: str = "video/mp4") -> dict:
 
 
 @pytest.mark.parametrize(
-    ("refused", "reason"),
+    ("rejected", "reason"),
     [
         (file("notes.txt", 10, "text/plain"), "notes.txt is not an MP4 video."),
         (file("clip.mov", 10, "video/quicktime"), "clip.mov is not an MP4 video."),
@@ -29,21 +29,21 @@ def file(name: str, size: int, mime_type: str = "video/mp4") -> dict:
         (file("long.mp4", 3 * MIB), "long.mp4 is 3.0 MB; at most 2.0 MB are accepted."),
     ],
 )
-def test_what_the_server_would_refuse_is_said_before_it_is_sent(
-    visitor: Visitor, refused: dict, reason: str
+def test_a_file_that_the_server_would_reject_is_rejected_before_the_upload(
+    visitor: Visitor, rejected: dict, reason: str
 ) -> None:
-    visitor.choose(refused, file("good.mp4", 100))
-    expect(visitor.page.locator("#refused")).to_have_text(reason)
-    assert visitor.chosen() == ["good.mp4"]
+    visitor.choose(rejected, file("good.mp4", 100))
+    expect(visitor.page.locator("#rejected")).to_have_text(reason)
+    assert visitor.chosen_names() == ["good.mp4"]
     assert not [request for request in visitor.requests if request.startswith("POST /api/jobs")]
 
 
-def test_the_eleventh_video_is_one_too_many(visitor: Visitor) -> None:
+def test_an_eleventh_video_is_rejected(visitor: Visitor) -> None:
     visitor.choose(*(file(f"{n}.mp4", 10 + n) for n in range(11)))
-    expect(visitor.page.locator("#refused")).to_have_text(
-        "10.mp4 is one too many; at most 10 can be sent at once."
+    expect(visitor.page.locator("#rejected")).to_have_text(
+        "10.mp4 was not added; at most 10 videos can be uploaded at once."
     )
-    assert len(visitor.chosen()) == 10
+    assert len(visitor.chosen_names()) == 10
 
 
 def test_a_chosen_video_can_be_removed_and_chosen_again(
@@ -53,10 +53,10 @@ def test_a_chosen_video_can_be_removed_and_chosen_again(
     visitor.sees("is already chosen.")
     visitor.wait_for_videos("#chosen video")
     visitor.button("Remove hero.mp4").click()
-    assert visitor.chosen() == ["close-up.mp4"]
-    assert visitor.focused() == "Remove close-up.mp4"
+    assert visitor.chosen_names() == ["close-up.mp4"]
+    assert visitor.focused_text() == "Remove close-up.mp4"
     visitor.choose(clips[0])
-    assert visitor.chosen() == ["close-up.mp4", "hero.mp4"]
+    assert visitor.chosen_names() == ["close-up.mp4", "hero.mp4"]
 
 
 def test_dropped_videos_are_chosen(visitor: Visitor) -> None:
@@ -64,48 +64,48 @@ def test_dropped_videos_are_chosen(visitor: Visitor) -> None:
         const data = new DataTransfer();
         data.items.add(new File(["abc"], "dropped.mp4", { type: "video/mp4" }));
         for (const type of ["dragover", "drop"]) {
-            const how = { dataTransfer: data, bubbles: true, cancelable: true };
-            zone.dispatchEvent(new DragEvent(type, how));
+            const options = { dataTransfer: data, bubbles: true, cancelable: true };
+            zone.dispatchEvent(new DragEvent(type, options));
         }
     }"""
-    visitor.page.locator("#drop").evaluate(drop)
-    assert visitor.chosen() == ["dropped.mp4"]
+    visitor.page.locator("#drop-zone").evaluate(drop)
+    assert visitor.chosen_names() == ["dropped.mp4"]
 
 
 def drop(visitor: Visitor, *paths: Path) -> None:
-    """Drop files of the disk in the middle of the form, as a person does."""
+    """Drop files from the disk onto the form, as a mouse does."""
     devtools = visitor.context.new_cdp_session(visitor.page)
     box = visitor.page.locator("#upload-form").bounding_box()
     assert box
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
-        where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 30}
-        devtools.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
+        point = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 30}
+        devtools.send("Input.dispatchDragEvent", {"type": kind, **point, "data": data})
 
 
-def test_a_dropped_folder_is_not_taken_for_a_video(
-    visitor: Visitor, clips: list[Path], tmp_path: Path
-) -> None:
+def test_a_dropped_folder_is_rejected(visitor: Visitor, clips: list[Path], tmp_path: Path) -> None:
     folder = tmp_path / "takes.mp4"
     folder.mkdir()
     drop(visitor, folder, clips[0])
-    expect(visitor.page.locator("#refused")).to_have_text(
-        "takes.mp4 is a folder; drop the videos in it."
+    expect(visitor.page.locator("#rejected")).to_have_text(
+        "takes.mp4 is a folder; drop the videos inside it."
     )
-    assert visitor.chosen() == ["hero.mp4"]
+    assert visitor.chosen_names() == ["hero.mp4"]
 
 
-def test_the_start_button_stays_in_sight(visit: Visit, studio: Server) -> None:
-    visitor = visit(studio, viewport={"width": 1280, "height": 800}).enter()
+def test_the_start_button_stays_visible(new_visitor: NewVisitor, rendering_server: Server) -> None:
+    visitor = new_visitor(
+        rendering_server, viewport={"width": 1280, "height": 800}
+    ).open_signed_in()
     visitor.choose(*(file(f"{n}.mp4", 10 + n) for n in range(10)))
-    assert len(visitor.chosen()) == 10
+    assert len(visitor.chosen_names()) == 10
     expect(visitor.button("Start")).to_be_in_viewport(ratio=1)
     box = visitor.page.locator("#home > .card").bounding_box()
     assert box
     assert box["y"] + box["height"] <= 800
 
 
-def test_an_order_that_cannot_be_is_said_where_it_is_wrong(visitor: Visitor) -> None:
+def test_an_invalid_option_is_reported_at_its_field(visitor: Visitor) -> None:
     visitor.choose(file("clip.mp4", 100))
     visitor.page.get_by_label("Variations each").fill("21")
     visitor.button("Start").click()
@@ -124,146 +124,151 @@ def test_an_order_that_cannot_be_is_said_where_it_is_wrong(visitor: Visitor) -> 
     expect(visitor.page.get_by_label("Seed")).to_have_attribute("aria-invalid", "false")
 
 
-def test_recipe_and_seed_are_sent(visitor: Visitor, clips: list[Path]) -> None:
+def test_recipe_and_seed_are_part_of_the_upload(visitor: Visitor, clips: list[Path]) -> None:
     visitor.choose(clips[0])
     visitor.page.get_by_label("Recipe").select_option("classic")
     visitor.page.get_by_text("Repeat an earlier result").click()
     visitor.page.get_by_label("Seed").fill("12345")
-    visitor.send(variations=1)
+    visitor.upload(variations=1)
     visitor.sees("recipe classic, seed 12345")
 
 
-def begin(visitor: Visitor, gate: Gate, path: Path) -> None:
-    """Start an upload and wait until it stands still in the middle."""
-    gate.hold(4 * MIB)
+def start_paused_upload(visitor: Visitor, relay: Relay, path: Path) -> None:
+    """Start an upload and wait until the relay has paused it in the middle."""
+    relay.pause(4 * MIB)
     visitor.choose(path)
     visitor.button("Start").click()
-    wait_for(lambda: 5 < sent_percent(visitor) < 95, 10, "the middle of the upload")
+    wait_for(lambda: 5 < uploaded_percent(visitor) < 95, 10, "the middle of the upload")
 
 
-def sent_percent(visitor: Visitor) -> float:
-    return visitor.page.locator("#chosen progress").evaluate("it => it.value")
+def uploaded_percent(visitor: Visitor) -> float:
+    return visitor.page.locator("#chosen progress").evaluate("bar => bar.value")
 
 
-def test_a_server_that_goes_away_in_mid_upload_is_told_and_tried_again(
-    visit: Visit, quiet_server: Server, gate: Gate, big_file: Path
+def test_an_upload_can_be_retried_after_the_server_was_offline(
+    new_visitor: NewVisitor, idle_server: Server, relay: Relay, big_file: Path
 ) -> None:
-    visitor = visit(quiet_server, port=gate.port).enter()
-    begin(visitor, gate, big_file)
-    quiet_server.kill()
-    gate.cut()
-    expect(visitor.page.locator("#send-error")).to_have_text(
+    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
+    start_paused_upload(visitor, relay, big_file)
+    idle_server.kill()
+    relay.reset_connections()
+    expect(visitor.page.locator("#upload-error")).to_have_text(
         re.compile(r"The connection to the server was lost at \d+ %\. Your videos are still")
     )
-    assert visitor.chosen() == ["big.mp4"]
-    assert quiet_server.rows("SELECT COUNT(*) FROM job") == [(0,)]
-    quiet_server.start()
+    assert visitor.chosen_names() == ["big.mp4"]
+    assert idle_server.rows("SELECT COUNT(*) FROM job") == [(0,)]
+    idle_server.start()
     visitor.button("Try again").click()
     visitor.page.wait_for_url(re.compile("/jobs/"))
-    assert quiet_server.rows("SELECT name, size FROM job_file") == [("big.mp4", 24 * MIB)]
+    assert idle_server.rows("SELECT name, size FROM job_file") == [("big.mp4", 24 * MIB)]
 
 
-def test_a_running_upload_shows_its_pace_and_can_be_cancelled(
-    visit: Visit, quiet_server: Server, gate: Gate, big_file: Path
+def test_a_running_upload_shows_its_progress_and_can_be_cancelled(
+    new_visitor: NewVisitor, idle_server: Server, relay: Relay, big_file: Path
 ) -> None:
-    visitor = visit(quiet_server, port=gate.port).enter()
-    begin(visitor, gate, big_file)
-    expect(visitor.page.locator("#sending-title")).to_have_text(re.compile(r"Uploading \d+ %"))
+    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
+    start_paused_upload(visitor, relay, big_file)
+    expect(visitor.page.locator("#upload-progress-title")).to_have_text(
+        re.compile(r"Uploading \d+ %")
+    )
     expect(visitor.page.locator("#chosen .small")).to_have_text(re.compile("MB of 24 MB"))
     expect(visitor.button("Cancel upload")).to_be_focused()
     visitor.button("Cancel upload").click()
     expect(visitor.button("Start")).to_be_focused()
-    assert visitor.chosen() == ["big.mp4"]
-    assert quiet_server.rows("SELECT COUNT(*) FROM job") == [(0,)]
+    assert visitor.chosen_names() == ["big.mp4"]
+    assert idle_server.rows("SELECT COUNT(*) FROM job") == [(0,)]
 
 
-def test_an_upload_goes_on_while_another_view_is_looked_at(
-    visit: Visit, quiet_server: Server, gate: Gate, big_file: Path
+def test_an_upload_continues_while_another_view_is_shown(
+    new_visitor: NewVisitor, idle_server: Server, relay: Relay, big_file: Path
 ) -> None:
-    job_id = quiet_server.upload(b"\0\0\0\x18ftypisom").json["jobId"]
-    visitor = visit(quiet_server, port=gate.port).enter()
-    begin(visitor, gate, big_file)
+    job_id = idle_server.upload(b"\0\0\0\x18ftypisom").json["jobId"]
+    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
+    start_paused_upload(visitor, relay, big_file)
     visitor.page.locator(f'#jobs a[href$="{job_id}"]').click()
     expect(visitor.page.locator("#upload-note")).to_have_text(re.compile(r"Uploading \d+ %"))
-    gate.release()
+    relay.resume()
     expect(visitor.page.locator("#upload-note")).to_be_hidden()
     expect(visitor.page.locator("#job-title")).to_have_text("clip0.mp4")
     visitor.page.get_by_role("link", name="All jobs").click()
     expect(visitor.page.locator("#jobs > li").first).to_contain_text("big.mp4")
 
 
-def test_an_upload_that_ends_takes_back_the_question_whether_to_stop_it(
-    visit: Visit, quiet_server: Server, gate: Gate, big_file: Path
+def test_the_stop_confirmation_is_dismissed_when_the_upload_ends(
+    new_visitor: NewVisitor, idle_server: Server, relay: Relay, big_file: Path
 ) -> None:
-    visitor = visit(quiet_server, port=gate.port).enter()
-    begin(visitor, gate, big_file)
+    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
+    start_paused_upload(visitor, relay, big_file)
     visitor.button("Sign out").click()
     visitor.sees("Stop the upload?")
-    quiet_server.kill()
-    gate.cut()
-    expect(visitor.page.locator("#send-error")).to_contain_text("The connection to the server was")
+    idle_server.kill()
+    relay.reset_connections()
+    expect(visitor.page.locator("#upload-error")).to_contain_text(
+        "The connection to the server was"
+    )
     expect(visitor.page.locator("#confirm")).to_be_hidden()
     expect(visitor.button("Sign out")).to_be_visible()
 
 
-def test_an_upload_that_fails_unseen_is_told_in_every_view(
-    visit: Visit, quiet_server: Server, gate: Gate, big_file: Path, clips: list[Path]
+def test_a_failed_upload_is_shown_in_every_view(
+    new_visitor: NewVisitor, idle_server: Server, relay: Relay, big_file: Path, clips: list[Path]
 ) -> None:
-    job_id = quiet_server.upload(b"\0\0\0\x18ftypisom").json["jobId"]
-    visitor = visit(quiet_server, port=gate.port).enter()
+    job_id = idle_server.upload(b"\0\0\0\x18ftypisom").json["jobId"]
+    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
     visitor.button("Notify me").click()
-    begin(visitor, gate, big_file)
+    start_paused_upload(visitor, relay, big_file)
     drop(visitor, clips[0])
     visitor.sees("was not added; an upload is running.")
     visitor.page.locator(f'#jobs a[href$="{job_id}"]').click()
     expect(visitor.page.locator("#job-title")).to_have_text("clip0.mp4")
     visitor.hide()
-    quiet_server.kill()
-    gate.cut()
+    idle_server.kill()
+    relay.reset_connections()
     note = visitor.page.locator("#upload-note")
     expect(note).to_have_text("Upload failed")
-    expect(visitor.page.locator("#live")).to_contain_text("The upload failed. The connection")
+    expect(visitor.page.locator("#live-region")).to_contain_text(
+        "The upload failed. The connection"
+    )
     expect(visitor.page).to_have_title("(1) clip0.mp4 · jobserver")
     note.click()
-    expect(visitor.page.locator("#send-error")).to_be_visible()
+    expect(visitor.page.locator("#upload-error")).to_be_visible()
     expect(note).to_be_hidden()
-    assert visitor.chosen() == ["big.mp4"]
+    assert visitor.chosen_names() == ["big.mp4"]
 
 
-def test_an_upload_is_cancelled_at_once_before_anything_has_gone(visitor: Visitor) -> None:
+def test_an_upload_can_be_cancelled_before_its_request_starts(visitor: Visitor) -> None:
     visitor.choose(file("clip.mp4", 100))
-    held: list[Route] = []
-    visitor.page.route("**/api/jobs?limit=1", lambda route: held.append(route))
+    held = visitor.hold_requests("**/api/jobs?limit=1")
     visitor.button("Start").click()
     visitor.button("Cancel upload").click()
     expect(visitor.button("Start")).to_be_focused()
     for route in held:
         route.continue_()
-    visitor.settle()
+    visitor.wait_for_responses()
     assert not [request for request in visitor.requests if request.startswith("POST /api/jobs")]
 
 
-def test_who_cancels_when_all_has_gone_is_led_to_the_list(
-    visit: Visit, quiet_server: Server, gate: Gate
+def test_cancelling_a_complete_upload_refers_to_the_list(
+    new_visitor: NewVisitor, idle_server: Server, relay: Relay
 ) -> None:
-    visitor = visit(quiet_server, port=gate.port).enter()
-    gate.hold(50_000)
+    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
+    relay.pause(50_000)
     visitor.choose(file("clip.mp4", 200_000))
     visitor.button("Start").click()
     expect(visitor.page.locator("#upload-note")).to_have_text("Finishing…")
     visitor.button("Cancel upload").click()
-    visitor.sees("Look whether the job is in the list before you try again.")
-    gate.release()
-    wait_for(lambda: quiet_server.rows("SELECT id FROM job"), what="the job")
-    visitor.ask_now()
+    visitor.sees("Check whether the job is in the list before you try again.")
+    relay.resume()
+    wait_for(lambda: idle_server.rows("SELECT id FROM job"), what="the job")
+    visitor.poll_now()
     expect(visitor.page.locator("#jobs > li")).to_contain_text("clip.mp4")
 
 
-def test_leaving_in_mid_upload_warns(
-    visit: Visit, quiet_server: Server, gate: Gate, big_file: Path
+def test_closing_the_page_during_an_upload_asks_for_confirmation(
+    new_visitor: NewVisitor, idle_server: Server, relay: Relay, big_file: Path
 ) -> None:
-    visitor = visit(quiet_server, port=gate.port).enter()
-    begin(visitor, gate, big_file)
+    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
+    start_paused_upload(visitor, relay, big_file)
     warnings: list[str] = []
     visitor.page.on("dialog", lambda dialog: (warnings.append(dialog.type), dialog.accept()))
     with visitor.page.expect_event("close"):
@@ -271,7 +276,7 @@ def test_leaving_in_mid_upload_warns(
     assert warnings == ["beforeunload"]
 
 
-def test_leaving_without_an_upload_does_not_warn(visitor: Visitor) -> None:
+def test_leaving_the_page_without_an_upload_asks_nothing(visitor: Visitor) -> None:
     visitor.choose(file("clip.mp4", 100))
     warnings: list[str] = []
     visitor.page.on("dialog", lambda dialog: (warnings.append(dialog.type), dialog.accept()))
@@ -279,7 +284,7 @@ def test_leaving_without_an_upload_does_not_warn(visitor: Visitor) -> None:
     assert warnings == []
 
 
-def test_a_video_that_was_moved_meanwhile_is_named(
+def test_a_video_that_was_moved_before_the_upload_is_named(
     visitor: Visitor, clips: list[Path], tmp_path: Path
 ) -> None:
     path = tmp_path / "moved.mp4"
@@ -291,31 +296,29 @@ def test_a_video_that_was_moved_meanwhile_is_named(
     visitor.sees("moved.mp4 can no longer be read")
 
 
-def test_a_server_that_refuses_says_why_and_the_videos_stay(
-    visit: Visit, own_server: Server, clips: list[Path]
+def test_a_rejected_upload_shows_the_reason_and_keeps_the_videos(
+    new_visitor: NewVisitor, own_server: Server, clips: list[Path]
 ) -> None:
     own_server.settings["MIN_FREE_SPACE"] = str(2**60)
     own_server.start()
-    visitor = visit(own_server).enter()
+    visitor = new_visitor(own_server).open_signed_in()
     visitor.choose(clips[0])
     visitor.button("Start").click()
-    expect(visitor.page.locator("#send-error")).to_contain_text("disk space")
-    assert visitor.chosen() == ["hero.mp4"]
+    expect(visitor.page.locator("#upload-error")).to_contain_text("disk space")
+    assert visitor.chosen_names() == ["hero.mp4"]
     expect(visitor.button("Try again")).to_be_visible()
 
 
-def test_an_ended_session_asks_to_sign_in_and_keeps_what_was_chosen(
-    visitor: Visitor, clips: list[Path]
-) -> None:
+def test_an_expired_session_keeps_the_chosen_videos(visitor: Visitor, clips: list[Path]) -> None:
     visitor.choose(clips[0])
     visitor.page.get_by_label("Variations each").fill("1")
-    visitor.page.evaluate("() => sessionStorage.setItem('jobserver.token', 'of yesterday')")
+    visitor.page.evaluate("() => sessionStorage.setItem('jobserver.token', 'expired-token')")
     visitor.button("Start").click()
     visitor.sees("Your session has ended.")
     visitor.sign_in()
     expect(visitor.heading("New job")).to_be_focused()
-    assert visitor.chosen() == ["hero.mp4"]
+    assert visitor.chosen_names() == ["hero.mp4"]
     visitor.sees("Your videos are still chosen.")
     visitor.button("Try again").click()
     visitor.page.wait_for_url(re.compile("/jobs/"))
-    assert not [each for each in visitor.requests if "token" in each or "of%20yesterday" in each]
+    assert not [each for each in visitor.requests if "token" in each]

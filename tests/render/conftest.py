@@ -1,4 +1,4 @@
-"""Clips made by ffmpeg when a test first asks for them, small and kept for the session."""
+"""Fixtures: small clips, made by ffmpeg on first use and kept for the session."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from jobserver.render.settings import default_ffmpeg
 FAST = Encoding(preset="ultrafast")
 PATTERN = ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=2")
 TONE = ("-f", "lavfi", "-i", "sine=440:d=2")
-# White picture and a tone from 1 s on: where both begin shows whether they are in sync.
+# The picture turns white and a tone starts at 1 s, so both onsets show whether A/V sync is kept.
 FLASH = (
     "-f",
     "lavfi",
@@ -61,10 +61,10 @@ CLIPS: dict[str, tuple[str, ...]] = {
     "sound-only": (*TONE, *AAC),
 }  # fmt: skip
 
-# What ffmpeg would say of another picture; here a file says it of itself.
+# A stream line of ffmpeg's banner, forged in the metadata of a file.
 FORGED = "  Stream #1:0[0x1](und): Video: h264 (High), yuv420p, 64x64 [SAR 9:1 DAR 9:1], 25 fps"
 
-# Made from another clip without encoding it again: options before and after the input.
+# Remuxed from another clip: its name, the options before the input, the options after it.
 DERIVED: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "portrait": ("plain", ("-display_rotation", "90"), ()),
     "turned": ("wide-pixels", ("-display_rotation", "-90"), ()),
@@ -81,19 +81,19 @@ DERIVED: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 
 
 def ffmpeg(*arguments: str | Path) -> bytes:
-    """Run ffmpeg on trusted input; return its stdout."""
+    """Run ffmpeg without limits or sandbox; return its stdout."""
     command = [default_ffmpeg(), "-v", "error", "-nostdin", "-y", *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 def described(path: Path) -> bytes:
-    """Return ffmpeg's banner about a file."""
+    """Return the banner that ffmpeg prints about a file."""
     return subprocess.run([default_ffmpeg(), "-i", path], capture_output=True, check=False).stderr
 
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Make a clip of CLIPS by name."""
+    """Return a function that makes a clip of CLIPS or DERIVED by name."""
     folder = tmp_path_factory.mktemp("clips")
 
     def make(name: str) -> Path:
@@ -116,7 +116,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 def rendered(tmp_path: Path, settings: Settings) -> Callable[..., list[Output]]:
-    """Render a file with seed 7 and return the outputs."""
+    """Return a function that renders a file with seed 7 and returns the outputs."""
 
     def run(path: Path, count: int = 2, recipe: str = "subtle") -> list[Output]:
         wanted = [(parameters(7, n, recipe), tmp_path / f"{n}.part") for n in range(1, count + 1)]
@@ -126,7 +126,7 @@ def rendered(tmp_path: Path, settings: Settings) -> Callable[..., list[Output]]:
 
 
 def ssim(one: Path, other: Path) -> float:
-    """Return the similarity of two videos of about the same size: 1 when identical."""
+    """Return the structural similarity (SSIM) of two videos of similar size; 1 = identical."""
     graph = (
         "[1:v]format=yuv420p[b];[0:v]format=yuv420p[a];[a][b]scale2ref[x][y];[x][y]ssim=shortest=1"
     )
@@ -150,7 +150,7 @@ def ssim(one: Path, other: Path) -> float:
 
 
 def onset(path: Path) -> tuple[float, float]:
-    """Return when the picture turns bright and when the sound begins, in seconds."""
+    """Return the seconds at which the picture turns bright and at which the sound starts."""
     picture = ffmpeg("-i", path, "-vf", "scale=1:1,format=gray", "-r", "25", "-f", "rawvideo", "-")
     sound = ffmpeg("-i", path, "-ac", "1", "-ar", "8000", "-f", "s16le", "-")
     samples = memoryview(sound).cast("h")

@@ -26,26 +26,26 @@ def attempt(path, settings, out):
 
 @pytest.fixture
 def listener():
-    """A TCP server on loopback that counts who comes."""
-    visits = []
+    """A TCP server on loopback, as its port and the list of connections it has accepted."""
+    connections = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve():
             while True:
                 try:
-                    visits.append(server.accept())
+                    connections.append(server.accept())
                 except OSError:
                     return
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield server.getsockname()[1], visits
+        yield server.getsockname()[1], connections
         server.shutdown(socket.SHUT_RDWR)
         thread.join()
 
 
 def disguises(port, sibling):
-    """Texts that ffmpeg would follow elsewhere if it were let choose the format."""
+    """Files in which ffmpeg would follow references if it guessed their format."""
     url = f"http://127.0.0.1:{port}/x.mp4"
     return {
         "ffconcat": f"ffconcat version 1.0\nfile {sibling}\nfile {url}\n",
@@ -60,36 +60,36 @@ def disguises(port, sibling):
 
 
 @pytest.mark.parametrize("kind", disguises(0, ""))
-def test_what_is_no_mp4_is_not_followed(kind, listener, clip, settings, tmp_path):
-    port, visits = listener
+def test_references_in_another_format_are_not_followed(kind, listener, clip, settings, tmp_path):
+    port, connections = listener
     path = tmp_path / "x.mp4"
     path.write_text(disguises(port, clip("plain"))[kind])
     assert attempt(path, settings, tmp_path / "out") == "This file is not an MP4 video."
-    assert visits == []
+    assert connections == []
     assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("kind", disguises(0, ""))
-def test_ffmpegs_arguments_alone_would_not_follow_it_either(
+def test_references_are_not_followed_without_box_reader_and_sandbox(
     kind, listener, clip, settings, tmp_path
 ):
-    """No box reader before it and no sandbox around it: -f mov and the whitelist hold."""
-    port, visits = listener
+    """The forced demuxer and the protocol whitelist are sufficient on their own."""
+    port, connections = listener
     path = tmp_path / "x.mp4"
     path.write_text(disguises(port, clip("plain"))[kind])
     lines = []
     ending = ffmpeg_process.run(
         probe_command(path, settings),
-        ffmpeg_process.Limits(20, 20, 512 * MIB, MIB),
+        ffmpeg_process.Limits(wall_s=20, stall_s=20, memory=512 * MIB, file_bytes=MIB),
         ffmpeg_process.Access([path], sandbox=False),
         lambda line: lines.append(line) is None,
     )
     assert ending.status != 0
     assert [line for line in lines if line] == []
-    assert visits == []
+    assert connections == []
 
 
-def test_an_image_sequence_is_no_mp4(settings, tmp_path):
+def test_an_image_sequence_pattern_is_not_expanded(settings, tmp_path):
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=32x32:d=0.2", tmp_path / "%d.png")
     path = tmp_path / "%d.mp4"
     path.write_bytes((tmp_path / "1.png").read_bytes())
@@ -97,7 +97,7 @@ def test_an_image_sequence_is_no_mp4(settings, tmp_path):
 
 
 def test_a_reference_to_another_file_is_not_followed(clip, settings, tmp_path):
-    """A QuickTime data reference names a file; enable_drefs is off and stays off."""
+    """A QuickTime data reference names another file; ffmpeg's enable_drefs must stay off."""
     data = clip("plain").read_bytes()
     url = b"url " + struct.pack(">I", 1)
     assert url in data
@@ -110,7 +110,7 @@ def test_a_reference_to_another_file_is_not_followed(clip, settings, tmp_path):
 
 @pytest.mark.parametrize("name", ["plain", "faststart"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
-def test_a_file_cut_short_is_called_cut_off(clip, settings, tmp_path, name, share):
+def test_a_truncated_file_is_refused_as_cut_off(clip, settings, tmp_path, name, share):
     data = clip(name).read_bytes()
     path = tmp_path / "x.mp4"
     path.write_bytes(data[: int(len(data) * share)])
@@ -119,7 +119,7 @@ def test_a_file_cut_short_is_called_cut_off(clip, settings, tmp_path, name, shar
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_fragments_cut_within_one_are_called_cut_off(clip, settings, tmp_path, share):
+def test_a_file_truncated_inside_a_fragment_is_refused_as_cut_off(clip, settings, tmp_path, share):
     data = clip("fragmented").read_bytes()
     path = tmp_path / "x.mp4"
     path.write_bytes(data[: int(data.rindex(b"mfra") * share)])
@@ -127,7 +127,7 @@ def test_fragments_cut_within_one_are_called_cut_off(clip, settings, tmp_path, s
         probe(path, settings)
 
 
-def test_a_cut_hidden_from_the_box_sizes_is_found_by_counting(clip, settings, tmp_path):
+def test_a_truncation_with_consistent_box_sizes_is_found_by_counting(clip, settings, tmp_path):
     data = clip("faststart").read_bytes()
     at = data.index(b"mdat") - 4
     half = data[: at + (len(data) - at) // 2]
@@ -157,7 +157,7 @@ FTYP = box(b"ftyp", b"isom\0\0\0\0")
         (FTYP + box(b"moov", box(b"trak", b"\xff\xff\xff\xffmdia" + b"\0" * 99)), NoVideo),
     ],
 )
-def test_lying_boxes_are_answered_with_a_sentence(settings, tmp_path, data, error):
+def test_malformed_boxes_are_refused_with_a_sentence(settings, tmp_path, data, error):
     path = tmp_path / "x.mp4"
     path.write_bytes(data)
     with pytest.raises(error) as caught:
@@ -165,42 +165,42 @@ def test_lying_boxes_are_answered_with_a_sentence(settings, tmp_path, data, erro
     assert str(caught.value).endswith(".")
 
 
-FEW = box(b"free") * 101
+BOXES = box(b"free") * 101
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        FEW,
-        FTYP + box(b"moov", FEW),
+        BOXES,
+        FTYP + box(b"moov", BOXES),
         FTYP + box(b"moov", box(b"trak") * 101),
-        FTYP + box(b"moov", box(b"trak", FEW)),
-        FTYP + box(b"moov", box(b"trak", box(b"stsd", b"\0" * 8 + FEW))),
+        FTYP + box(b"moov", box(b"trak", BOXES)),
+        FTYP + box(b"moov", box(b"trak", box(b"stsd", b"\0" * 8 + BOXES))),
     ],
 )
-def test_tiny_boxes_cannot_keep_the_reader_busy(settings, tmp_path, monkeypatch, data):
+def test_the_number_of_boxes_that_are_read_is_limited(settings, tmp_path, monkeypatch, data):
     monkeypatch.setattr(boxes, "MAX_BOXES", 100)
-    monkeypatch.setattr(boxes, "MAX_IN_INDEX", 100)
+    monkeypatch.setattr(boxes, "MAX_BOXES_IN_INDEX", 100)
     path = tmp_path / "x.mp4"
     path.write_bytes(data)
     with pytest.raises(Unsupported, match="too many pieces"):
         probe(path, settings)
 
 
-def test_boxes_within_boxes_are_not_followed_for_ever(tmp_path):
-    nest = b"".join(struct.pack(">I4s", 8 * n, b"mdia") for n in range(50_000, 0, -1))
+def test_the_nesting_of_boxes_that_is_followed_is_limited(tmp_path):
+    nested = b"".join(struct.pack(">I4s", 8 * n, b"mdia") for n in range(50_000, 0, -1))
     path = tmp_path / "x.mp4"
-    path.write_bytes(FTYP + box(b"moov", box(b"trak", nest)))
+    path.write_bytes(FTYP + box(b"moov", box(b"trak", nested)))
     assert [track.samples for track in read_index(path).tracks] == [None]
 
 
-def test_half_an_hour_in_fragments_of_a_frame_is_read(tmp_path):
+def test_half_an_hour_with_one_fragment_per_frame_is_read(tmp_path):
     path = tmp_path / "x.mp4"
     path.write_bytes(FTYP + box(b"moov") + (box(b"moof") + box(b"mdat")) * 54_000)
     assert read_index(path).fragmented
 
 
-def test_four_billion_promised_frames_are_refused_before_ffmpeg(clip, settings, tmp_path):
+def test_four_billion_declared_frames_are_refused_before_ffmpeg_starts(clip, settings, tmp_path):
     data = bytearray(clip("plain").read_bytes())
     at = data.index(b"stsz") + 12
     data[at : at + 4] = b"\xff\xff\xff\xff"
@@ -211,7 +211,7 @@ def test_four_billion_promised_frames_are_refused_before_ffmpeg(clip, settings, 
         probe(path, settings)
 
 
-def test_a_picture_larger_than_its_index_says_is_not_decoded(clip, settings, tmp_path):
+def test_a_frame_larger_than_the_index_declares_is_not_decoded(clip, settings, tmp_path):
     data = clip("huge").read_bytes()
     path = tmp_path / "x.mp4"
     path.write_bytes(data.replace(struct.pack(">HH", 8192, 8192), struct.pack(">HH", 160, 120)))
@@ -219,7 +219,7 @@ def test_a_picture_larger_than_its_index_says_is_not_decoded(clip, settings, tmp
 
 
 def mutations(data, count, seed):
-    """Yield damaged copies: bytes changed, a stretch cut out, doubled or zeroed."""
+    """Yield damaged copies: bytes changed, or a section removed, duplicated or zeroed."""
     chance = random.Random(seed)
     for _ in range(count):
         copy = bytearray(data)
@@ -237,7 +237,7 @@ def mutations(data, count, seed):
         yield bytes(copy)
 
 
-def survive(clip, settings, tmp_path, count, seed):
+def assert_each_mutation_is_handled(clip, settings, tmp_path, *, count, seed):
     path, out = tmp_path / "x.mp4", tmp_path / "out"
     for data in mutations(clip("faststart").read_bytes(), count, seed):
         path.write_bytes(data)
@@ -249,10 +249,10 @@ def survive(clip, settings, tmp_path, count, seed):
     assert attempt(clip("faststart"), settings, out) is None
 
 
-def test_30_mutations_each_end_with_a_sentence_or_an_output(clip, settings, tmp_path):
-    survive(clip, settings, tmp_path, 30, seed=1)
+def test_30_mutations_each_give_a_sentence_or_an_output(clip, settings, tmp_path):
+    assert_each_mutation_is_handled(clip, settings, tmp_path, count=30, seed=1)
 
 
 @pytest.mark.slow
-def test_1000_mutations_each_end_with_a_sentence_or_an_output(clip, settings, tmp_path):
-    survive(clip, settings, tmp_path, 1000, seed=2)
+def test_1000_mutations_each_give_a_sentence_or_an_output(clip, settings, tmp_path):
+    assert_each_mutation_is_handled(clip, settings, tmp_path, count=1000, seed=2)

@@ -3,7 +3,7 @@ import pytest
 from jobserver.render.__main__ import main
 
 
-def test_it_works_alone_and_names_outputs_after_the_source(clip, tmp_path, capsys):
+def test_it_renders_without_a_server_and_names_outputs_after_the_source(clip, tmp_path, capsys):
     arguments = [str(clip("plain")), "-n", "2", "--out", str(tmp_path / "o"), "--seed", "7"]
     assert main(arguments) == 0
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == [
@@ -16,7 +16,7 @@ def test_it_works_alone_and_names_outputs_after_the_source(clip, tmp_path, capsy
     assert [path.read_bytes() for path in sorted((tmp_path / "p").iterdir())] == first
 
 
-def test_a_bad_file_is_one_sentence_and_exit_1(tmp_path, capsys):
+def test_a_bad_file_gives_one_sentence_and_exit_status_1(tmp_path, capsys):
     (tmp_path / "x.mp4").write_bytes(bytes(1024))
     assert main([str(tmp_path / "x.mp4"), "--out", str(tmp_path / "o")]) == 1
     assert capsys.readouterr().err == f"{tmp_path / 'x.mp4'}: This file is not an MP4 video.\n"
@@ -24,6 +24,6 @@ def test_a_bad_file_is_one_sentence_and_exit_1(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("count", ["0", "21", "many"])
-def test_a_count_outside_is_a_usage_error(tmp_path, count):
+def test_a_count_out_of_range_is_a_usage_error(tmp_path, count):
     with pytest.raises(SystemExit):
         main(["x.mp4", "-n", count, "--out", str(tmp_path)])

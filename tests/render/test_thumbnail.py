@@ -18,7 +18,7 @@ from .conftest import described
         ("tall", "320x3200"),
     ],
 )
-def test_a_thumbnail_has_the_shape_that_is_shown(clip, settings, tmp_path, name, size):
+def test_a_thumbnail_has_the_display_aspect_ratio(clip, settings, tmp_path, name, size):
     out = tmp_path / "picture.webp"
     thumbnail(clip(name), out, settings)
     assert re.search(rb", (\d+x\d+)", described(out))[1].decode() == size

@@ -1,0 +1,181 @@
+"""What an operator types: `flask --app wsgi` with init-db, worker, jobs, sweep or adopt."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+
+from jobserver import db, render
+from jobserver.db import Connection, DatabaseError, DatabaseUnusable, clock_note
+from jobserver.files.keys import output_key
+from jobserver.files.store import Store
+from jobserver.jobs import clock, events, ownership, queries, quota, retention, sweep
+from jobserver.jobs.clock import Reading
+from jobserver.jobs.quota import SpaceLimits
+from jobserver.settings import Settings, SettingsError, prepare_folders
+from jobserver.times import iso_utc
+from jobserver.worker import process
+
+
+@click.command("init-db")
+@with_appcontext
+def init_db() -> None:
+    """Create the database or bring it up to date; keeps what is in it."""
+    settings = _settings()
+    try:
+        prepare_folders(settings)
+        version = db.initialise(settings.database)
+    except (DatabaseUnusable, SettingsError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"The database {settings.database} has version {version}.")
+
+
+@click.command("worker")
+@with_appcontext
+def worker() -> None:
+    """Render queued files until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    settings = _settings()
+    try:
+        prepare_folders(settings)
+        db.check(settings.database)
+        process.run(settings, _store())
+    except (DatabaseUnusable, SettingsError) as error:
+        raise click.ClickException(str(error)) from error
+    except render.EngineError as error:
+        names = "FFMPEG, ENCODER, ENCODER_PRESET or ENCODER_RATE"
+        raise click.ClickException(f"{names} cannot be used: {error}") from error
+
+
+@click.command("jobs")
+@click.option("--limit", default=50, help="How many, newest first.")
+@click.option("--events", "job_id", metavar="ID", help="Show what happened to one job instead.")
+@with_appcontext
+def list_jobs(limit: int, job_id: str | None) -> None:
+    """List the newest jobs: id, status, videos, variations each, when created."""
+    with _database() as database:
+        if job_id is not None:
+            _echo_events(database, job_id)
+            return
+        for job in queries.newest_jobs(database, limit):
+            size = f"{job.total_videos} x {job.variations_per_video}"
+            click.echo(f"{job.id}  {job.status:10}  {size:>7}  {iso_utc(job.created_at)}")
+
+
+def _echo_events(database: Connection, job_id: str) -> None:
+    found = events.events_of(database, job_id)
+    if not found:
+        raise click.ClickException(f"There is no job {job_id}, or nothing is recorded of it")
+    for event in found:
+        about = event.output_id or event.file_id or event.job_id
+        data = "" if event.data == "{}" else f"  {event.data}"
+        click.echo(f"{iso_utc(event.at)}  {event.kind:15}  {about}{data}")
+
+
+@click.command("sweep")
+@click.option("--dry-run", is_flag=True, help="Only say what would go, and why.")
+@click.option("--trust-clock", is_flag=True, help="Expire although the clock may have jumped.")
+@with_appcontext
+def sweep_all(dry_run: bool, trust_clock: bool) -> None:
+    """Remove what has expired, what exceeds the quota, and what belongs to no job."""
+    settings, store, now = _settings(), _store(), time.time()
+    with _database() as database:
+        if not ownership.owns_all(database, store):
+            raise click.ClickException("A folder is not this database's; nothing is done")
+        expired = retention.expired_ids(database, settings.job_lifetime, now)
+        if expired and not trust_clock and not _clock_is_trusted(database, now):
+            click.echo(f"The clock may have jumped: {len(expired)} jobs stay (--trust-clock)")
+            expired = []
+        limits = SpaceLimits.of(settings)
+        for line in _reasons(database, store, limits, expired):
+            click.echo(line)
+        if not dry_run:
+            ownership.adopt_unowned(database, store)
+            jobs = retention.expire(database, store, expired, now)
+            jobs += quota.evict(database, store, limits, now=now)
+            files = sweep.sweep_uploads(database, store) + sweep.sweep_outputs(database, store)
+            files += sweep.forget_missing(database, store, now)
+            click.echo(f"Removed {jobs} jobs and {files} leftovers.")
+
+
+def _clock_is_trusted(database: Connection, now: float) -> bool:
+    """Return whether `now` fits to what the last round of a worker noted."""
+    note = clock.judge(clock_note(database), None, Reading(now, time.monotonic()))
+    return clock.is_trusted(note)
+
+
+def _reasons(
+    database: Connection, store: Store, limits: SpaceLimits, expired: list[str]
+) -> list[str]:
+    missing = quota.bytes_to_free(database, store, limits)
+    ended = retention.ended_jobs(database) if missing > 0 else []
+    evicted = [job.id for job in quota.choose_evictions(ended, missing)]
+    outputs = (
+        f"{output_key(job_id, name or '')}: belongs to no job"
+        for job_id, name in sweep.orphaned_outputs(database, store)
+    )
+    return [
+        *(f"job {job_id}: expired" for job_id in expired),
+        *(
+            f"job {job_id}: over the quota, or its space is needed"
+            for job_id in evicted
+            if job_id not in expired
+        ),
+        *(f"job {job_id}: half removed" for job_id in retention.marked_ids(database)),
+        *(
+            f"{key}: belongs to no job (kept while it is being uploaded)"
+            for key in sweep.orphaned_uploads(database, store)
+        ),
+        *outputs,
+    ]
+
+
+@click.command("adopt")
+@with_appcontext
+def adopt() -> None:
+    """Take UPLOAD_DIR and OUTPUT_DIR for this database's, whatever they hold.
+
+    After a database was restored or made anew. The next sweep removes the uploads and outputs
+    that no job of this database names.
+    """
+    with _database() as database:
+        for root in _store().roots:
+            ownership.adopt(database, root)
+            click.echo(f"{root.name} is this database's now.")
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["settings"]
+    return settings
+
+
+def _store() -> Store:
+    store: Store = current_app.extensions["store"]
+    return store
+
+
+@contextmanager
+def _database() -> Iterator[Connection]:
+    """Give a connection; what is wrong with the database or a folder ends it with a sentence."""
+    path = _settings().database
+    try:
+        db.check(path)
+        with closing(db.connect(path)) as database:
+            yield database
+    except BrokenPipeError:  # `flask jobs | head`: click ends without a word
+        raise
+    except (DatabaseError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+COMMANDS = (init_db, worker, list_jobs, sweep_all, adopt)
+
+
+def init_app(app: Flask) -> None:
+    """Give `flask --app wsgi` our commands."""
+    for command in COMMANDS:
+        app.cli.add_command(command)

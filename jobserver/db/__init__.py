@@ -1,0 +1,47 @@
+"""The database: the only room that knows a driver.
+
+connection   open it; rows as NamedTuples, errors as our own classes
+transaction  writes, each with the name of the lock it relies on
+per_thread   the connection that a thread keeps
+migrations   numbered scripts; `initialise` and `check`
+meta         what the database says about itself
+errors       busy, full, unavailable, unusable
+"""
+
+from jobserver.db.connection import LOCK_TIMEOUT_S, Connection, connect, file_identity
+from jobserver.db.errors import (
+    ConstraintViolated,
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseFull,
+    DatabaseUnavailable,
+    DatabaseUnusable,
+)
+from jobserver.db.meta import ClockNote, clock_note, database_id, note_clock
+from jobserver.db.migrations import check, initialise, latest_version
+from jobserver.db.per_thread import thread_connection
+from jobserver.db.transaction import Lock, claiming, exclusive
+
+__all__ = [
+    "LOCK_TIMEOUT_S",
+    "ClockNote",
+    "Connection",
+    "ConstraintViolated",
+    "DatabaseBusy",
+    "DatabaseError",
+    "DatabaseFull",
+    "DatabaseUnavailable",
+    "DatabaseUnusable",
+    "Lock",
+    "check",
+    "claiming",
+    "clock_note",
+    "connect",
+    "database_id",
+    "exclusive",
+    "file_identity",
+    "initialise",
+    "latest_version",
+    "note_clock",
+    "thread_connection",
+]

@@ -1,0 +1,66 @@
+"""A folder that belongs to one database at a time, and the space on its disk."""
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from jobserver.errors import InsufficientStorage
+from jobserver.files import durability
+
+OWNER_FILE = ".database"  # holds the id of the database whose files are beside it
+
+
+class LocalRoot:
+    """UPLOAD_DIR or OUTPUT_DIR; see store.Root.
+
+    name: the setting. min_free_space: bytes of its disk that no upload may use.
+    """
+
+    def __init__(self, name: str, folder: Path, min_free_space: int) -> None:
+        self.name = name
+        self.folder = folder
+        self._min_free_space = min_free_space
+
+    def owner(self) -> str | None:
+        """Return the id in the owner file, None without one. Raises OSError.
+
+        What is no id, such as a text cut short, is the id of no database.
+        """
+        try:
+            return (self.folder / OWNER_FILE).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+
+    def is_empty(self) -> bool:
+        """Return whether nothing of anybody lies here. Raises OSError.
+
+        File systems put lost+found into a new volume; a start that was killed leaves a draft
+        of the owner file.
+        """
+        names = os.listdir(self.folder)
+        return all(name == "lost+found" or name.startswith(f"{OWNER_FILE}.") for name in names)
+
+    def mark(self, database_id: str) -> None:
+        """Write the owner file. Raises OSError.
+
+        Durable, and the folder as well: a half-written one would be another database's.
+        """
+        draft = self.folder / f"{OWNER_FILE}.{secrets.token_hex(8)}"
+        draft.write_text(database_id)
+        durability.make_durable(draft)
+        with suppress(FileNotFoundError):  # swept as an orphan: another process was faster
+            os.replace(draft, self.folder / OWNER_FILE)
+        durability.sync_folder(self.folder)
+        with suppress(PermissionError):  # then the folder was there before us
+            durability.sync_folder(self.folder.parent)
+
+    def free(self) -> int:
+        """Return the bytes that may still be written to this disk. Raises OSError."""
+        disk = os.statvfs(self.folder)
+        return disk.f_bavail * disk.f_frsize
+
+    def require_free(self, incoming_bytes: int) -> None:
+        """Raise InsufficientStorage when so many more would use the space that is kept free."""
+        if self.free() - incoming_bytes < self._min_free_space:
+            raise InsufficientStorage

@@ -1,0 +1,92 @@
+"""Every change of state of a job, a file or an output, in the transaction that makes it.
+
+Kinds: `job.` and `file.` with the new status (queued, processing, completed, failed,
+cancelled), `output.ready`, `output.removed`. An event is kept as long as its job.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from jobserver.db import Connection
+
+
+class Event(NamedTuple):
+    """file_id, output_id: None where it is about all of the job, or all of the file.
+
+    at: Unix seconds. data: a small JSON object, as `{"error": "..."}` of a failed file.
+    """
+
+    id: int
+    job_id: str
+    file_id: str | None
+    output_id: str | None
+    kind: str
+    at: float
+    data: str
+
+
+class _Change(NamedTuple):
+    file_id: str | None
+    status: str
+    error: str | None
+
+
+_CHANGED_FILES = """
+    SELECT file.id AS file_id, file.status, file.error FROM job_file AS file
+    WHERE file.job_id = :job_id AND 'file.' || file.status <> COALESCE(
+        (SELECT kind FROM event WHERE file_id = file.id AND output_id IS NULL
+         ORDER BY id DESC LIMIT 1), '')
+    ORDER BY file.position"""
+_CHANGED_JOB = """
+    SELECT NULL AS file_id, job_status.status, NULL AS error FROM job_status
+    WHERE id = :job_id AND 'job.' || job_status.status <> COALESCE(
+        (SELECT kind FROM event WHERE job_id = :job_id AND file_id IS NULL
+         ORDER BY id DESC LIMIT 1), '')"""
+_INSERT = """
+    INSERT INTO event (job_id, file_id, output_id, kind, at, data)
+    VALUES (:job_id, :file_id, :output_id, :kind, :at, :data)"""
+
+
+def record_changes(db: Connection, job_id: str, now: float) -> None:
+    """Record what the job and its files have become since their last events, if anything."""
+    values = {"job_id": job_id}
+    changes = [("file", change) for change in db.all(_Change, _CHANGED_FILES, values)]
+    changes += [("job", change) for change in db.all(_Change, _CHANGED_JOB, values)]
+    rows = [
+        {
+            "job_id": job_id,
+            "file_id": change.file_id,
+            "output_id": None,
+            "kind": f"{about}.{change.status}",
+            "at": now,
+            "data": json.dumps({"error": change.error} if change.error else {}),
+        }
+        for about, change in changes
+    ]
+    if rows:
+        db.write_many(_INSERT, rows)
+
+
+def record_outputs(
+    db: Connection, job_id: str, file_id: str, *, kind: str, ids: Iterable[str], now: float
+) -> None:
+    """Record that outputs of a file appeared (`output.ready`) or went (`output.removed`)."""
+    rows = [
+        {
+            "job_id": job_id,
+            "file_id": file_id,
+            "output_id": output_id,
+            "kind": kind,
+            "at": now,
+            "data": "{}",
+        }
+        for output_id in ids
+    ]
+    db.write_many(_INSERT, rows)
+
+
+def events_of(db: Connection, job_id: str) -> list[Event]:
+    """Return the events of a job, first to last."""
+    query = f"SELECT {', '.join(Event._fields)} FROM event WHERE job_id = :id ORDER BY id"  # noqa: S608
+    return db.all(Event, query, {"id": job_id})

@@ -1,0 +1,194 @@
+"""What a job is, as typed rows. Times are Unix seconds in UTC, sizes bytes, sides pixels.
+
+The fields of a row are the columns that a query names, in this sequence.
+"""
+
+from typing import NamedTuple
+
+MAX_ATTEMPTS = 3
+ENDED = ("completed", "failed", "cancelled")
+
+
+class JobOptions(NamedTuple):
+    """What is asked for of every file of a job. variations: of each file, 1 to 20."""
+
+    variations: int
+    recipe: str
+    seed: int
+
+
+class NewFile(NamedTuple):
+    """A whole, durable upload that is about to belong to a job.
+
+    name: as the client sent it. stored_name: its file in UPLOAD_DIR.
+    """
+
+    id: str
+    name: str
+    stored_name: str
+    size: int
+
+
+class JobDraft(NamedTuple):
+    """A job that is about to be queued."""
+
+    id: str
+    files: list[NewFile]
+    options: JobOptions
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.size for file in self.files)
+
+
+class Job(NamedTuple):
+    """A job. status: as its files say. removed_at: None until its files are being deleted."""
+
+    id: str
+    recipe: str
+    seed: int
+    variations_per_video: int
+    created_at: float
+    removed_at: float | None
+    total_videos: int
+    status: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it waits or runs."""
+        return self.status in ENDED
+
+    @property
+    def total_variations(self) -> int:
+        """Outputs of all its files, once they are rendered."""
+        return self.total_videos * self.variations_per_video
+
+
+class File(NamedTuple):
+    """One source of a job.
+
+    progress: 0 to 1. error: a sentence for people. duration: seconds. width, height: as
+    displayed. sha256, duration, width, height: None until a worker has probed it. thumbnail:
+    the name of its picture in the job's folder, or None.
+    """
+
+    id: str
+    job_id: str
+    position: int
+    name: str
+    stored_name: str
+    size: int
+    status: str
+    progress: float
+    started_at: float | None
+    finished_at: float | None
+    error: str | None
+    duration: float | None
+    width: int | None
+    height: int | None
+    sha256: str | None
+    thumbnail: str | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more of it will be rendered."""
+        return self.status in ENDED
+
+
+class Output(NamedTuple):
+    """One published variation.
+
+    number: from 1. name: its file in the job's folder. parameters: a JSON object. seconds: that
+    rendering it took. made_with: server, ffmpeg, encoder.
+    """
+
+    id: str
+    file_id: str
+    number: int
+    name: str
+    size: int
+    sha256: str
+    crc32: int
+    parameters: str
+    seconds: float
+    thumbnail: str | None
+    made_with: str
+    created_at: float
+
+
+class Claim(NamedTuple):
+    """A file that a worker holds, as it was when it was claimed.
+
+    claim_token: fencing; every later write about the file names it and changes nothing once
+    somebody else holds the file. attempts: claims since the last success, this one included.
+    """
+
+    id: str
+    job_id: str
+    claim_token: int
+    attempts: int
+    progress: float
+    name: str
+    stored_name: str
+    size: int
+    sha256: str | None
+
+
+class SourceFacts(NamedTuple):
+    """What a worker found out about a source; see File."""
+
+    duration: float
+    width: int
+    height: int
+    sha256: str
+    thumbnail: str | None
+
+
+class QueueEstimate(NamedTuple):
+    """What a job waits for.
+
+    jobs_ahead: older ones that have not ended. variations_ahead: of theirs, still to render.
+    seconds_per_variation: what the latest outputs took on average; None before the first ever.
+    """
+
+    jobs_ahead: int
+    variations_ahead: float
+    seconds_per_variation: float | None
+
+
+class JobState(NamedTuple):
+    """A job with its files; estimate: None once it has ended."""
+
+    job: Job
+    files: list[File]
+    estimate: QueueEstimate | None
+
+
+class FileSummary(NamedTuple):
+    """A file as the list of jobs shows it; completed_variations: how many outputs it has."""
+
+    id: str
+    job_id: str
+    name: str
+    status: str
+    progress: float
+    finished_at: float | None
+    thumbnail: str | None
+    completed_variations: int
+
+
+class ListedOutput(NamedTuple):
+    """An output and the name of the video it was made from, for a download."""
+
+    output: Output
+    source_name: str
+
+
+def expires_at(created_at: float, finished_at: float | None, lifetime_s: float) -> float:
+    """Return when a job expires: `lifetime_s` after it was created or, if later, has ended.
+
+    finished_at: when its last file ended; None while nothing has. A job that has not ended
+    does not expire, however old it is.
+    """
+    return max(created_at, finished_at or 0.0) + lifetime_s

@@ -1,0 +1,165 @@
+"""What is read about jobs: rows as typed values, nothing is changed."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jobserver.db import Connection
+from jobserver.jobs.model import (
+    File,
+    FileSummary,
+    Job,
+    JobState,
+    ListedOutput,
+    Output,
+    QueueEstimate,
+)
+
+
+def _columns(kind: type[NamedTuple], table: str) -> str:
+    return ", ".join(f"{table}.{field}" for field in kind._fields)
+
+
+_JOB, _FILE, _OUTPUT = (
+    _columns(Job, "job_status"),
+    _columns(File, "job_file"),
+    _columns(Output, "output"),
+)
+
+
+def find_job(db: Connection, job_id: str) -> Job | None:
+    """Return the job, or None when there is none or its files are being deleted."""
+    query = f"SELECT {_JOB} FROM job_status WHERE id = :id AND removed_at IS NULL"  # noqa: S608
+    return db.one(Job, query, {"id": job_id})
+
+
+_AHEAD = """
+    FROM job_file AS other JOIN job AS older ON older.id = other.job_id
+    WHERE other.status IN ('queued', 'processing')
+      AND (older.created_at, older.id) < (job_status.created_at, job_status.id)"""
+_WAITS = "job_file.position = 0 AND job_status.status IN ('queued', 'processing')"
+_STATE = f"""
+    SELECT {_JOB}, {_FILE},
+           CASE WHEN {_WAITS} THEN (SELECT COUNT(DISTINCT older.id) {_AHEAD}) END,
+           CASE WHEN {_WAITS} THEN
+               (SELECT COALESCE(SUM((1 - other.progress) * older.variations_per_video), 0) {_AHEAD})
+               END,
+           CASE WHEN {_WAITS} THEN
+               (SELECT AVG(seconds) FROM
+                   (SELECT seconds FROM output ORDER BY created_at DESC LIMIT 20) AS latest)
+               END
+    FROM job_status JOIN job_file ON job_file.job_id = job_status.id
+    WHERE job_status.id = :id AND job_status.removed_at IS NULL
+    ORDER BY job_file.position"""  # noqa: S608  constants
+
+
+def job_state(db: Connection, job_id: str) -> JobState | None:
+    """Return a job, its files in the sequence of the upload, and what it waits for; or None.
+
+    One statement, because a thread may lose the interpreter at each step of one; a row holds
+    a job, a file and, in the first, the estimate.
+    """
+    rows = db.execute(_STATE, {"id": job_id}).fetchall()
+    if not rows:
+        return None
+    first, end = len(Job._fields), len(Job._fields) + len(File._fields)
+    job = Job(*rows[0][:first])
+    files = [File(*row[first:end]) for row in rows]
+    return JobState(job, files, None if job.ended else QueueEstimate(*rows[0][end:]))
+
+
+def files_of(db: Connection, job_id: str) -> list[File]:
+    """Return the job's files in the sequence of the upload; none when there is no such job."""
+    query = f"SELECT {_FILE} FROM job_file WHERE job_id = :id ORDER BY position"  # noqa: S608
+    return db.all(File, query, {"id": job_id})
+
+
+def outputs_of(db: Connection, job_id: str) -> list[Output]:
+    """Return the job's outputs, file by file, by number."""
+    query = f"""
+        SELECT {_OUTPUT} FROM output JOIN job_file ON job_file.id = output.file_id
+        WHERE job_file.job_id = :id ORDER BY job_file.position, output.number"""  # noqa: S608
+    return db.all(Output, query, {"id": job_id})
+
+
+def published_numbers(db: Connection, file_id: str) -> set[int]:
+    """Return which variations of a file are published."""
+    query = "SELECT number FROM output WHERE file_id = :id"
+    return set(db.column(query, {"id": file_id}))
+
+
+def file_summaries(db: Connection, job_ids: Sequence[str]) -> dict[str, list[FileSummary]]:
+    """Return the files of several jobs by job, in the sequence of their upload."""
+    by_job: dict[str, list[FileSummary]] = {job_id: [] for job_id in job_ids}
+    if not job_ids:
+        return by_job
+    marks = ", ".join(f":id{n}" for n in range(len(job_ids)))
+    query = f"""
+        SELECT id, job_id, name, status, progress, finished_at, thumbnail,
+               (SELECT COUNT(*) FROM output WHERE file_id = job_file.id) AS completed_variations
+        FROM job_file WHERE job_id IN ({marks}) ORDER BY position"""  # noqa: S608
+    values = {f"id{n}": job_id for n, job_id in enumerate(job_ids)}
+    for file in db.all(FileSummary, query, values):
+        by_job[file.job_id].append(file)
+    return by_job
+
+
+def find_output(db: Connection, job_id: str, output_id: str) -> ListedOutput | None:
+    """Return an output with the name of the video it was made from, or None."""
+    query = f"""
+        SELECT {_OUTPUT}, job_file.name
+        FROM output JOIN job_file ON job_file.id = output.file_id
+        JOIN job ON job.id = job_file.job_id
+        WHERE output.id = :output_id AND job.id = :job_id AND job.removed_at IS NULL"""  # noqa: S608
+    row = db.execute(query, {"output_id": output_id, "job_id": job_id}).fetchone()
+    return None if row is None else ListedOutput(Output(*row[:-1]), row[-1])
+
+
+def has_expired(db: Connection, job_id: str) -> bool:
+    """Return whether a job of this id was there once and has been removed."""
+    query = """
+        SELECT 1 FROM expired_job WHERE id = :id
+        UNION ALL SELECT 1 FROM job WHERE id = :id AND removed_at IS NOT NULL"""
+    return db.value(query, {"id": job_id}) is not None
+
+
+def has_jobs(db: Connection) -> bool:
+    """Return whether there is any job, also one whose files are being deleted."""
+    return db.value("SELECT 1 FROM job LIMIT 1") is not None
+
+
+def count_jobs(db: Connection) -> int:
+    """Return how many jobs there are."""
+    count: int = db.value("SELECT COUNT(*) FROM job WHERE removed_at IS NULL")
+    return count
+
+
+def newest_jobs(db: Connection, limit: int) -> list[Job]:
+    """Return at most `limit` jobs, newest first."""
+    query = f"""
+        SELECT {_JOB} FROM job_status WHERE removed_at IS NULL
+        ORDER BY created_at DESC, id DESC LIMIT :limit"""  # noqa: S608
+    return db.all(Job, query, {"limit": limit})
+
+
+class Place(NamedTuple):
+    """Where a job stands in the list; Unix seconds and its id."""
+
+    created_at: float
+    id: str
+
+
+def place_of(db: Connection, job_id: str) -> Place | None:
+    """Return the place of a job, also of one that has expired, or None."""
+    query = """
+        SELECT created_at, id FROM job WHERE id = :id
+        UNION ALL SELECT created_at, id FROM expired_job WHERE id = :id"""
+    return db.one(Place, query, {"id": job_id})
+
+
+def jobs_before(db: Connection, place: Place, limit: int) -> list[Job]:
+    """Return at most `limit` jobs that are older than that place, newest first."""
+    query = f"""
+        SELECT {_JOB} FROM job_status
+        WHERE removed_at IS NULL AND (created_at, id) < (:created_at, :id)
+        ORDER BY created_at DESC, id DESC LIMIT :limit"""  # noqa: S608
+    return db.all(Job, query, {**place._asdict(), "limit": limit})

@@ -1,0 +1,219 @@
+"""The queue: the tables of jobs are it. One function, one statement; `db` first, `now` last.
+
+A file's life: queued -> claimed (processing) -> completed, failed or cancelled. A claim holds a
+lease that its worker renews; once the lease has ended another worker may claim the file.
+Every write of a claim names its token, so a worker that lost the file changes nothing.
+
+Every function that writes needs the caller's transaction, and records events in it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from jobserver.db import Connection
+from jobserver.jobs import events
+from jobserver.jobs.model import Claim, JobDraft, SourceFacts
+
+
+class NewOutput(NamedTuple):
+    """A whole variation under its final name in the job's folder; see model.Output."""
+
+    id: str
+    number: int
+    name: str
+    size: int
+    sha256: str
+    crc32: int
+    parameters: Mapping[str, Any]
+    seconds: float
+    thumbnail: str | None
+    made_with: str
+
+
+def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
+    """Queue one job with its files: once the transaction commits, it is promised.
+
+    The caller holds `exclusive("quota")`, where quota.reserve() has made room for it.
+    """
+    options = draft.options
+    db.write(
+        """INSERT INTO job (id, variations_per_video, recipe, seed, created_at)
+           VALUES (:id, :variations, :recipe, :seed, :now)""",
+        {"id": draft.id, "now": now, **options._asdict()},
+    )
+    db.write_many(
+        """INSERT INTO job_file (id, job_id, position, name, stored_name, size)
+           VALUES (:id, :job_id, :position, :name, :stored_name, :size)""",
+        [
+            {"job_id": draft.id, "position": position, **file._asdict()}
+            for position, file in enumerate(draft.files)
+        ],
+    )
+    events.record_changes(db, draft.id, now)
+
+
+_NEXT = """
+    SELECT file.id FROM job_file AS file JOIN job ON job.id = file.job_id
+    WHERE file.status IN ('queued', 'processing')
+      AND (file.lease_until <= :now OR file.lease_until > :now + 2 * :lease_s)
+      AND (file.not_before <= :now OR file.not_before > :now + 3600)
+    ORDER BY COALESCE((SELECT MAX(served_at) FROM job_file
+                       WHERE job_id = job.id AND served_at <= :now),
+                      CASE WHEN job.created_at <= :now THEN job.created_at ELSE 0 END),
+             job.created_at, job.id, file.status = 'queued', file.position
+    LIMIT 1"""
+_CLAIM = f"""
+    UPDATE job_file
+    SET status = 'processing', worker = :worker, claim_token = claim_token + 1,
+        lease_until = :now + :lease_s, served_at = :now, attempts = attempts + 1,
+        started_at = COALESCE(started_at, :now)
+    WHERE id = ({_NEXT})
+    RETURNING {", ".join(Claim._fields)}"""  # noqa: S608  constants
+
+
+def claim(db: Connection, worker: str, lease_s: float, now: float) -> Claim | None:
+    """Give the next waiting file to this worker, or return None when there is none.
+
+    worker: name shown to operators. lease_s: seconds until another worker may take over. One
+    UPDATE is atomic, so no two workers hold one file.
+
+    Next is the job that was served longest ago, or waits longest for its first time, so that
+    none starves another; of its files the one already begun. A lease further away than any
+    that is renewed was given before the clock was set back: it has ended too, and no time in
+    the future puts a job behind others.
+    Source: https://sqlite.org/lang_returning.html (SQLite 3.35 or newer).
+    """
+    found = db.one(Claim, _CLAIM, {"worker": worker, "lease_s": lease_s, "now": now})
+    if found is not None:
+        events.record_changes(db, found.job_id, now)
+    return found
+
+
+def has_claimable(db: Connection, lease_s: float, now: float) -> bool:
+    """Return whether claim() would find a file; reads only, so idle workers disturb nobody."""
+    return bool(db.value(f"SELECT EXISTS ({_NEXT})", {"lease_s": lease_s, "now": now}))
+
+
+def renew(db: Connection, claim: Claim, progress: float, *, lease_s: float, now: float) -> bool:
+    """Extend a lease and record progress (0 to 1, never less); False when the file is lost."""
+    assignments = """lease_until = :now + :lease_s,
+        progress = CASE WHEN progress < :progress THEN :progress ELSE progress END"""
+    return _update(db, claim, assignments, {"progress": progress, "lease_s": lease_s, "now": now})
+
+
+def record_source(db: Connection, claim: Claim, facts: SourceFacts) -> bool:
+    """Record what the source is; False when the file is lost."""
+    assignments = """duration = :duration, width = :width, height = :height, sha256 = :sha256,
+        thumbnail = :thumbnail"""
+    return _update(db, claim, assignments, facts._asdict())
+
+
+def release(db: Connection, claim: Claim, progress: float, now: float) -> bool:
+    """End a claim that went well while variations are missing; False when the file is lost.
+
+    progress: 0 to 1, what is published now. The file waits for its next claim in its turn.
+    The token grows, so that a renewal that comes late does not take the file back.
+    """
+    return _update(db, claim, _RELEASED, {"progress": progress, "now": now})
+
+
+def finish(db: Connection, claim: Claim, now: float) -> bool:
+    """End a claim after which nothing is missing; False when the file is lost.
+
+    The outputs must be inserted in the same transaction.
+    """
+    assignments = f"status = 'completed', finished_at = :now, {_RELEASED}"
+    return _update(db, claim, assignments, {"progress": 1.0, "now": now})
+
+
+_RELEASED = """claim_token = claim_token + 1, lease_until = 0, attempts = 0,
+    progress = :progress, served_at = :now"""
+
+
+def insert_outputs(db: Connection, claim: Claim, outputs: Iterable[NewOutput], now: float) -> None:
+    """List published outputs of a file, after release() or finish() said that it was held."""
+    rows = [
+        {
+            **output._asdict(),
+            "parameters": json.dumps(dict(output.parameters)),
+            "file_id": claim.id,
+            "now": now,
+        }
+        for output in outputs
+    ]
+    db.write_many(
+        """INSERT INTO output
+               (id, file_id, number, name, size, sha256, crc32, parameters, seconds, thumbnail,
+                made_with, created_at)
+           VALUES (:id, :file_id, :number, :name, :size, :sha256, :crc32, :parameters, :seconds,
+                   :thumbnail, :made_with, :now)""",
+        rows,
+    )
+    ids = [row["id"] for row in rows]
+    events.record_outputs(db, claim.job_id, claim.id, kind="output.ready", ids=ids, now=now)
+    events.record_changes(db, claim.job_id, now)
+
+
+def fail(db: Connection, claim: Claim, reason: str, now: float) -> bool:
+    """End a claimed file as failed; `reason` is a sentence for people."""
+    assignments = "status = 'failed', error = :reason, finished_at = :now, lease_until = 0"
+    failed = _update(db, claim, assignments, {"reason": reason, "now": now})
+    events.record_changes(db, claim.job_id, now)
+    return failed
+
+
+def reschedule(
+    db: Connection, claim: Claim, delay_s: float, *, now: float, counted: bool = True
+) -> bool:
+    """Give a claimed file back; it may be claimed again after `delay_s`. False when it is lost.
+
+    counted: this was one of its MAX_ATTEMPTS. The token grows as in release().
+    """
+    values = {"at": now + delay_s, "uncounted": 0 if counted else 1}
+    assignments = """claim_token = claim_token + 1, lease_until = 0, not_before = :at,
+        attempts = attempts - :uncounted"""
+    return _update(db, claim, assignments, values)
+
+
+def cancel(db: Connection, job_id: str, now: float) -> int:
+    """Cancel what waits or runs of a job; return how many files."""
+    query = """
+        UPDATE job_file
+        SET status = 'cancelled', claim_token = claim_token + 1, lease_until = 0,
+            finished_at = :now
+        WHERE job_id = :id AND status IN ('queued', 'processing')"""
+    count = db.write(query, {"id": job_id, "now": now})
+    events.record_changes(db, job_id, now)
+    return count
+
+
+def retry(db: Connection, job_id: str, now: float) -> int:
+    """Queue the failed and cancelled files of a job again; return how many those were."""
+    query = """
+        UPDATE job_file
+        SET status = 'queued', claim_token = claim_token + 1, lease_until = 0, not_before = 0,
+            attempts = 0, error = NULL, finished_at = NULL,
+            progress = (SELECT COUNT(*) FROM output WHERE file_id = job_file.id) * 1.0
+                / (SELECT variations_per_video FROM job WHERE id = job_file.job_id)
+        WHERE job_id = :id AND status IN ('failed', 'cancelled')
+          AND EXISTS (SELECT 1 FROM job WHERE id = :id AND removed_at IS NULL)"""
+    count = db.write(query, {"id": job_id})
+    events.record_changes(db, job_id, now)
+    return count
+
+
+def is_held(db: Connection, file_id: str, claim_token: int) -> bool:
+    """Return whether a claim with this token holds the file, be its lease over or not."""
+    query = """
+        SELECT 1 FROM job_file
+        WHERE id = :id AND claim_token = :token AND status = 'processing'"""
+    return db.value(query, {"id": file_id, "token": claim_token}) is not None
+
+
+def _update(db: Connection, claim: Claim, assignments: str, values: Mapping[str, Any]) -> bool:
+    """Write to a claimed file; False when another claim has it, or it was cancelled."""
+    query = f"""
+        UPDATE job_file SET {assignments}
+        WHERE id = :id AND claim_token = :claim_token AND status = 'processing'"""  # noqa: S608
+    return db.write(query, {**values, "id": claim.id, "claim_token": claim.claim_token}) == 1

@@ -1,0 +1,128 @@
+"""What belongs to no job goes: uploads without a row, and what killed workers left.
+
+Everything is judged after it was seen: what appears later belongs to a living request or claim.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from jobserver.db import Connection, exclusive
+from jobserver.files.keys import UPLOADS, output_key
+from jobserver.files.store import Store
+from jobserver.jobs import events, queue
+
+_SCRATCH = re.compile(r"\.(?P<file_id>\w+)\.(?P<claim_token>\d+)")
+
+
+class _ListedFile(NamedTuple):
+    id: str
+    job_id: str
+    file_id: str
+    name: str
+    thumbnail: str | None
+
+
+def sweep_uploads(db: Connection, store: Store) -> int:
+    """Delete uploads that no row names and no living request holds; return how many.
+
+    The caller has asked ownership.owns_all().
+    """
+    count = 0
+    for key in orphaned_uploads(db, store):
+        name = key.removeprefix(UPLOADS)
+        count += store.delete_orphan(key, lambda name=name: _is_listed(db, name))  # type: ignore[misc]
+    return count
+
+
+def orphaned_uploads(db: Connection, store: Store) -> list[str]:
+    """Return the keys of uploads that no row names; a living request may hold one of them."""
+    keys = list(store.list_uploads())
+    known = set(db.column("SELECT stored_name FROM job_file"))
+    return [key for key in keys if key.removeprefix(UPLOADS) not in known]
+
+
+def _is_listed(db: Connection, stored_name: str) -> bool:
+    query = "SELECT 1 FROM job_file WHERE stored_name = :name"
+    return db.value(query, {"name": stored_name}) is not None
+
+
+def sweep_outputs(db: Connection, store: Store) -> int:
+    """Delete what killed workers left among the outputs; return how many things."""
+    count = 0
+    for job_id, name in orphaned_outputs(db, store):
+        with suppress(OSError):  # a worker that has lost its claim may still write there
+            if name is None:
+                store.delete_job(job_id)
+            else:
+                store.delete(output_key(job_id, name))
+        count += 1
+    return count
+
+
+def orphaned_outputs(db: Connection, store: Store) -> Iterator[tuple[str, str | None]]:
+    """Yield job id and name of what belongs to nobody; the name is None for a whole folder.
+
+    The folder of a job that has been deleted (a worker had not noticed yet), the scratch folder
+    of a claim that has ended, a file that no row lists while nothing of its job is rendered.
+    """
+    seen = store.list_outputs()
+    rendering = set(db.column("SELECT DISTINCT job_id FROM job_file WHERE status = 'processing'"))
+    jobs = set(db.column("SELECT id FROM job"))
+    listed = _listed_names(db)
+    for job_id, names in seen.items():
+        if job_id not in jobs:
+            yield job_id, None
+            continue
+        for name in names - listed.get(job_id, set()):
+            if _is_orphan(db, name, job_id in rendering):
+                yield job_id, name
+
+
+def _is_orphan(db: Connection, name: str, rendering: bool) -> bool:
+    if scratch := _SCRATCH.fullmatch(name):
+        return not queue.is_held(db, scratch["file_id"], int(scratch["claim_token"]))
+    return not rendering
+
+
+def forget_missing(db: Connection, store: Store, now: float) -> int:
+    """Delete the rows of outputs whose files somebody removed; return how many.
+
+    A job without its whole folder keeps them: the disk may only not be mounted.
+    """
+    rows = _listed_files(db)
+    seen = store.list_outputs()
+    missing = [row for row in rows if row.name not in seen.get(row.job_id, {row.name})]
+    if not missing:
+        return 0
+    with exclusive(db, "publish"):
+        return sum(_forget(db, row, now) for row in missing)
+
+
+def _forget(db: Connection, row: _ListedFile, now: float) -> int:
+    """Delete one row; nothing is recorded of one that has gone meanwhile, as with its job."""
+    count = db.write("DELETE FROM output WHERE id = :id", {"id": row.id})
+    if count:
+        events.record_outputs(
+            db, row.job_id, row.file_id, kind="output.removed", ids=[row.id], now=now
+        )
+    return count
+
+
+def _listed_files(db: Connection) -> list[_ListedFile]:
+    query = """
+        SELECT output.id, file.job_id, output.file_id, output.name, output.thumbnail
+        FROM output JOIN job_file AS file ON file.id = output.file_id"""
+    return db.all(_ListedFile, query)
+
+
+def _listed_names(db: Connection) -> dict[str, set[str | None]]:
+    """Return the names that rows list in each job's folder, by job."""
+    names: dict[str, set[str | None]] = {}
+    for row in _listed_files(db):
+        names.setdefault(row.job_id, set()).update((row.name, row.thumbnail))
+    query = "SELECT job_id, thumbnail FROM job_file WHERE thumbnail IS NOT NULL"
+    for job_id, thumbnail in db.execute(query).fetchall():
+        names.setdefault(job_id, set()).add(thumbnail)
+    return names

@@ -1,0 +1,121 @@
+"""Parse the stream lines that ffmpeg prints to stderr about its input.
+
+pip's ffmpeg comes without ffprobe, so size, codec and rotation are read from these lines. Only
+input 1 of `probe_command` counts: the file with its edit list applied.
+
+Source: libavformat/dump.c, av_dump_format.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jobserver.render.errors import Damaged, Unsupported
+from jobserver.render.media import Audio, Video
+
+_STREAM = re.compile(r"^  Stream #1:(\d+)\[0x([0-9a-f]+)\](?:\(\S*\))?: (Video|Audio): (\w+)(.*)$")
+_SIZE = re.compile(r", (\d+)x(\d+)(?: \[SAR (\d+):(\d+) DAR \d+:\d+\])?(?:,|$)")
+_CONTAINER_SAR = re.compile(r", SAR (\d+):(\d+) DAR ")  # printed when it differs from the codec's
+_SAMPLE_FORMAT = re.compile(r", (?:u8|s16|s32|s64|flt|dbl)p?\b")  # printed if there is a decoder
+_RGB = re.compile(r", (?:pal8|gbra?p|(?:[a0]|x2)?(?:rgb|bgr))")
+_FIELD_ORDER = re.compile(r"\b(?:top|bottom) (?:coded )?first\b")
+_ROTATION = re.compile(r"^      Display Matrix: rotation of (-?[\d.]+) degrees$", re.I)
+
+
+@dataclass
+class _Stream:
+    """One stream line. details: the text after the codec. rotation: degrees clockwise, or None."""
+
+    number: int
+    track: int
+    kind: str
+    codec: str
+    details: str
+    rotation: float | None = None
+
+
+def parse_banner(log: str) -> tuple[Video | None, tuple[Audio, ...]]:
+    """Return the first video track that is not cover art, or None, and all audio tracks.
+
+    Raises Unsupported when ffmpeg does not know the video codec, Damaged when it could not
+    find the frame size.
+    """
+    streams = _streams(log)
+    pictures = (s for s in streams if s.kind == "Video" and "(attached pic)" not in s.details)
+    video = next(map(_video, pictures), None)
+    return video, tuple(_audio(stream) for stream in streams if stream.kind == "Audio")
+
+
+def _streams(log: str) -> list[_Stream]:
+    """Return the streams sorted by number; ffmpeg prints those of stream groups first."""
+    streams: dict[int, _Stream] = {}
+    stream: _Stream | None = None
+    for line in _without_groups(log):
+        if found := _STREAM.match(line):
+            stream = _stream(found)
+            streams.setdefault(stream.number, stream)
+        elif line.startswith("  Stream #"):
+            stream = None
+        elif stream and stream.rotation is None and (found := _ROTATION.match(line)):
+            stream.rotation = -float(found[1]) % 360
+        elif line.startswith("Stream mapping:"):
+            break
+    return [streams[number] for number in sorted(streams)]
+
+
+def _without_groups(log: str) -> Iterator[str]:
+    """Yield the lines; those inside a stream group (e.g. of a timecode) lose their extra indent.
+
+    Metadata of a file must not be taken for a stream. ffmpeg indents metadata deeper than
+    streams, also after a newline inside a value. Hence split("\\n"), because splitlines()
+    also splits at characters that ffmpeg prints unchanged; and hence only lines of a stream
+    group are unindented, because global metadata is indented by four spaces as well.
+    """
+    in_group = False
+    for line in log.split("\n"):
+        if re.match(r"  \S", line):
+            in_group = line.startswith("  Stream group #1:")
+        yield line[2:] if in_group and line.startswith("    ") else line
+
+
+def _stream(found: re.Match[str]) -> _Stream:
+    number, track, kind, codec, details = found.groups()
+    return _Stream(
+        number=int(number), track=int(track, 16), kind=kind, codec=codec, details=details
+    )
+
+
+def _video(stream: _Stream) -> Video:
+    size = _SIZE.search(stream.details)
+    if stream.codec in ("none", "unknown"):
+        raise Unsupported(detail=stream.details)
+    if not size or not int(size[1]) or not int(size[2]):
+        raise Damaged(detail=stream.details)
+    container_sar = _CONTAINER_SAR.search(stream.details)
+    across, down = container_sar.groups() if container_sar else (size[3], size[4])
+    return Video(
+        stream=stream.number,
+        track=stream.track,
+        codec=stream.codec,
+        width=int(size[1]),
+        height=int(size[2]),
+        sar=(int(across or 0) or 1, int(down or 0) or 1),
+        rotation=stream.rotation or 0.0,
+        interlaced=_maybe_interlaced(stream),
+        rgb=bool(_RGB.search(stream.details)),
+    )
+
+
+def _maybe_interlaced(stream: _Stream) -> bool:
+    """Return whether the video may be interlaced.
+
+    ffmpeg does not detect it in H.264 that starts with an unpaired field, so any H.264 not
+    marked progressive counts.
+    """
+    unknown = stream.codec == "h264" and "progressive" not in stream.details
+    return unknown or bool(_FIELD_ORDER.search(stream.details))
+
+
+def _audio(stream: _Stream) -> Audio:
+    decodable = bool(_SAMPLE_FORMAT.search(stream.details))
+    return Audio(stream=stream.number, codec=stream.codec, decodable=decodable)

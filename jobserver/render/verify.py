@@ -1,0 +1,57 @@
+"""Compare a rendered output with its source, so that nothing shortened is ever published."""
+
+import threading
+from pathlib import Path
+
+from jobserver.render.errors import Damaged, MediaError
+from jobserver.render.media import Media
+from jobserver.render.probe import MAX_LOST_SHARE, probe
+from jobserver.render.settings import Settings
+
+_AUDIO_TOLERANCE_S = 0.1
+
+
+def verify(
+    out: Path, source: Media, settings: Settings, cancel: threading.Event | None = None
+) -> Media:
+    """Probe an output and return its Media.
+
+    Raises Damaged when it cannot be probed or lacks content of the source, and the errors of
+    ffmpeg.run.
+    """
+    try:
+        media = probe(out, settings, cancel)
+    except MediaError as error:
+        raise Damaged(detail=f"output: {error} {error.detail}") from error
+    if missing := missing_content(source, media):
+        raise Damaged(detail=missing)
+    return media
+
+
+def missing_content(source: Media, out: Media) -> str:
+    """Describe what an output lacks of its source; an empty string when nothing.
+
+    Single frames lost to recoverable decoding errors are accepted. More than two frames missing
+    at the start or the end are not.
+    """
+    average = source.packets.duration / source.frames
+    lost = source.frames - out.frames
+    tolerance = 2 * average if lost > 0 else max(source.packets.longest, 2 * average)
+    if out.packets.duration < source.packets.duration - tolerance:
+        return f"{out.packets.duration:.3f} s of {source.packets.duration:.3f} s"
+    if lost > _max_lost_frames(source):
+        return f"{out.frames} frames of {source.frames}"
+    if len(out.audio) != len(source.audio):
+        return f"{len(out.audio)} sound tracks of {len(source.audio)}"
+    if out.audio_duration < source.audio_duration - _AUDIO_TOLERANCE_S:
+        return f"{out.audio_duration:.3f} s of sound, not {source.audio_duration:.3f} s"
+    return ""
+
+
+def _max_lost_frames(source: Media) -> float:
+    """Return how many frames may be lost.
+
+    In field-coded H.264 (PAFF) each packet holds one field, so two packets give one frame.
+    """
+    field_coded = source.video.interlaced and source.video.codec == "h264"
+    return source.frames / 2 + 1 if field_coded else max(2, source.frames * MAX_LOST_SHARE)

@@ -1,0 +1,188 @@
+"""Bounds how long one client can occupy a thread, by transfer rate: bodies and downloads.
+
+gunicorn's threads read a body from a blocking socket without a time limit, and its read(n)
+returns only once n bytes are there. Writing is the same: every byte that a client takes
+restarts the socket's timeout. So a silent client is ended by the socket's timeout, and one
+that trickles by a watchdog that shuts the connection down while the thread waits.
+
+A server that does not give its socket (`gunicorn.socket`) is served without these limits.
+"""
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import IO, TYPE_CHECKING
+
+from gunicorn.http.errors import ParseException
+
+from jobserver.errors import Busy, ClientGone, ClientTooSlow
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+MIN_RATE = 8 * 1024  # bytes a second; a slower client is cut off
+BUFFERED_SIZE = 16 * 1024  # bytes that a socket takes without waiting for its client (tcp(7))
+LIMITS = "jobserver.client_limits"  # in the WSGI environment
+TICK_S = 1.0  # how exactly the watchdog keeps its deadlines
+
+
+class ClientLimits:
+    """WSGI middleware that limits how long bodies and downloads may take.
+
+    There are fewer download slots than threads, so other requests always find one.
+    """
+
+    def __init__(self, app: "WSGIApplication", silence_s: float, max_downloads: int) -> None:
+        """silence_s: seconds without a byte. max_downloads: at once, in this process."""
+        self._app = app
+        self._silence_s = silence_s
+        self._downloads = threading.BoundedSemaphore(max_downloads)
+        self._watchdog = Watchdog()
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        environ[LIMITS] = self
+        sock = environ.get("gunicorn.socket")
+        if sock is None or not _has_body(environ):
+            return self._app(environ, start_response)
+        environ["wsgi.input"] = TimedBody(
+            environ["wsgi.input"],
+            sock,
+            length=_length(environ),
+            silence_s=self._silence_s,
+            watchdog=self._watchdog,
+        )
+        return self._app(environ, start_response)
+
+    def limit_download(self, sock: socket.socket, size: int) -> Callable[[], object]:
+        """Take a download slot and start the clock of `size` bytes.
+
+        Returns a function that frees the slot; call it once. Raises Busy.
+        """
+        if not self._downloads.acquire(blocking=False):
+            raise Busy("Too many downloads at once; try again")
+        sock.settimeout(self._silence_s)
+        self._watchdog.watch(sock, self._silence_s + size / MIN_RATE, socket.SHUT_RDWR)
+        return partial(self._end_download, sock)
+
+    def _end_download(self, sock: socket.socket) -> None:
+        self._watchdog.release(sock)
+        self._downloads.release()
+
+
+def limit_download(environ: "WSGIEnvironment", size: int) -> Callable[[], object]:
+    """Limit how many large responses are sent at once, and how long one of `size` bytes takes.
+
+    Returns a function to call once when the response is over. Raises Busy. A response that
+    fits the socket's buffer has no limit, which would cost system calls.
+    """
+    sock = environ.get("gunicorn.socket")
+    if sock is None or size <= BUFFERED_SIZE:
+        return lambda: None
+    limits: ClientLimits = environ[LIMITS]
+    return limits.limit_download(sock, size)
+
+
+def shorten_timeout(environ: "WSGIEnvironment", silence_s: float) -> None:
+    """Give the body of this request less time than an upload has."""
+    body = environ["wsgi.input"]
+    if isinstance(body, TimedBody):
+        body.shorten_timeout(silence_s)
+
+
+def _has_body(environ: "WSGIEnvironment") -> bool:
+    return _length(environ) != 0 or "HTTP_TRANSFER_ENCODING" in environ
+
+
+def _length(environ: "WSGIEnvironment") -> int:
+    """Return Content-Length, which gunicorn has checked; 0 without one."""
+    return int(environ.get("CONTENT_LENGTH") or 0)
+
+
+class TimedBody:
+    """A request body whose read(size) raises ClientTooSlow or ClientGone instead of waiting."""
+
+    def __init__(
+        self,
+        stream: IO[bytes],
+        sock: socket.socket,
+        *,
+        length: int,
+        silence_s: float,
+        watchdog: "Watchdog",
+    ) -> None:
+        """length: bytes of the whole body; 0 when it is sent in chunks."""
+        self._stream = stream
+        self._sock = sock
+        self._left = length or sys.maxsize
+        self._silence_s = silence_s
+        self._watchdog = watchdog
+
+    def shorten_timeout(self, silence_s: float) -> None:
+        """Allow at most `silence_s` seconds without a byte from now on."""
+        self._silence_s = min(silence_s, self._silence_s)
+
+    def read(self, size: int) -> bytes:
+        """Return `size` bytes, fewer at the end of the body or when the client hung up."""
+        size = min(size, self._left)  # bytes that will not come give nobody more time
+        self._sock.settimeout(self._silence_s)
+        chunk = self._read(size, self._silence_s + size / MIN_RATE)
+        self._left -= len(chunk)
+        return chunk
+
+    def _read(self, size: int, limit_s: float) -> bytes:
+        self._watchdog.watch(self._sock, limit_s)
+        try:
+            chunk = self._stream.read(size)
+        except TimeoutError as error:
+            raise ClientTooSlow from error
+        except (OSError, ParseException) as error:
+            raise ClientGone from error
+        finally:
+            in_time = self._watchdog.release(self._sock)
+        if not in_time:
+            raise ClientTooSlow
+        return chunk
+
+
+class Watchdog:
+    """One thread a process that ends what takes too long; it starts with the first socket."""
+
+    def __init__(self) -> None:
+        self._deadlines: dict[socket.socket, tuple[float, int]] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, sock: socket.socket, limit_s: float, how: int = socket.SHUT_RD) -> None:
+        """Shut `sock` down (`how`) unless it is released within `limit_s` seconds.
+
+        By default its reading side alone, so that the client can still read the response.
+        """
+        with self._lock:
+            self._deadlines[sock] = time.monotonic() + limit_s, how
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+                self._thread.start()
+
+    def release(self, sock: socket.socket) -> bool:
+        """Stop watching `sock`; return whether it was in time."""
+        with self._lock:
+            return self._deadlines.pop(sock, None) is not None
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(TICK_S)
+            with self._lock:
+                for sock, how in self._overdue():
+                    del self._deadlines[sock]
+                    with suppress(OSError):  # the client may have closed it already
+                        sock.shutdown(how)
+
+    def _overdue(self) -> list[tuple[socket.socket, int]]:
+        now = time.monotonic()
+        return [(sock, how) for sock, (end, how) in self._deadlines.items() if end < now]

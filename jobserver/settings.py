@@ -1,0 +1,215 @@
+"""Every setting once: its name, unit, default and what makes a value usable.
+
+A value comes from create_app's overrides, else instance/config.py, else the environment,
+else the default. A value that cannot be used stops the start with one sentence. Reading
+creates nothing; `prepare_folders` does.
+
+pydantic-settings, because it is typed and maintained, and its models will also give the JSON
+schemas of the API. environs would bring marshmallow and only read the environment.
+"""
+
+import os
+import shlex
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from jobserver.errors import JobserverError
+
+MIB = 1024 * 1024
+CENTURY_S = 100 * 365 * 24 * 3600  # larger values overflow datetime and socket timeouts
+
+
+class SettingsError(JobserverError):
+    """One sentence that names the setting and says what is wrong with it."""
+
+
+def _text(raw: Any) -> str:
+    if not isinstance(raw, str) or not raw.strip():
+        raise ValueError("it is empty or not a text")
+    return raw
+
+
+def _words(raw: Any) -> tuple[str, ...]:
+    if not isinstance(raw, str):
+        raise ValueError("it is not a text")
+    return tuple(shlex.split(raw))
+
+
+def _keys(raw: Any) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in _text(raw).split(","))
+    if not all(keys):
+        raise ValueError("one of its comma-separated keys is empty")
+    if any("\udc80" <= letter <= "\udcff" for key in keys for letter in key):
+        raise ValueError("it is not UTF-8")
+    return keys
+
+
+def _whole(raw: Any) -> int:
+    try:
+        return int(str(raw))
+    except ValueError:
+        raise ValueError(f"{raw!r} is not a whole number") from None
+
+
+def _path(raw: Any) -> Path:
+    text = _text(os.fspath(raw) if isinstance(raw, os.PathLike) else raw)
+    if "\0" in text:
+        raise ValueError("it holds a NUL")
+    return Path(text).absolute()
+
+
+def _program(raw: Any) -> str:
+    if (path := shutil.which(_text(raw))) is None:
+        raise ValueError(f"there is no program {raw}")
+    return os.path.abspath(path)
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+Keys = Annotated[tuple[str, ...], BeforeValidator(_keys)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+AbsolutePath = Annotated[Path, BeforeValidator(_path)]
+Program = Annotated[str, BeforeValidator(_program)]
+
+
+class Settings(BaseSettings):
+    """Usable settings. Their names in the environment and in config.py are in upper case."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        case_sensitive=True,
+        alias_generator=str.upper,
+        enable_decoding=False,  # a list in the environment is not JSON
+        validate_default=False,
+        hide_input_in_errors=True,  # it may be a secret
+    )
+
+    instance_dir: Path = Field(description="the server's private folder; an argument, no setting")
+    auth_password: Text | None = Field(
+        None, repr=False, description="without it nobody can sign in"
+    )
+    secret_key: Keys | None = Field(
+        None, repr=False, description="comma-separated, newest first; None: made once and kept"
+    )
+    database: AbsolutePath = Field(
+        default_factory=lambda known: known["instance_dir"] / "jobserver.sqlite3",
+        description="file; not in UPLOAD_DIR or OUTPUT_DIR",
+    )
+    upload_dir: AbsolutePath = Field(
+        default_factory=lambda known: known["instance_dir"] / "uploads", description="folder"
+    )
+    output_dir: AbsolutePath = Field(
+        default_factory=lambda known: known["instance_dir"] / "outputs", description="folder"
+    )
+    token_max_age: Whole = Field(24 * 3600, ge=1, description="seconds")
+    max_file_size: Whole = Field(500 * MIB, ge=1, description="bytes")
+    max_files: Whole = Field(10, ge=1, description="files in one upload")
+    max_uploads: Whole = Field(8, ge=1, description="uploads at once in one web worker process")
+    max_downloads: Whole = Field(32, ge=1, description="at once in one web worker process")
+    job_lifetime: Whole = Field(24 * 3600, ge=1, le=CENTURY_S, description="seconds")
+    link_lifetime: Whole = Field(3600, ge=2, le=CENTURY_S, description="seconds")
+    accel_redirect: Text | None = Field(
+        None, description="nginx's internal location of OUTPUT_DIR; None: files are sent from here"
+    )
+    storage_quota: Whole = Field(0, ge=0, description="bytes of uploads and outputs; 0: no quota")
+    min_free_space: Whole = Field(100 * MIB, ge=0, description="bytes of the disk no upload uses")
+    client_timeout: Whole = Field(60, ge=1, le=CENTURY_S, description="seconds without a byte")
+    trusted_proxies: Whole = Field(0, ge=0, description="reverse proxies in front of gunicorn")
+    workers: Whole = Field(
+        default_factory=lambda: max(1, (os.cpu_count() or 1) // 4),
+        ge=1,
+        description="files rendered at once by one worker process",
+    )
+    ffmpeg: Program | None = Field(None, description="path or name; None: imageio-ffmpeg's")
+    encoder: Text = Field("libx264", description="an ffmpeg encoder of H.264")
+    encoder_preset: Annotated[str, BeforeValidator(str)] = Field(
+        "superfast", description="the encoder's -preset; may be empty"
+    )
+    encoder_rate: Words = Field(("-crf", "21"), description="its rate options, as for ffmpeg")
+    max_pixels: Whole = Field(4096 * 2304, ge=1, description="pixels of one frame")
+    max_duration: Whole = Field(3600, ge=1, description="seconds of one video")
+    render_memory: Whole = Field(2048 * MIB, ge=256 * MIB, description="bytes of one ffmpeg")
+    port: Whole = Field(8080, ge=1, le=65535, description="TCP port of gunicorn on 127.0.0.1")
+
+    @model_validator(mode="after")
+    def _keep_the_database_out_of_swept_folders(self) -> Self:
+        for name, folder in (("UPLOAD_DIR", self.upload_dir), ("OUTPUT_DIR", self.output_dir)):
+            if self.database.is_relative_to(folder):
+                raise _unusable("DATABASE", f"it lies in {name}, whose files come and go")
+        return self
+
+
+def load_settings(instance: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read every setting of a server whose private folder is `instance`. Raises SettingsError.
+
+    overrides: values by upper-case name. None counts as missing, there and in config.py.
+    """
+    values = {**_run_config_file(instance / "config.py"), **_given(overrides or {})}
+    try:
+        return Settings(**{**values, "INSTANCE_DIR": instance})
+    except ValidationError as error:
+        raise _first_problem(error) from error
+
+
+def prepare_folders(settings: Settings) -> None:
+    """Make UPLOAD_DIR, OUTPUT_DIR and the folder of DATABASE. Raises SettingsError."""
+    _prepare("DATABASE", settings.database.parent, settings.database)
+    _prepare("UPLOAD_DIR", settings.upload_dir)
+    _prepare("OUTPUT_DIR", settings.output_dir)
+
+
+def _prepare(name: str, folder: Path, file: Path | None = None) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _unusable(name, f"{folder} is not writable")
+        if file and file.exists() and not file.is_file():
+            raise _unusable(name, f"{file} is not a file")
+    except OSError as error:
+        raise _unusable(name, error) from error
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _run_config_file(path: Path) -> dict[str, Any]:
+    """Return the upper-case names that the Python program at `path` sets; {} without a file.
+
+    Source: https://flask.palletsprojects.com/en/stable/api/#flask.Config.from_pyfile
+    """
+    module = ModuleType("config")
+    module.__file__ = str(path)
+    try:
+        if path.exists():
+            exec(compile(path.read_bytes(), path, "exec"), module.__dict__)  # noqa: S102
+    except Exception as error:  # any program can raise anything
+        raise _unusable(str(path), error) from error
+    return _given({name: value for name, value in vars(module).items() if name.isupper()})
+
+
+def _first_problem(error: ValidationError) -> SettingsError:
+    problem = error.errors()[0]
+    name = str(problem["loc"][0])
+    if problem["type"] in ("greater_than_equal", "less_than_equal"):
+        return _unusable(name, f"{problem['input']} is not {_range(name)}")
+    return _unusable(name, problem.get("ctx", {}).get("error", problem["msg"]))
+
+
+def _range(name: str) -> str:
+    """Return the usable values of a number in words: `at least 1 and at most 65535`."""
+    field = Settings.model_json_schema()["properties"][name]
+    upper = f" and at most {field['maximum']}" if "maximum" in field else ""
+    return f"at least {field['minimum']}{upper}"
+
+
+def _unusable(name: str, reason: object) -> SettingsError:
+    lines = str(reason).splitlines() or [type(reason).__name__]
+    return SettingsError(f"{name} cannot be used: {' '.join(lines)}")

@@ -1,0 +1,60 @@
+"""How large an upload may be, and how many are received at once."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from jobserver.errors import BodyTooLarge, Busy
+
+MIB = 1024 * 1024
+MAX_FIELD_SIZE = 16 * 1024  # bytes of a text field
+
+
+class UploadLimits(NamedTuple):
+    """What one upload may hold. max_file_size: bytes of each of at most max_files videos."""
+
+    max_file_size: int
+    max_files: int
+
+    @property
+    def max_body_size(self) -> int:
+        """Bytes that no accepted body has more of: full files, their headers, full fields."""
+        return self.max_files * (self.max_file_size + MAX_FIELD_SIZE) + MIB
+
+
+class UploadSlots:
+    """Bounds how many uploads one process receives at once.
+
+    Uploads have fewer slots than the process has threads, so other requests are still served.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = threading.BoundedSemaphore(count)
+
+    def acquire(self) -> None:
+        """Take a slot. Raises Busy when there is none."""
+        if not self._free.acquire(blocking=False):
+            raise Busy("Too many uploads at once; try again")
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self._free.release()
+
+
+@contextmanager
+def upload_slot(
+    slots: UploadSlots, limits: UploadLimits, content_length: int | None
+) -> Iterator[None]:
+    """Receive one upload inside `with`; refuse it before any of its body is read.
+
+    content_length: bytes of the body, None when it is sent in chunks.
+    Raises BodyTooLarge or Busy.
+    """
+    if (content_length or 0) > limits.max_body_size:
+        raise BodyTooLarge(f"Request too large (at most {limits.max_body_size // MIB} MB)")
+    slots.acquire()
+    try:
+        yield
+    finally:
+        slots.release()

@@ -1,0 +1,226 @@
+"""multipart/form-data (RFC 7578) becomes fields and IncomingFiles, while the body comes."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, NamedTuple, Protocol, TypeAlias
+
+from multipart import MultipartError, MultipartSegment, PushMultipartParser
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.formparser import FormDataParser
+from werkzeug.http import parse_options_header
+
+from jobserver.errors import (
+    BodyTooLarge,
+    ClientGone,
+    MalformedBody,
+    NoVideos,
+    TooManyFiles,
+    UnexpectedPart,
+)
+from jobserver.files.store import Store
+from jobserver.uploads.incoming import IncomingFile, StoredFile
+from jobserver.uploads.limits import MAX_FIELD_SIZE, UploadLimits
+
+VIDEOS = "videos"  # the form field of the files
+READ_SIZE = 1024 * 1024  # gunicorn receives up to 1 MiB and recopies what a smaller read leaves
+MAX_FIELDS = 50
+MAX_AROUND = 8 * 1024  # bytes of headers, boundary and padding around one part
+
+Form: TypeAlias = MultiDict[str, str]
+Files: TypeAlias = MultiDict[str, FileStorage]
+
+
+class FormRequest(Protocol):
+    """A request that parses its body with UploadParser when it is first looked at."""
+
+    @property
+    def form(self) -> Mapping[str, str]:
+        """The first value of each text field."""
+
+    @property
+    def files(self) -> Files:
+        """A ReceivedFile for each file part."""
+
+
+class ReceivedForm(NamedTuple):
+    """A form that was received whole; its files are durable, in the sequence of the body."""
+
+    fields: Mapping[str, str]
+    files: list[StoredFile]
+
+
+@contextmanager
+def receive(request: FormRequest, store: Store) -> Iterator[ReceivedForm]:
+    """Read the body and make its files durable; delete them if `with` raises.
+
+    The files stay locked until the request closes them, as Flask does at its end.
+    Raises NoVideos, what UploadParser raises, or OSError when the disk is full.
+    """
+    fields = request.form
+    files = [
+        each.incoming for each in request.files.getlist(VIDEOS) if isinstance(each, ReceivedFile)
+    ]
+    if not files:
+        raise NoVideos
+    try:
+        stored = [file.commit() for file in files]
+        store.sync_uploads()
+        yield ReceivedForm(fields, stored)
+    except BaseException:
+        for file in files:
+            store.delete(file.key)
+        raise
+
+
+class UploadParser(FormDataParser):
+    """Parse multipart/form-data from the stream into fields and ReceivedFiles.
+
+    In place of werkzeug's parser, which may store a byte too many, spools to the temporary
+    folder and takes a body cut short for an empty form (see ARCHITECTURE.md, Decisions).
+    """
+
+    def __init__(self, store: Store, limits: UploadLimits) -> None:
+        super().__init__(silent=False)
+        self._store = store
+        self._limits = limits
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        mimetype: str,
+        content_length: int | None,
+        options: dict[str, str] | None = None,
+    ) -> tuple[IO[bytes], Form, Files]:
+        """Return (stream, fields, files); another mimetype has neither and is not read.
+
+        Raises the class of errors.py that names the mistake; then no file is left.
+        """
+        parts = Parts(self._store, self._limits)
+        if mimetype == "multipart/form-data":
+            boundary = (options or {}).get("boundary", "").encode("latin-1", "replace")
+            try:
+                _parse(_chunks(stream, content_length), boundary, parts)
+            except BaseException:
+                parts.discard()
+                raise
+        return stream, parts.form, parts.files
+
+
+def _parse(chunks: Iterator[bytes], boundary: bytes, parts: "Parts") -> None:
+    received = 0
+    try:
+        # latin-1 takes every byte; _client_name decodes what is a name
+        with PushMultipartParser(boundary, header_charset="latin-1") as parser:
+            for chunk in chunks:
+                received += len(chunk)
+                for event in parser.parse(chunk):
+                    parts.take(event)
+                if received - parts.content_size > MAX_AROUND * (parts.count + 1):
+                    raise MalformedBody
+    except MultipartError as error:
+        raise MalformedBody from error
+
+
+def _chunks(stream: IO[bytes], content_length: int | None) -> Iterator[bytes]:
+    """Yield the body. Raises ClientGone when it ends before its Content-Length."""
+    received = 0
+    while chunk := stream.read(READ_SIZE):
+        received += len(chunk)
+        yield chunk
+    if content_length is not None and received != content_length:
+        raise ClientGone
+
+
+class Parts:
+    """What the parts of one body became: `form` fields and `files`."""
+
+    def __init__(self, store: Store, limits: UploadLimits) -> None:
+        self.form: Form = MultiDict()
+        self.files: Files = MultiDict()
+        self.count = 0
+        self.content_size = 0  # bytes between the parts' headers and boundaries
+        self._store = store
+        self._limits = limits
+        self._part: Field | IncomingFile | None = None
+
+    def take(self, event: MultipartSegment | bytes | None) -> None:
+        """Take the parser's next event: the headers of a part, a piece of it, or its end."""
+        if isinstance(event, MultipartSegment):
+            self.count += 1
+            self._part = self._begin(event)
+            return
+        assert self._part is not None  # noqa: S101  the parser begins a part before it goes on
+        if event is None:
+            self._part.finish()
+        else:
+            self.content_size += len(event)
+            self._part.write(event)
+
+    def discard(self) -> None:
+        """Remove every file received so far."""
+        for file in self.files.getlist(VIDEOS):
+            file.close()
+
+    def _begin(self, segment: MultipartSegment) -> "Field | IncomingFile":
+        name = _client_name(segment)
+        if segment.name == VIDEOS and name is not None:
+            return self._begin_file(name, segment.content_type)
+        if not segment.name or name is not None or segment.content_type == "video/mp4":
+            raise UnexpectedPart("Send video files in the form field 'videos'")
+        if self.count - len(self.files.getlist(VIDEOS)) > MAX_FIELDS:
+            raise UnexpectedPart(f"Too many form fields (at most {MAX_FIELDS})")
+        return Field(self.form, segment.name)
+
+    def _begin_file(self, name: str, content_type: str | None) -> IncomingFile:
+        if len(self.files.getlist(VIDEOS)) == self._limits.max_files:
+            raise TooManyFiles(self._limits.max_files)
+        size = self._limits.max_file_size
+        incoming = IncomingFile(self._store, size, name=name, content_type=content_type)
+        self.files.add(VIDEOS, ReceivedFile(incoming, content_type))
+        return incoming
+
+
+class Field:
+    """A text field; it joins `form` when it is whole."""
+
+    def __init__(self, form: Form, name: str) -> None:
+        self._form = form
+        self._name = name
+        self._content = b""
+
+    def write(self, piece: bytes) -> None:
+        """Take the next piece. Raises BodyTooLarge."""
+        self._content += piece
+        if len(self._content) > MAX_FIELD_SIZE:
+            raise BodyTooLarge(f"A form field is too large (at most {MAX_FIELD_SIZE} bytes)")
+
+    def finish(self) -> None:
+        """Decode the value; what is not UTF-8 becomes U+FFFD."""
+        self._form.add(self._name, self._content.decode("utf-8", "replace"))
+
+
+class ReceivedFile(FileStorage):
+    """An IncomingFile as Flask keeps it in `request.files`: its bytes are in the store alone.
+
+    Flask closes it at the end of every request.
+    """
+
+    def __init__(self, incoming: IncomingFile, content_type: str | None) -> None:
+        super().__init__(filename=incoming.name, name=VIDEOS, content_type=content_type)
+        self.incoming = incoming
+
+    def close(self) -> None:
+        """Release the file's lock and remove it unless it was committed."""
+        self.incoming.discard()
+
+
+def _client_name(segment: MultipartSegment) -> str | None:
+    """Return the file name as the client sent it, or None for a text field.
+
+    `filename*` (RFC 5987) has no place in a form (RFC 7578, 4.2), but some clients send it.
+    """
+    name: str | None = segment.filename
+    if name is None:
+        disposition = dict(segment.headerlist).get("Content-Disposition", "")
+        return parse_options_header(disposition)[1].get("filename", None)
+    return name.encode("latin-1").decode("utf-8", "replace")

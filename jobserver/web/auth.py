@@ -1,0 +1,137 @@
+"""Signing in over HTTP, and what a request must carry to be served."""
+
+import json
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from flask import Blueprint, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from jobserver.auth import throttle
+from jobserver.auth.keys import signing_keys
+from jobserver.auth.links import expires_at, link, signed_text
+from jobserver.auth.password import is_password
+from jobserver.db import exclusive
+from jobserver.errors import (
+    AuthorizationRequired,
+    Busy,
+    ClientGone,
+    InvalidPassword,
+    InvalidToken,
+    PasswordRequired,
+    PasswordTooLong,
+    TooManyAttempts,
+)
+from jobserver.serving.client_limits import shorten_timeout
+from jobserver.web import hot_path
+from jobserver.web.context import current_settings, get_db
+
+MAX_BODY_SIZE = 16 * 1024  # bytes
+BODY_TIMEOUT_S = 5.0  # of silence, from a client that has begun to send it
+MAX_BODIES = 4  # received at once in one process: nobody needs a token to keep its threads busy
+TURN_S = 0.2  # that a sign-in waits for its turn to be received
+
+_bodies = threading.BoundedSemaphore(MAX_BODIES)
+bp = Blueprint("auth", __name__, url_prefix="/api")
+
+
+@bp.post("/auth")
+def sign_in() -> ResponseReturnValue:
+    """Answer 200 `{"token", "expiresIn"}` (seconds); 400, 401 or 429 with Retry-After."""
+    settings = current_settings()
+    correct = is_password(_given_password(), settings.auth_password)
+    wait_s = _record_attempt(correct)
+    if wait_s > 0:
+        raise TooManyAttempts(retry_after=math.ceil(wait_s))
+    if not correct:
+        raise InvalidPassword
+    token = hot_path.token_signer(*_signing_inputs()).issue()
+    return jsonify(token=token, expiresIn=settings.token_max_age)
+
+
+def require_auth() -> None:
+    """Let a request with a valid token through; looks at its headers alone.
+
+    Raises AuthorizationRequired or InvalidToken.
+    Source: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise AuthorizationRequired
+    age_s = time.time() - hot_path.issued_at(*_signing_inputs(), token.strip())
+    if not 0 <= age_s <= current_settings().token_max_age:
+        raise InvalidToken
+
+
+def require_auth_or_link() -> None:
+    """Let a GET through whose address is signed and has time left, else as require_auth()."""
+    expires, signature = request.args.get("expires", ""), request.args.get("signature", "")
+    if request.method not in ("GET", "HEAD") or not signature:
+        require_auth()
+        return
+    signer = hot_path.link_signer(*_signing_inputs())
+    if not signer.is_valid(request.path, expires, signature, now=time.time()):
+        raise InvalidToken
+
+
+def link_signer(now: float) -> Callable[[str], str]:
+    """Return what makes a link of a path: it opens the path without a token.
+
+    now: Unix seconds; the link ends between half a LINK_LIFETIME and a whole one later.
+    """
+    expires = expires_at(current_settings().link_lifetime, now)
+    signer = hot_path.link_signer(*_signing_inputs())
+
+    def signed(path: str) -> str:
+        return link(path, expires, hot_path.link_signature(signer, signed_text(path, expires)))
+
+    return signed
+
+
+def _record_attempt(correct: bool) -> float:
+    """Return the seconds to wait, 0 when the attempt may be answered."""
+    db = get_db()
+    with exclusive(db, "sign-in"):  # the clock is read where nobody else can record an attempt
+        return throttle.record_attempt(db, request.remote_addr, correct=correct, now=time.time())
+
+
+def _given_password() -> str:
+    """Return the password of the JSON body. Raises PasswordRequired, and what `_body` raises."""
+    try:
+        password = json.loads(_body())["password"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise PasswordRequired from error
+    if not isinstance(password, str) or not password:
+        raise PasswordRequired
+    return password
+
+
+def _body() -> bytes:
+    """Return the body, which anybody may send: small, soon, and few at once.
+
+    Raises PasswordTooLong, ClientGone, ClientTooSlow or Busy.
+    """
+    request.max_content_length = MAX_BODY_SIZE
+    shorten_timeout(request.environ, BODY_TIMEOUT_S)
+    if not _bodies.acquire(timeout=TURN_S):
+        raise Busy("Too many sign-ins at once; try again", retry_after=1)
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge as error:
+        raise PasswordTooLong from error
+    finally:
+        _bodies.release()
+    if len(body) != (request.content_length or len(body)):
+        raise ClientGone
+    return body
+
+
+def _signing_inputs() -> tuple[tuple[str, ...], str]:
+    """Return the keys, which an app reads once, and the password."""
+    extensions = current_app.extensions
+    if "signing_keys" not in extensions:
+        extensions["signing_keys"] = signing_keys(current_settings())
+    return extensions["signing_keys"], current_settings().auth_password or ""

@@ -1,0 +1,214 @@
+"""Downloads: ranges, ETags and files; how stored bytes become an answer.
+
+One range is answered (206); a malformed one, one beyond the end, and several at once are a
+416. A range whose If-Range does not match any more gets the whole (RFC 9110, 13.1.5, 14.2).
+
+werkzeug parses the headers, and its make_conditional() is not used (3.1): it looks at the range
+before If-Match, refuses `If-Match: *` and a suffix longer than the file, takes a weak If-Range
+for a strong one, and adds a second Date to that of gunicorn.
+"""
+
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import BinaryIO, NamedTuple, cast
+from urllib.parse import quote
+
+from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
+from werkzeug.http import quote_etag
+from werkzeug.wrappers import Request, Response
+from werkzeug.wsgi import wrap_file
+
+from jobserver.errors import OutputGone
+from jobserver.files.keys import OUTPUTS
+from jobserver.files.store import Store
+from jobserver.files.zip import Archive
+from jobserver.serving.client_limits import limit_download
+
+PIECE_SIZE = 256 * 1024
+NEVER_CHANGES = "private, max-age=86400"  # an output
+STILL_GROWS = "private, no-cache"  # an archive, as long as outputs are added
+
+
+class Download(NamedTuple):
+    """What is asked for. etag: of its bytes. modified: Unix seconds. headers: its own."""
+
+    key: str
+    etag: str
+    modified: float
+    headers: Mapping[str, str]
+
+
+class Part(NamedTuple):
+    """The bytes from `start` to before `stop` of `length`."""
+
+    start: int
+    stop: int
+    length: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the part."""
+        return self.stop - self.start
+
+
+def send_file(
+    request: Request, store: Store, download: Download, accel: str | None = None
+) -> Response:
+    """Answer with a file; with `accel` set, have nginx send it from there.
+
+    accel: nginx's internal location of OUTPUT_DIR. Raises OutputGone, Busy or, as werkzeug's
+    own errors, PreconditionFailed (412) or RequestedRangeNotSatisfiable (416).
+    """
+    try:
+        file = store.open(download.key)
+    except FileNotFoundError as error:
+        raise OutputGone from error
+    try:
+        response = _head(download.etag, {**download.headers, "Cache-Control": NEVER_CHANGES})
+        response.last_modified = download.modified  # type: ignore[assignment]  # seconds too
+        part = _requested_part(request, response, os.fstat(file.fileno()).st_size)
+        if part and accel and not request.if_match:  # nginx has no ETag for it
+            file.close()
+            _redirect_to_nginx(response, f"{accel.rstrip('/')}/{_accel_path(download.key)}")
+        elif part and part.size:
+            _fill(request, response, file, part)
+        else:
+            file.close()
+    except BaseException:
+        file.close()
+        raise
+    return response
+
+
+def send_archive(
+    request: Request, archive: Archive, etag: str, headers: Mapping[str, str]
+) -> Response:
+    """Answer with a ZIP and close it then. Raises what send_file() raises but OutputGone."""
+    try:
+        response = _head(etag, {**headers, "Cache-Control": STILL_GROWS})
+        part = _requested_part(request, response, archive.length)
+        if part is not None:
+            response.call_on_close(limit_download(request.environ, part.size))
+            response.response = archive.read(part.start, part.stop)
+    except BaseException:
+        archive.close()
+        raise
+    response.call_on_close(archive.close)
+    return response
+
+
+def _head(etag: str, headers: Mapping[str, str]) -> Response:
+    response = Response(headers=dict(headers))
+    response.set_etag(etag)
+    response.headers["Accept-Ranges"] = "bytes"
+    response.headers["X-Content-Type-Options"] = "nosniff"  # a client's bytes are never a page
+    return response
+
+
+def _requested_part(request: Request, response: Response, length: int) -> Part | None:
+    """Turn the head into a 200, 206 or 304; return what to send of `length` bytes, None for 304.
+
+    The conditions in the sequence of RFC 9110, 13.2.2.
+    Raises PreconditionFailed or RequestedRangeNotSatisfiable.
+    """
+    etag = response.get_etag()[0] or ""
+    if request.if_match and etag not in request.if_match:
+        raise PreconditionFailed("The file is not the one that If-Match names")
+    if _is_known(request, response, etag):
+        response.status_code = 304
+        return None
+    part = Part(0, length, length)
+    if _asks_for_range(request, etag):
+        part = _range_of(request, length)
+        response.status_code = 206
+        response.content_range.set(part.start, part.stop, length)
+    response.content_length = part.size
+    return part
+
+
+def _is_known(request: Request, response: Response, etag: str) -> bool:
+    """Return whether the client has these bytes already."""
+    if request.if_none_match:
+        return request.if_none_match.contains_weak(etag)
+    since, modified = request.if_modified_since, response.last_modified
+    return since is not None and modified is not None and modified <= since
+
+
+def _asks_for_range(request: Request, etag: str) -> bool:
+    """Return whether a part is asked for: only GET has ranges, and bytes are our only unit."""
+    unit = request.headers.get("Range", "").partition("=")[0].strip().lower()
+    same = request.headers.get("If-Range", quote_etag(etag)) == quote_etag(etag)
+    return unit == "bytes" and same and request.method == "GET"
+
+
+def _range_of(request: Request, length: int) -> Part:
+    """Return the one range that is asked for; a suffix may be longer than all (14.1.2)."""
+    if request.range is None or len(request.range.ranges) != 1:
+        raise RequestedRangeNotSatisfiable(length)
+    start, stop = request.range.ranges[0]
+    start, stop = start if start >= 0 else max(0, length + start), min(stop or length, length)
+    if start >= stop:
+        raise RequestedRangeNotSatisfiable(length)
+    return Part(start, stop, length)
+
+
+def _redirect_to_nginx(response: Response, path: str) -> None:
+    """Let nginx send the file, and see to ranges itself."""
+    response.status_code = 200
+    response.response = []
+    response.headers["X-Accel-Redirect"] = path
+    for name in ("Content-Range", "Content-Length"):
+        response.headers.pop(name, None)
+
+
+def _accel_path(key: str) -> str:
+    return quote(key.removeprefix(OUTPUTS))
+
+
+class _WatchedFile(io.BufferedIOBase):
+    """Calls back when the file is closed: who closes it depends on how it is sent."""
+
+    def __init__(self, file: BinaryIO, on_close: Callable[[], object]) -> None:
+        self._file, self._on_close = file, on_close
+
+    def fileno(self) -> int:
+        """Return the descriptor, for sendfile()."""
+        return self._file.fileno()
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next bytes."""
+        return self._file.read(-1 if size is None else size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place; sendfile() does before and after."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file, and call back the first time."""
+        if not self.closed:
+            self._file.close()
+            self._on_close()
+        super().close()
+
+
+def _fill(request: Request, response: Response, file: BinaryIO, part: Part) -> None:
+    """Let the server send the file itself (sendfile) when the part reaches to its end."""
+    watched = _WatchedFile(file, limit_download(request.environ, part.size))
+    file.seek(part.start)
+    if part.stop == part.length:
+        response.response = wrap_file(request.environ, cast(BinaryIO, watched), PIECE_SIZE)
+        response.direct_passthrough = True  # and the server closes the file
+    else:
+        response.response = _pieces(watched, part.size)
+        response.call_on_close(watched.close)
+
+
+def _pieces(file: _WatchedFile, size: int) -> Iterator[bytes]:
+    while size and (piece := file.read(min(PIECE_SIZE, size))):
+        size -= len(piece)
+        yield piece

@@ -1,0 +1,154 @@
+"""HTTP in and out of jobs: a view reads the request, calls the steps, answers."""
+
+import secrets
+import time
+from contextlib import suppress
+from typing import Any
+
+from flask import Blueprint, Request, current_app, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+
+from jobserver import uploads
+from jobserver.db import Connection, DatabaseError, exclusive
+from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetry
+from jobserver.ids import generate_id
+from jobserver.jobs import queries, queue, quota, retention
+from jobserver.jobs.model import Job, JobDraft, NewFile
+from jobserver.jobs.quota import SpaceLimits
+from jobserver.web import params, schemas
+from jobserver.web.auth import require_auth
+from jobserver.web.conditional import conditional_json
+from jobserver.web.context import current_settings, get_db, get_store
+from jobserver.web.hot_path import one_reader
+from jobserver.web.links import links
+
+bp = Blueprint("jobs", __name__, url_prefix="/api/jobs")
+bp.before_request(require_auth)  # before anything of a body is read
+
+
+class UploadRequest(Request):
+    """A request whose multipart form streams into the store when it is first looked at."""
+
+    def make_form_data_parser(self) -> uploads.UploadParser:
+        """Return the parser that keeps this server's limits."""
+        return uploads.UploadParser(get_store(), _upload_limits())
+
+
+@bp.post("")
+def create_job() -> ResponseReturnValue:
+    """Accept videos and queue one job: 202 and Location; 400, 408, 413, 503 or 507 as JSON."""
+    store, limits = get_store(), SpaceLimits.of(current_settings())
+    slots, upload_limits = current_app.extensions["upload_slots"], _upload_limits()
+    with uploads.upload_slot(slots, upload_limits, request.content_length):
+        db = get_db()
+        quota.make_room(db, store, limits, request.content_length or 0, now=time.time())
+        with uploads.receive(request, store) as form:  # the body: whole, durable files, or none
+            options = params.job_options(form.fields, new_seed=secrets.randbits(32))
+            draft = JobDraft(generate_id(), [NewFile(*file) for file in form.files], options)
+            with exclusive(db, "quota"):
+                now = time.time()
+                evicted = quota.reserve(db, limits, draft.size, now)
+                queue.insert_job(db, draft, now)
+    if evicted:
+        with suppress(DatabaseError, OSError):  # the job is promised; the housekeeping goes on
+            retention.remove_marked(db, store, now)
+    status_url = url_for("jobs.show_job", job_id=draft.id)
+    return jsonify(schemas.accepted_json(draft, status_url)), 202, {"Location": status_url}
+
+
+@bp.get("/<job_id>")
+def show_job(job_id: str) -> ResponseReturnValue:
+    """Answer 200 with the job, its files and outputs, 304 when its ETag is right, or 404."""
+    return conditional_json(_job_json(get_db(), job_id))
+
+
+@bp.get("")
+def list_jobs() -> ResponseReturnValue:
+    """Answer 200 with at most `limit` jobs, newest first, or 304; Link leads to those after."""
+    db, link = get_db(), links()
+    limit = params.page_size(request.args.get("limit"))
+    jobs = _jobs_on_page(db, request.args.get("before"), limit + 1)
+    files = queries.file_summaries(db, [job.id for job in jobs[:limit]])
+    lifetime_s = current_settings().job_lifetime
+    page = [
+        schemas.summary_json(job, files[job.id], lifetime_s, link)
+        for job in jobs[:limit]
+        if files[job.id]  # else it was removed since
+    ]
+    if len(jobs) <= limit:
+        return conditional_json(page)
+    rest = url_for("jobs.list_jobs", limit=limit, before=jobs[limit - 1].id)
+    return conditional_json(page, {"Link": f'<{rest}>; rel="next"'})
+
+
+@bp.post("/<job_id>/cancel")
+def cancel_job(job_id: str) -> ResponseReturnValue:
+    """Answer 200 once nothing more of the job will be rendered; 404, or 409 when it has ended."""
+    db, now = get_db(), time.time()
+    job = _job_or_404(db, job_id)
+    with exclusive(db, "queue"):
+        count = queue.cancel(db, job_id, now)
+    if not count:
+        raise JobEnded
+    return jsonify(schemas.cancelled_json(job, len(queries.outputs_of(db, job_id)), now))
+
+
+@bp.post("/<job_id>/retry")
+def retry_job(job_id: str) -> ResponseReturnValue:
+    """Answer 202 with the job, failed and cancelled files queued again; 404 or 409."""
+    db = get_db()
+    _job_or_404(db, job_id)
+    with exclusive(db, "queue"):
+        count = queue.retry(db, job_id, time.time())
+    if not count:
+        raise NothingToRetry
+    return jsonify(_job_json(db, job_id)), 202
+
+
+@bp.delete("/<job_id>")
+def delete_job(job_id: str) -> ResponseReturnValue:
+    """Answer 200 once the job is gone, cancelled first when it runs; 404.
+
+    Its files go as well, at the latest in the next round of a worker.
+    """
+    if not retention.delete(get_db(), get_store(), job_id, time.time()):
+        raise JobNotFound
+    return jsonify(jobId=job_id, status="deleted")
+
+
+def _upload_limits() -> uploads.UploadLimits:
+    limits: uploads.UploadLimits = current_app.extensions["upload_limits"]
+    return limits
+
+
+def _job_or_404(db: Connection, job_id: str) -> Job:
+    job = queries.find_job(db, job_id)
+    if job is None:
+        raise JobNotFound
+    return job
+
+
+def _job_json(db: Connection, job_id: str) -> dict[str, Any]:
+    """Describe all of a job, in as few statements as its state allows. Raises JobNotFound."""
+    with one_reader:
+        state = queries.job_state(db, job_id)
+    if state is None:
+        raise JobNotFound
+    begun = any(file.status != "queued" or file.progress for file in state.files)
+    settings = current_settings()
+    return schemas.job_json(
+        state,
+        queries.outputs_of(db, job_id) if begun else [],
+        workers=settings.workers,
+        lifetime_s=settings.job_lifetime,
+        link=links(),
+    )
+
+
+def _jobs_on_page(db: Connection, before: str | None, limit: int) -> list[Job]:
+    if before is None:
+        return queries.newest_jobs(db, limit)
+    place = queries.place_of(db, before)
+    if place is None:
+        raise InvalidOption("before must be the id of a job")
+    return queries.jobs_before(db, place, limit)

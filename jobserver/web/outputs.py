@@ -1,0 +1,114 @@
+"""HTTP out of what a job holds: variations, sources, their pictures, and all as one ZIP."""
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+
+from jobserver.errors import (
+    JobExpired,
+    JobNotFound,
+    NothingToDownload,
+    OutputGone,
+    OutputNotFound,
+)
+from jobserver.files.keys import output_key, source_key
+from jobserver.jobs import queries
+from jobserver.jobs.model import File, Job, ListedOutput
+from jobserver.web.archive import archive_of, content_disposition, download_name
+from jobserver.web.auth import require_auth_or_link
+from jobserver.web.context import current_settings, get_db, get_store
+from jobserver.web.downloads import Download, send_archive, send_file
+
+bp = Blueprint("outputs", __name__, url_prefix="/api/jobs")
+bp.before_request(require_auth_or_link)
+
+
+@bp.get("/<job_id>/outputs/<output_id>")
+def get_output(job_id: str, output_id: str) -> ResponseReturnValue:
+    """Answer 200, 206 or 304 with one variation; 404, 410 or 416. `?inline=1` for players."""
+    listed = _output_or_404(job_id, output_id)
+    output = listed.output
+    headers = _video_headers(download_name(listed))
+    key = output_key(job_id, output.name)
+    return _send_output(Download(key, output.sha256, output.created_at, headers))
+
+
+@bp.get("/<job_id>/outputs/<output_id>/thumbnail")
+def output_thumbnail(job_id: str, output_id: str) -> ResponseReturnValue:
+    """Answer 200 with a WebP of one variation, or 304; 404 or 410."""
+    output = _output_or_404(job_id, output_id).output
+    return _send_picture(job_id, output.thumbnail, output.sha256, output.created_at)
+
+
+@bp.get("/<job_id>/files/<file_id>")
+def get_source(job_id: str, file_id: str) -> ResponseReturnValue:
+    """Answer 200, 206 or 304 with a video as it was sent; 404, 410 or 416. For players."""
+    job, file = _file_or_404(job_id, file_id)
+    key = source_key(file.stored_name)
+    download = Download(key, file_id, job.created_at, _video_headers(file.name))
+    return send_file(request, get_store(), download)
+
+
+@bp.get("/<job_id>/files/<file_id>/thumbnail")
+def file_thumbnail(job_id: str, file_id: str) -> ResponseReturnValue:
+    """Answer 200 with a WebP of a source, or 304; 404 or 410."""
+    job, file = _file_or_404(job_id, file_id)
+    return _send_picture(job_id, file.thumbnail, file_id, job.created_at)
+
+
+@bp.get("/<job_id>/download")
+def download(job_id: str) -> ResponseReturnValue:
+    """Answer 200, 206 or 304 with a ZIP of all that is published; 404, 409, 410 or 416."""
+    db, job = get_db(), _kept_job(job_id)
+    outputs = queries.outputs_of(db, job_id)
+    if not outputs:
+        raise NothingToDownload
+    try:
+        archive, etag = archive_of(get_store(), job, queries.files_of(db, job_id), outputs)
+    except FileNotFoundError as error:
+        raise OutputGone from error
+    name = content_disposition(f"{job_id}.zip", inline=False)
+    headers = {"Content-Disposition": name, "Content-Type": "application/zip"}
+    return send_archive(request, archive, etag, headers)
+
+
+def _video_headers(name: str) -> dict[str, str]:
+    disposition = content_disposition(name, inline=request.args.get("inline") == "1")
+    return {"Content-Disposition": disposition, "Content-Type": "video/mp4"}
+
+
+def _send_picture(
+    job_id: str, name: str | None, source: str, modified: float
+) -> ResponseReturnValue:
+    if name is None:
+        raise OutputNotFound
+    headers = {"Content-Type": "image/webp"}
+    return _send_output(
+        Download(output_key(job_id, name), f"{source}-thumbnail", modified, headers)
+    )
+
+
+def _send_output(download: Download) -> ResponseReturnValue:
+    return send_file(request, get_store(), download, current_settings().accel_redirect)
+
+
+def _kept_job(job_id: str) -> Job:
+    """Return a job whose files are asked for. Raises JobExpired for one that was there once."""
+    job = queries.find_job(get_db(), job_id)
+    if job is None:
+        raise JobExpired if queries.has_expired(get_db(), job_id) else JobNotFound
+    return job
+
+
+def _file_or_404(job_id: str, file_id: str) -> tuple[Job, File]:
+    job = _kept_job(job_id)
+    for file in queries.files_of(get_db(), job_id):
+        if file.id == file_id:
+            return job, file
+    raise OutputNotFound
+
+
+def _output_or_404(job_id: str, output_id: str) -> ListedOutput:
+    listed = queries.find_output(get_db(), job_id, output_id)
+    if listed is None:
+        raise JobExpired if queries.has_expired(get_db(), job_id) else OutputNotFound
+    return listed

@@ -1,0 +1,59 @@
+"""The web page: one document for every view, its scripts and style; a client of the API.
+
+What is served here needs no token and holds no data: the page asks the API, with the token
+that was given for the password.
+"""
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from jobserver.render import DEFAULT_RECIPE, RECIPES
+from jobserver.web.context import current_settings
+from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_VARIATIONS
+
+# blob: previews of files that were chosen and are not uploaded yet. Nobody but us may frame, script
+# or receive anything; text never becomes markup (trusted types: an innerHTML is an error).
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' blob:",
+        "media-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+bp = Blueprint("pages", __name__, static_folder="static", template_folder="templates")
+
+
+@bp.get("/")
+@bp.get("/jobs/<job_id>")
+def show_page(job_id: str | None = None) -> ResponseReturnValue:
+    """Answer 200 with the document; its script reads the address to know what to show."""
+    settings = current_settings()
+    page = render_template(
+        "page.html",
+        max_files=settings.max_files,
+        max_file_size=settings.max_file_size,
+        variations=(DEFAULT_VARIATIONS, MAX_VARIATIONS),
+        max_seed=MAX_SEED,
+        recipes=sorted(RECIPES, key=lambda recipe: recipe != DEFAULT_RECIPE),
+    )
+    return page, {"Cache-Control": "no-cache"}
+
+
+@bp.after_request
+def _protect(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    return response

@@ -1,0 +1,183 @@
+"""The JSON shape of a job: typed rows in, plain dictionaries out, in the sequence of the contract.
+
+Times are ISO 8601 UTC with `Z`, sizes bytes, durations seconds, progress whole percent.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+from jobserver.jobs.model import (
+    ENDED,
+    File,
+    FileSummary,
+    Job,
+    JobDraft,
+    JobState,
+    Output,
+    QueueEstimate,
+    expires_at,
+)
+from jobserver.web.hot_path import timestamp
+
+Link: TypeAlias = Callable[..., str]  # endpoint and its ids -> signed address
+
+
+def accepted_json(draft: JobDraft, status_url: str) -> dict[str, Any]:
+    """Describe a job that was just queued."""
+    files = [{"id": file.id, "name": file.name, "size": file.size} for file in draft.files]
+    options = draft.options
+    return {
+        "jobId": draft.id,
+        "status": "queued",
+        "files": files,
+        "variationsPerVideo": options.variations,
+        "totalVariations": options.variations * len(files),
+        "recipe": options.recipe,
+        "seed": options.seed,
+        "statusUrl": status_url,
+    }
+
+
+def summary_json(
+    job: Job, files: Sequence[FileSummary], lifetime_s: float, link: Link
+) -> dict[str, Any]:
+    """Describe a job in the list."""
+    return {
+        "id": job.id,
+        "status": job.status,
+        "totalVideos": job.total_videos,
+        "totalVariations": job.total_variations,
+        "createdAt": timestamp(job.created_at),
+        "expiresAt": timestamp(expires_at(job.created_at, _finished_at(files), lifetime_s)),
+        "progress": _percent(_share(files), ended=job.ended),
+        "files": [
+            {
+                "name": file.name,
+                "status": file.status,
+                "completedVariations": file.completed_variations,
+                "thumbnailUrl": _thumbnail_url(file, link),
+            }
+            for file in files
+        ],
+    }
+
+
+def cancelled_json(job: Job, completed: int, now: float) -> dict[str, Any]:
+    """Describe a job that was just cancelled. completed: variations that stay."""
+    return {
+        "jobId": job.id,
+        "status": "cancelled",
+        "completedVariations": completed,
+        "totalVariations": job.total_variations,
+        "cancelledAt": timestamp(now),
+    }
+
+
+def job_json(
+    state: JobState, outputs: Iterable[Output], *, workers: int, lifetime_s: float, link: Link
+) -> dict[str, Any]:
+    """Describe all of a job. workers: files that are rendered at once. link: see Link."""
+    job, files, estimate = state
+    by_file = defaultdict(list)
+    for output in outputs:
+        by_file[output.file_id].append(_output_json(job.id, output, link))
+    finished_at, share = _finished_at(files), _share(files)
+    started = [file.started_at for file in files if file.started_at is not None]
+    return {
+        "jobId": job.id,
+        "status": job.status,
+        "progress": _percent(share, ended=job.ended),
+        "totalVideos": job.total_videos,
+        "variationsPerVideo": job.variations_per_video,
+        "totalVariations": job.total_variations,
+        "recipe": job.recipe,
+        "seed": job.seed,
+        "downloadUrl": link("outputs.download", job_id=job.id) if by_file else None,
+        "files": [_file_json(file, by_file[file.id], link) for file in files],
+        "createdAt": timestamp(job.created_at),
+        "startedAt": timestamp(min(started, default=None)),
+        "finishedAt": timestamp(finished_at if job.ended else None),
+        "expiresAt": timestamp(expires_at(job.created_at, finished_at, lifetime_s)),
+        "queuePosition": _queue_position(job, estimate),
+        "etaSeconds": _eta_s(job, share, estimate, workers),
+        "error": "Every video failed" if job.status == "failed" else None,
+    }
+
+
+def _finished_at(files: Iterable[File | FileSummary]) -> float | None:
+    """Return when the last of the files that have ended did, or None before the first."""
+    times = [file.finished_at for file in files if file.finished_at is not None]
+    return max(times, default=None)
+
+
+def _share(files: Sequence[File | FileSummary]) -> float:
+    """Return 0 to 1: what has ended counts whole, however it ended."""
+    done = sum(1.0 if file.status in ENDED else file.progress for file in files)
+    return done / max(1, len(files))
+
+
+def _queue_position(job: Job, estimate: QueueEstimate | None) -> int | None:
+    """Return 1 for the job that is next; None once it is being rendered."""
+    return None if estimate is None or job.status != "queued" else estimate.jobs_ahead + 1
+
+
+def _eta_s(job: Job, share: float, estimate: QueueEstimate | None, workers: int) -> int | None:
+    """Estimate from the pace of the latest outputs: the work of older jobs, then its own."""
+    if estimate is None or estimate.seconds_per_variation is None:
+        return None
+    work = estimate.variations_ahead + (1 - share) * job.total_variations
+    return round(work * estimate.seconds_per_variation / workers)
+
+
+def _thumbnail_url(file: File | FileSummary, link: Link) -> str | None:
+    """Return the signed address of a source's picture, or None before there is one."""
+    if file.thumbnail is None:
+        return None
+    return link("outputs.file_thumbnail", job_id=file.job_id, file_id=file.id)
+
+
+def _source_url(file: File, link: Link) -> str | None:
+    """Return the signed address of a source, or None before it is known to be a video."""
+    if file.sha256 is None:
+        return None
+    return link("outputs.get_source", job_id=file.job_id, file_id=file.id)
+
+
+def _file_json(file: File, outputs: list[dict[str, Any]], link: Link) -> dict[str, Any]:
+    return {
+        "id": file.id,
+        "name": file.name,
+        "size": file.size,
+        "status": file.status,
+        "progress": _percent(file.progress, ended=file.status == "completed"),
+        "error": file.error,
+        "completedVariations": len(outputs),
+        "duration": file.duration,
+        "width": file.width,
+        "height": file.height,
+        "sha256": file.sha256,
+        "url": _source_url(file, link),
+        "thumbnailUrl": _thumbnail_url(file, link),
+        "outputs": outputs,
+    }
+
+
+def _output_json(job_id: str, output: Output, link: Link) -> dict[str, Any]:
+    ids = {"job_id": job_id, "output_id": output.id}
+    return {
+        "id": output.id,
+        "index": output.number,
+        "name": output.name,
+        "size": output.size,
+        "sha256": output.sha256,
+        "parameters": json.loads(output.parameters),
+        "url": link("outputs.get_output", **ids),
+        "thumbnailUrl": link("outputs.output_thumbnail", **ids) if output.thumbnail else None,
+    }
+
+
+def _percent(share: float, ended: bool) -> int:
+    """Return 0 to 99, and 100 for what has ended: rendered is not yet published."""
+    return 100 if ended else min(99, int(share * 100 + 1e-9))

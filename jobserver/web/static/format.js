@@ -1,0 +1,102 @@
+// Sizes, times, job states and differences as text for the visitor.
+
+const UNITS = ["bytes", "KB", "MB", "GB", "TB"];  // powers of 1024
+
+/** 1536 -> "1.5 KB" */
+export function size(bytes) {
+  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1);
+  const value = bytes / 1024 ** power;
+  return `${power > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)} ${UNITS[power]}`;
+}
+
+/** Replace a "; try again" at the end of a sentence with advice of our own. */
+export const withAdvice = (sentence, advice) =>
+  `${sentence.replace(/[;,]? try again( later)?\.$/i, ".")} ${advice}`;
+
+export const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+
+/** 75 -> "1 minute 15 seconds", 4000 -> "1 hour 7 minutes" */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return plural(whole, "second");
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 10 && whole % 60) return `${plural(minutes, "minute")} ${plural(whole % 60, "second")}`;
+  if (minutes < 60) return plural(minutes, "minute");
+  const rest = minutes % 60;
+  return plural(Math.floor(minutes / 60), "hour") + (rest ? ` ${plural(rest, "minute")}` : "");
+}
+
+/** 75.4 -> "1:15" */
+export function clock(seconds) {
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+/** Milliseconds -> "just now", "3 minutes ago", "2 hours ago", "5 days ago" */
+export function ago(then, now) {
+  const seconds = Math.max(0, (now - then) / 1000);
+  return seconds < 45 ? "just now" : `${approximate(seconds)} ago`;
+}
+
+/** Milliseconds -> "expires in 3 hours", "expires any moment" */
+export function expiry(then, now) {
+  const seconds = (then - now) / 1000;
+  return seconds < 60 ? "expires any moment" : `expires in ${approximate(seconds)}`;
+}
+
+function approximate(seconds) {
+  const minutes = Math.max(1, Math.round(seconds / 60));
+  if (minutes < 60) return plural(minutes, "minute");
+  const hours = Math.round(minutes / 60);
+  return hours < 48 ? plural(hours, "hour") : plural(Math.round(hours / 24), "day");
+}
+
+/** The name of a job: its first file, and " and 2 more". */
+export function jobName(files) {
+  if (!files?.length) return { name: "", more: "" };
+  return { name: files[0].name, more: files.length > 1 ? ` and ${files.length - 1} more` : "" };
+}
+
+const countOf = (files, status) => files.filter((file) => file.status === status).length;
+
+/** Whether every video was completed; in a completed job some may have failed. */
+export const allCompleted = ({ status, files }) =>
+  status === "completed" && countOf(files, "completed") === files.length;
+
+/** A job's status as shown: [label, style] for setState. */
+export const jobState = (job) => job.status !== "completed" || allCompleted(job)
+  ? [job.status, job.status] : ["partly completed", "partial"];
+
+/** The result of a job that has ended: "2 of 4 variations, 1 video failed". */
+export function resultSummary({ status, files, totalVariations }) {
+  const completed = files.reduce((sum, file) => sum + file.completedVariations, 0);
+  const all = plural(totalVariations, "variation");
+  const facts = [completed === totalVariations ? all : `${completed} of ${all}`];
+  for (const fileStatus of ["failed", "cancelled"]) {
+    const count = countOf(files, fileStatus);
+    if (count && status !== fileStatus) facts.push(`${plural(count, "video")} ${fileStatus}`);
+  }
+  return facts.join(", ");
+}
+
+// no-break space: number and % stay on one line
+const percent = (ratio) => `${Math.abs(ratio * 100).toFixed(1)}\u00a0%`;
+const signed = (ratio, more, less) => `${percent(ratio)} ${ratio < 0 ? less : more}`;
+
+/** Recipe parameter -> text. */
+const DIFFERENCES = {
+  zoom: (value) => `${percent(value)} closer`,
+  rotation: (value) => `rotated ${Math.abs((value * 180) / Math.PI).toFixed(2)}° ` +
+    (value < 0 ? "counter-clockwise" : "clockwise"),
+  brightness: (value) => signed(value, "brighter", "darker"),
+  contrast: (value) => signed(value - 1, "more contrast", "less contrast"),
+  saturation: (value) => signed(value - 1, "more colour", "less colour"),
+};
+
+/** How a variation differs from its source, from its recipe parameters. */
+export function differences(parameters) {
+  return Object.keys(DIFFERENCES)
+    .filter((name) => typeof parameters[name] === "number")
+    .map((name) => DIFFERENCES[name](parameters[name]))
+    .join(", ");
+}

@@ -1,0 +1,229 @@
+// The upload form: uploads the chosen videos as one job, shows the progress, and says what to do
+// when the upload fails.
+
+import { apiUrl, request } from "./api.js";
+import { announce, askToConfirm, byId, dismissConfirm, navigate, setProgress, setText }
+  from "./dom.js";
+import { duration, plural, size, withAdvice } from "./format.js";
+import * as jobOptions from "./job_options.js";
+import { refreshJobs } from "./jobs.js";
+import { notifyInBackground, recordStatus } from "./notifications.js";
+import * as uploadFiles from "./upload_files.js";
+import { SpeedMeter, uploadedPerFile } from "./upload_progress.js";
+import { cancelledError, postForm } from "./upload_request.js";
+
+const PROGRESS_INTERVAL_MS = 1_000;
+
+/** The running upload: {abort, loaded, total (bytes), speed, ...}; null when there is none. */
+let upload = null;
+let hasUnseenFailure = false;
+
+// -- uploading ---------------------------------------------------------------------
+
+async function start(event) {
+  event.preventDefault();
+  if (upload || !uploadFiles.files().length || !jobOptions.validate()) return;
+  setText(byId("upload-error"), "");
+  uploadFiles.clearRejected();
+  const cancelled = begin();
+  try {
+    // find out before the upload, not at its end, whether the session has expired
+    await Promise.race([request("GET", `${apiUrl("jobs")}?limit=1`), cancelled]);
+    onUploaded(await postVideos());
+  } catch (error) {
+    await showFailure(error);
+  } finally {
+    end();
+  }
+}
+
+const totalSize = () => uploadFiles.files().reduce((sum, file) => sum + file.size, 0);
+
+/** Return a promise that rejects if the upload is cancelled before the request is made. */
+function begin() {
+  const started = { loaded: 0, total: totalSize(), speed: new SpeedMeter(), cancelled: false };
+  const cancelled = new Promise((_, reject) => {
+    started.abort = () => { started.cancelled = true; reject(cancelledError()); };
+  });
+  started.timer = setInterval(renderProgress, PROGRESS_INTERVAL_MS);
+  upload = started;
+  addEventListener("beforeunload", warnBeforeUnload);
+  uploadFiles.setUploading(true);
+  render();
+  byId("cancel-upload").focus();
+  announce("Uploading");
+  return cancelled;
+}
+
+async function postVideos() {
+  const current = upload;
+  const { response, abort } = postForm(apiUrl("jobs"), formData(), (loaded, total) => {
+    Object.assign(current, { loaded, total });
+    renderProgress();
+  });
+  current.abort = () => { current.cancelled = true; abort(); };
+  return response;
+}
+
+function formData() {
+  const form = new FormData();
+  jobOptions.appendTo(form);
+  for (const file of uploadFiles.files()) form.append("videos", file);
+  return form;
+}
+
+function onUploaded(job) {
+  const isFormShown = !byId("home").hidden;
+  recordStatus({ ...job, id: job.jobId });
+  refreshJobs();
+  upload.abort = () => {};
+  reset();
+  announce("Uploaded. You can close the page; the job continues.");
+  if (isFormShown) navigate(`jobs/${job.jobId}`);
+}
+
+function end() {
+  clearInterval(upload.timer);
+  removeEventListener("beforeunload", warnBeforeUnload);
+  if (upload.isConfirmingStop) dismissConfirm();
+  const hadFocus = document.activeElement === byId("cancel-upload");
+  upload = null;
+  uploadFiles.setUploading(false);
+  render();
+  if (hadFocus) byId(uploadFiles.files().length ? "start-upload" : "choose").focus();
+}
+
+/** Clear the form and cancel a running upload. */
+export function reset() {
+  upload?.abort();
+  uploadFiles.clear();
+  byId("upload-form").reset();
+  setText(byId("upload-error"), "");
+  jobOptions.clearErrors();
+  render();
+}
+
+const warnBeforeUnload = (event) => event.preventDefault();
+
+/** Ask before an action that would stop a running upload; resolve to true when it may stop. */
+export async function confirmStop() {
+  if (!upload) return true;
+  const current = upload;
+  current.isConfirmingStop = true;
+  const sure = await askToConfirm("Stop the upload?",
+    "An upload is running. Signing out stops it.", "Stop and sign out", "Keep uploading");
+  current.isConfirmingStop = false;
+  return sure;
+}
+
+// -- failures ------------------------------------------------------------------------
+
+/** Show why the upload failed; the chosen videos stay, so that it can be tried again. */
+async function showFailure(error) {
+  const mayHaveArrived = isAllUploaded() && uploadFiles.files().length > 0;
+  if (upload.cancelled && !mayHaveArrived) return announce("The upload was cancelled.");
+  const sentence = await failureText(error);
+  setText(byId("upload-error"), sentence);
+  hasUnseenFailure = byId("home").hidden;
+  if (hasUnseenFailure) announce(`The upload failed. ${sentence}`);
+  notifyInBackground(`The upload failed. ${sentence}`, "");
+}
+
+async function failureText({ status, message, retryAfter }) {
+  if (upload.cancelled) return uncertainText("The upload was cancelled");
+  if (status === 401) return "You were signed out before the upload finished. Your videos are still chosen.";
+  if (status !== 0 && retryAfter) return withAdvice(message, `Try again in ${duration(retryAfter)}.`);
+  if (status !== 0) return message;
+  const unreadable = await uploadFiles.firstUnreadable();
+  return unreadable
+    ? `${unreadable.name} can no longer be read; it was moved or changed. Remove it, then choose it again.`
+    : connectionLostText();
+}
+
+function connectionLostText() {
+  if (isAllUploaded()) return uncertainText("The connection was lost");
+  const progress = upload.loaded ? ` at ${uploadedPercent()} %` : "";
+  return `The connection to the server was lost${progress}. Your videos are still chosen; try again.`;
+}
+
+/** Without a response to a complete request, the server may still create the job. */
+function uncertainText(what) {
+  refreshJobs();
+  return `${what} after everything was uploaded. Check whether the job is in the list before you try again.`;
+}
+
+// -- rendering -------------------------------------------------------------------------
+
+const isAllUploaded = () => upload.loaded > 0 && upload.loaded === upload.total;
+const uploadedPercent = () => Math.floor((upload.loaded / upload.total) * 100);
+
+function render() {
+  const isUploading = upload !== null;
+  jobOptions.setDisabled(isUploading);
+  byId("upload-progress").hidden = !isUploading;
+  byId("start-upload").hidden = isUploading;
+  byId("start-upload").disabled = uploadFiles.files().length === 0;
+  setText(byId("start-upload"), byId("upload-error").textContent ? "Try again" : "Start");
+  byId("cancel-upload").hidden = !isUploading;
+  renderTotal();
+  renderProgress();
+}
+
+function renderTotal() {
+  const videos = uploadFiles.files().length;
+  const variations = jobOptions.variations();
+  const isShown = videos > 0 && variations !== null && !upload;
+  setText(byId("upload-total"), isShown ? `${plural(videos * variations, "variation")} of ` +
+    `${plural(videos, "video")}, ${size(totalSize())} to upload` : "");
+}
+
+function renderProgress() {
+  renderNote();
+  if (!upload) return;
+  const { loaded, total, speed } = upload;
+  speed.record(loaded, performance.now());
+  setProgress(byId("upload-progress-bar"), uploadedPercent());
+  setText(byId("upload-progress-title"), progressText());
+  setText(byId("upload-speed"), speedText());
+  const sizes = uploadFiles.files().map((file) => file.size);
+  uploadFiles.showProgress(uploadedPerFile(sizes, loaded, total));
+}
+
+const progressText = () => isAllUploaded() ? "Finishing…" : `Uploading ${uploadedPercent()} %`;
+
+function speedText() {
+  const { loaded, total, speed } = upload;
+  const bytesPerSecond = speed.bytesPerSecond();
+  if (isAllUploaded()) return "Everything is uploaded; the server is saving it.";
+  if (speed.isStalled(performance.now())) return "No progress; waiting for the connection.";
+  if (!bytesPerSecond) return "";
+  return `${size(bytesPerSecond)}/s, ${duration((total - loaded) / bytesPerSecond)} left`;
+}
+
+/** The note in the page's header, which every view shows. */
+function renderNote() {
+  const note = byId("upload-note");
+  note.hidden = !upload && !hasUnseenFailure;
+  if (!note.hidden) setText(note, upload ? progressText() : "Upload failed");
+  note.classList.toggle("failed", !upload);
+}
+
+/** Called when the form is shown, and with it the reason of a failure. */
+export function open() {
+  hasUnseenFailure = false;
+  renderNote();
+}
+
+/** New files make the last failure obsolete. */
+function onChoose() {
+  setText(byId("upload-error"), "");
+  render();
+}
+
+export function init() {
+  uploadFiles.init({ onChoose, onRemove: render });
+  jobOptions.init();
+  byId("variations").addEventListener("input", renderTotal);
+  byId("upload-form").addEventListener("submit", start);
+  byId("cancel-upload").addEventListener("click", () => upload?.abort());
+}

@@ -1,0 +1,23 @@
+"""How much is stored, how much fits."""
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from jobserver.jobs import queries, quota
+from jobserver.web.auth import require_auth
+from jobserver.web.context import current_settings, get_db, get_store
+
+bp = Blueprint("storage", __name__, url_prefix="/api/storage")
+bp.before_request(require_auth)
+
+
+@bp.get("")
+def show_storage() -> ResponseReturnValue:
+    """Answer 200 with bytes used by jobs, the quota (null: none), bytes free, and jobs."""
+    db, settings = get_db(), current_settings()
+    return jsonify(
+        used=quota.used_bytes(db),
+        quota=settings.storage_quota or None,
+        free=max(0, get_store().free() - settings.min_free_space),
+        jobs=queries.count_jobs(db),
+    )

@@ -1,0 +1,31 @@
+"""How this worker renders: its settings, and what it says about what it made."""
+
+from jobserver import render
+from jobserver.settings import Settings
+from jobserver.version import VERSION
+
+
+def render_settings(settings: Settings) -> render.Settings:
+    """Take the limits and the encoder from the settings.
+
+    Encoders in libraries run without devices, so ffmpeg is confined to its files; hardware
+    encoders need their devices.
+    """
+    encoding = render.Encoding(
+        encoder=settings.encoder, preset=settings.encoder_preset, rate=settings.encoder_rate
+    )
+    return render.Settings(
+        ffmpeg=settings.ffmpeg or render.default_ffmpeg(),
+        encoding=encoding,
+        max_pixels=settings.max_pixels,
+        max_duration=settings.max_duration,
+        memory=settings.render_memory,
+        sandbox=encoding.encoder.startswith("lib"),
+    )
+
+
+def made_with(settings: render.Settings) -> str:
+    """Return what decides an output's bytes beside its source: server, ffmpeg, encoder."""
+    encoding = settings.encoding
+    words = (encoding.encoder, encoding.preset, *encoding.rate)
+    return f"jobserver {VERSION}; {render.version(settings)}; {' '.join(words)}"

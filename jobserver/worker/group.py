@@ -1,0 +1,130 @@
+"""The next group of missing variations of a claimed file: probe, render, picture, publish."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from jobserver import render
+from jobserver.db import Connection
+from jobserver.files.keys import source_key
+from jobserver.files.store import Store
+from jobserver.jobs import queries
+from jobserver.jobs.model import Claim, SourceFacts
+from jobserver.worker.heartbeat import HeldClaim
+from jobserver.worker.publish import Rendered, publish, publish_source, sha256_of, stage
+
+log = logging.getLogger(__name__)
+
+
+class GroupRenderer:
+    """Renders one group after the other; remembers the file it probed last."""
+
+    def __init__(
+        self, db: Connection, store: Store, settings: render.Settings, made_with: str
+    ) -> None:
+        """made_with: what the rows of outputs say about their making."""
+        self._db, self._store, self._settings = db, store, settings
+        self._made_with = made_with
+        self._probed: tuple[str, render.Media] | None = None
+
+    def render_next(self, held: HeldClaim) -> None:
+        """Render the next group of missing variations; publish them in one step.
+
+        Raises render.Cancelled, MediaError or EngineError, OSError or DatabaseError.
+        """
+        claim = held.claim
+        job = queries.find_job(self._db, claim.job_id)
+        if job is None:  # deleted since it was claimed: the claim is lost
+            return
+        media = self._probe(held)
+        published = queries.published_numbers(self._db, claim.id)
+        missing = [n for n in range(1, job.variations_per_video + 1) if n not in published]
+        numbers = missing[: render.group_size(media, self._settings)]
+
+        def on_progress(share: float) -> None:
+            held.progress = (len(published) + share * len(numbers)) / job.variations_per_video
+
+        with self._scratch_dir(claim) as folder:
+            wanted = [
+                (render.parameters(job.seed, n, job.recipe), folder / f"{n}.mp4") for n in numbers
+            ]
+            rendered = self._render(held, media, wanted, on_progress)
+            staged = [stage(self._store, claim, each, self._made_with) for each in rendered]
+            publish(
+                self._db,
+                self._store,
+                claim,
+                staged,
+                progress=held.progress,
+                last=len(numbers) == len(missing),
+                now=time.time,
+            )
+
+    def _render(
+        self,
+        held: HeldClaim,
+        media: render.Media,
+        wanted: Sequence[tuple[render.Parameters, Path]],
+        on_progress: Callable[[float], None],
+    ) -> list[Rendered]:
+        """Render one group; return it with a picture of each."""
+        start = time.monotonic()
+        with self._store.local_path(source_key(held.claim.stored_name)) as source:
+            outputs = list(
+                render.render(
+                    source,
+                    media,
+                    wanted,
+                    self._settings,
+                    on_progress=on_progress,
+                    cancel=held.cancel,
+                )
+            )
+        seconds = (time.monotonic() - start) / max(1, len(wanted))
+        return [
+            Rendered(
+                each, self._thumbnail(held, each.path, each.path.with_suffix(".webp")), seconds
+            )
+            for each in outputs
+        ]
+
+    def _probe(self, held: HeldClaim) -> render.Media:
+        """Probe the file once; a claim of the same file right after knows it already."""
+        claim = held.claim
+        if self._probed is None or self._probed[0] != claim.id:
+            with self._store.local_path(source_key(claim.stored_name)) as path:
+                media = render.probe(path, self._settings, held.cancel)
+                if claim.sha256 is None:
+                    self._record_source(held, path, media)
+            self._probed = (claim.id, media)
+        return self._probed[1]
+
+    def _record_source(self, held: HeldClaim, path: Path, media: render.Media) -> None:
+        """Record what the source is and show a picture of it; it renders without one too."""
+        claim = held.claim
+        width, height = media.displayed
+        with self._scratch_dir(claim) as folder:
+            picture = self._thumbnail(held, path, folder / f"{claim.id}.webp")
+            facts = SourceFacts(
+                duration=media.duration,
+                width=width,
+                height=height,
+                sha256=sha256_of(path),
+                thumbnail=None if picture is None else picture.name,
+            )
+            publish_source(self._db, self._store, claim, facts=facts, picture=picture)
+
+    def _thumbnail(self, held: HeldClaim, path: Path, out: Path) -> Path | None:
+        try:
+            render.thumbnail(path, out, self._settings, held.cancel)
+        except render.MediaError as error:
+            log.info("%s: no thumbnail: %s %s", held.claim.id, error, error.detail)
+            return None
+        return out
+
+    def _scratch_dir(self, claim: Claim) -> AbstractContextManager[Path]:
+        return self._store.scratch_dir(
+            job_id=claim.job_id, file_id=claim.id, claim_token=claim.claim_token
+        )

@@ -1,0 +1,82 @@
+"""What a worker holds while it renders: a claim, whose lease the heartbeat renews."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobserver.db import Connection, DatabaseError, claiming, connect
+from jobserver.jobs import queue
+from jobserver.jobs.model import Claim
+
+LEASE_S = 30.0
+HEARTBEAT_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class HeldClaim:
+    """A claim that is ours until `cancel` is set: the lease was lost, the job cancelled, or the
+
+    worker is stopping. lost: another claim may have the file. progress: 0 to 1, of the file.
+    """
+
+    claim: Claim
+    cancel: threading.Event = field(default_factory=threading.Event)
+    lost: bool = False
+    progress: float = 0.0
+
+
+class Heartbeat:
+    """Renews the leases of all render threads; one thread with its own connection."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._held: set[HeldClaim] = set()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Renew leases inside `with`."""
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            self._thread.join()
+
+    @contextmanager
+    def renewing(self, held: HeldClaim) -> Iterator[None]:
+        """Renew this claim's lease inside `with`."""
+        self._held.add(held)
+        try:
+            yield
+        finally:
+            self._held.discard(held)
+
+    def cancel_all(self) -> None:
+        """Ask every render thread to stop at once."""
+        for held in list(self._held):
+            held.cancel.set()
+
+    def _run(self) -> None:
+        with closing(connect(self._database)) as db:
+            while not self._stopped.wait(HEARTBEAT_S):
+                for held in list(self._held):
+                    self._renew(db, held)
+
+    def _renew(self, db: Connection, held: HeldClaim) -> None:
+        try:
+            with claiming(db):
+                kept = queue.renew(db, held.claim, held.progress, lease_s=LEASE_S, now=time.time())
+        except DatabaseError as error:  # busy or full; if the lease ends, the token still decides
+            log.warning("cannot renew the lease of %s: %s", held.claim.id, error)
+            return
+        if not kept:
+            held.lost = True
+            held.cancel.set()

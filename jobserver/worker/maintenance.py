@@ -1,0 +1,42 @@
+"""The housekeeping round of a worker: what has expired, exceeds a limit or has no owner goes."""
+
+from jobserver.db import Connection, clock_note, exclusive, note_clock
+from jobserver.files.store import Store
+from jobserver.jobs import clock, ownership, quota, retention, sweep
+from jobserver.jobs.clock import Reading
+from jobserver.jobs.quota import SpaceLimits
+
+EXPIRED_IDS_KEPT_S = 30 * 24 * 3600.0  # how long an expired job is a 410, not a 404
+
+
+class Housekeeper:
+    """Does a round; remembers its own last reading of the clocks."""
+
+    def __init__(
+        self, db: Connection, store: Store, limits: SpaceLimits, lifetime_s: float
+    ) -> None:
+        self._db, self._store, self._limits = db, store, limits
+        self._lifetime_s = lifetime_s
+        self._last: Reading | None = None
+
+    def round(self, now: float, monotonic: float) -> None:
+        """Delete what must go at `now` (Unix seconds); `monotonic` tells if that clock jumped.
+
+        What has expired goes first, so that no more is evicted than is still needed then.
+        """
+        db, store = self._db, self._store
+        reading = Reading(now, monotonic)
+        note = clock.judge(clock_note(db), self._last, reading)
+        trusted = clock.is_trusted(note)
+        if ownership.owns_all(db, store):
+            expired = retention.expired_ids(db, self._lifetime_s, now) if trusted else []
+            retention.expire(db, store, expired, now)
+            quota.evict(db, store, self._limits, now=now)
+            sweep.sweep_uploads(db, store)
+            sweep.sweep_outputs(db, store)
+            sweep.forget_missing(db, store, now)
+        with exclusive(db, "housekeeping"):
+            note_clock(db, note)
+            if trusted:
+                retention.forget_expired(db, now - EXPIRED_IDS_KEPT_S)
+        self._last = reading

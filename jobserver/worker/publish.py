@@ -1,0 +1,121 @@
+"""Rendered files become outputs: first durable, then visible, in one transaction with their rows.
+
+An output's id and name are derived from its file and number, so rendering it again after a
+crash between rename and commit gives the same name, and the same bytes.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jobserver import render
+from jobserver.db import Connection, claiming, exclusive
+from jobserver.files.keys import output_id, output_key, output_name
+from jobserver.files.store import Staged, Store
+from jobserver.jobs import queue
+from jobserver.jobs.model import Claim, SourceFacts
+from jobserver.jobs.queue import NewOutput
+
+PIECE_SIZE = 1024 * 1024
+
+
+class Rendered(NamedTuple):
+    """A whole variation in the claim's scratch folder.
+
+    thumbnail: its picture beside it, or None. seconds: that rendering took.
+    """
+
+    output: render.Output
+    thumbnail: Path | None
+    seconds: float
+
+
+class Staging(NamedTuple):
+    """An output whose bytes are durable, and the files that become visible with its row."""
+
+    row: NewOutput
+    files: list[Staged]
+
+
+def stage(store: Store, claim: Claim, rendered: Rendered, made_with: str) -> Staging:
+    """Make one output and its picture durable; nothing is visible yet."""
+    parameters = rendered.output.parameters
+    assert parameters is not None  # noqa: S101  only benchmarks render without
+    path, number = rendered.output.path, parameters.index
+    name = output_name(claim.id, claim.name, number)
+    picture = None if rendered.thumbnail is None else str(Path(name).with_suffix(".webp"))
+    files = [store.put(path, output_key(claim.job_id, name))]
+    if rendered.thumbnail is not None and picture is not None:
+        key = output_key(claim.job_id, picture)
+        files.insert(0, store.put(rendered.thumbnail, key, sync=False))
+    row = NewOutput(
+        id=output_id(claim.id, number),
+        number=number,
+        name=name,
+        size=path.stat().st_size,
+        sha256=sha256_of(path),
+        crc32=crc32_of(path),
+        parameters=parameters.values,
+        seconds=rendered.seconds,
+        thumbnail=picture,
+        made_with=made_with,
+    )
+    return Staging(row, files)
+
+
+def publish(
+    db: Connection,
+    store: Store,
+    claim: Claim,
+    staged: Sequence[Staging],
+    *,
+    progress: float,
+    last: bool,
+    now: Callable[[], float],
+) -> bool:
+    """Show outputs and end the claim; False, and nothing is shown, when the file was lost.
+
+    progress: 0 to 1, of the file with these outputs. last: nothing is missing any more. `now` is
+    read once inside the transaction: nobody can claim or cancel the file meanwhile, so no one
+    who lost it renames.
+    """
+    with exclusive(db, "publish"):
+        moment = now()
+        if last:
+            held = queue.finish(db, claim, moment)
+        else:
+            held = queue.release(db, claim, progress, moment)
+        if not held:
+            return False
+        store.publish([file for each in staged for file in each.files])
+        queue.insert_outputs(db, claim, [each.row for each in staged], moment)
+    return True
+
+
+def publish_source(
+    db: Connection, store: Store, claim: Claim, *, facts: SourceFacts, picture: Path | None
+) -> None:
+    """Record what a source is and show its picture, unless the file was lost."""
+    staged = []
+    if picture is not None:
+        staged.append(store.put(picture, output_key(claim.job_id, picture.name), sync=False))
+    with claiming(db):
+        if queue.record_source(db, claim, facts):
+            store.publish(staged)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def crc32_of(path: Path) -> int:
+    """Return the CRC-32 of a file, as a ZIP notes it."""
+    crc = 0
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_SIZE):
+            crc = zlib.crc32(piece, crc)
+    return crc

@@ -1,0 +1,125 @@
+"""Transactions: all or nothing, one writer at a time."""
+
+import sqlite3
+import threading
+from contextlib import AbstractContextManager, closing, suppress
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from jobserver import db
+from jobserver.db import Connection, DatabaseBusy, Lock
+from tests.db.damage import add_job, another_process, job_ids
+from tests.support import together, wait_for
+
+WAYS = [*get_args(Lock), "claiming"]
+
+
+def begin(database: Connection, way: str) -> AbstractContextManager[None]:
+    return db.claiming(database) if way == "claiming" else db.exclusive(database, way)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_was_written_is_there_at_the_end(
+    way: str, database: Connection, second: Connection
+) -> None:
+    with begin(database, way):
+        add_job(database, "a")
+        assert database.in_transaction
+    assert not database.in_transaction
+    assert second.column("SELECT id FROM job") == ["a"]
+
+
+def test_a_transaction_that_reads_first_cannot_be_overtaken_by_a_writer(
+    path: Path, database: Connection, second: Connection
+) -> None:
+    with db.exclusive(database, "queue"):
+        assert database.value("SELECT COUNT(*) FROM job") == 0
+        with pytest.raises(DatabaseBusy):
+            add_job(second, "second")
+        with pytest.raises(DatabaseBusy), db.claiming(second):
+            add_job(second, "second")
+        add_job(database, "first")
+    add_job(second, "second")
+    assert job_ids(path) == ["first", "second"]
+
+
+def add_and_raise(database: Connection, error: type[BaseException]) -> None:
+    with db.exclusive(database, "queue"):
+        add_job(database, "undone")
+        raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_a_transaction_that_raises_leaves_nothing_and_lets_others_write(
+    error: type[BaseException], path: Path, database: Connection, second: Connection
+) -> None:
+    with pytest.raises(error):
+        add_and_raise(database, error)
+    assert not database.in_transaction
+    add_job(second, "second")
+    assert job_ids(path) == ["second"]
+
+
+def test_a_transaction_inside_another_is_an_error_and_leaves_nothing(
+    path: Path, database: Connection
+) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="within a transaction"):
+        nest(database)
+    assert not database.in_transaction
+    assert job_ids(path) == []
+
+
+def nest(database: Connection) -> None:
+    with db.exclusive(database, "queue"):
+        add_job(database, "undone")
+        with db.claiming(database):
+            add_job(database, "inner")
+
+
+def test_a_transaction_that_its_body_has_ended_is_not_ended_twice(
+    path: Path, database: Connection
+) -> None:
+    """SQLite itself rolls back, e.g. when a disk is full in the middle."""
+    with suppress(InterruptedError), db.exclusive(database, "queue"):
+        add_job(database, "undone")
+        database.execute("ROLLBACK")
+        raise InterruptedError
+    assert job_ids(path) == []
+
+
+def test_a_transaction_waits_for_one_that_ends_in_time(path: Path, database: Connection) -> None:
+    begun = threading.Event()
+
+    def write() -> None:
+        with closing(db.connect(path)) as own:
+            begun.set()
+            with db.exclusive(own, "queue"):
+                add_job(own, "waited")
+
+    thread = threading.Thread(target=write)
+    with another_process(path, "BEGIN IMMEDIATE"):
+        thread.start()
+        wait_for(begun.is_set)
+        assert job_ids(path) == []
+    thread.join()
+    assert job_ids(path) == ["waited"]
+
+
+def count_up(path: Path) -> int:
+    """Add 1 to a number 50 times, each time to what was read before."""
+    with closing(db.connect(path, 30)) as own:
+        for _ in range(50):
+            with db.exclusive(own, "quota"):
+                seed = own.value("SELECT seed FROM job")
+                own.write("UPDATE job SET seed = :seed", {"seed": seed + 1})
+    return 50
+
+
+def test_what_is_read_in_a_transaction_is_not_changed_by_another_process(
+    path: Path, database: Connection
+) -> None:
+    add_job(database, "a")
+    assert together(3, count_up, path) == [50] * 3
+    assert database.value("SELECT seed FROM job") == 150

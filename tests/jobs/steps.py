@@ -1,0 +1,112 @@
+"""Steps of a job's life, each in a transaction of its own as its caller would open it."""
+
+from typing import Any
+
+from jobserver.db import Connection, claiming, exclusive
+from jobserver.jobs import queue
+from jobserver.jobs.model import Claim, JobDraft, JobOptions, NewFile, SourceFacts
+from jobserver.jobs.queue import NewOutput
+
+LEASE_S = 30.0
+NOW = 1_800_000_000.0
+FACTS = SourceFacts(duration=1.0, width=160, height=90, sha256="ab" * 32, thumbnail=None)
+
+
+def new_files(job_id: str, count: int = 1) -> list[NewFile]:
+    """Return uploads named `<job id>.<n>`, n from 0."""
+    names = [f"{job_id}.{n}" for n in range(count)]
+    return [NewFile(name, f"clip{n}.mp4", f"{name}.mp4", 100 + n) for n, name in enumerate(names)]
+
+
+def insert_draft(db: Connection, draft: JobDraft, now: float) -> None:
+    with exclusive(db, "quota"):
+        queue.insert_job(db, draft, now)
+
+
+def insert_job(
+    db: Connection, job_id: str, files: int = 1, *, variations: int = 20, at: float = NOW
+) -> None:
+    options = JobOptions(variations, "subtle", 3)
+    insert_draft(db, JobDraft(job_id, new_files(job_id, files), options), at)
+
+
+def claim_next(db: Connection, now: float = NOW, worker: str = "w") -> Claim | None:
+    with claiming(db):
+        return queue.claim(db, worker, LEASE_S, now)
+
+
+def claim(db: Connection, now: float = NOW, worker: str = "w") -> Claim:
+    """Claim a file; fail when there is none."""
+    found = claim_next(db, now, worker)
+    assert found is not None
+    return found
+
+
+def claimed_id(db: Connection, now: float = NOW) -> str:
+    """Claim a file; return its id, or nothing."""
+    found = claim_next(db, now)
+    return found.id if found else ""
+
+
+def renew(db: Connection, held: Claim, progress: float, now: float) -> bool:
+    with claiming(db):
+        return queue.renew(db, held, progress, lease_s=LEASE_S, now=now)
+
+
+def record_source(db: Connection, held: Claim, facts: SourceFacts = FACTS) -> bool:
+    with claiming(db):
+        return queue.record_source(db, held, facts)
+
+
+def release(db: Connection, held: Claim, now: float, progress: float = 0.25) -> bool:
+    with exclusive(db, "publish"):
+        return queue.release(db, held, progress, now)
+
+
+def publish(
+    db: Connection, held: Claim, *numbers: int, now: float = NOW, last: bool = False
+) -> bool:
+    """List outputs of a claim and end it; False when it was lost."""
+    with exclusive(db, "publish"):
+        is_held = queue.finish(db, held, now) if last else queue.release(db, held, 0.5, now)
+        if is_held:
+            queue.insert_outputs(db, held, [new_output(held, n) for n in numbers], now)
+    return is_held
+
+
+def new_output(held: Claim, number: int, **values: Any) -> NewOutput:
+    output = NewOutput(
+        id=f"{held.id}.{number}",
+        number=number,
+        name=f"{held.id}_var{number}.mp4",
+        size=1000 + number,
+        sha256="cd" * 32,
+        crc32=2**31 + number,
+        parameters={"zoom": 1.01},
+        seconds=2.0,
+        thumbnail=None,
+        made_with="jobserver",
+    )
+    return output._replace(**values)
+
+
+def fail(db: Connection, held: Claim, now: float, reason: str = "No.") -> bool:
+    with exclusive(db, "queue"):
+        return queue.fail(db, held, reason, now)
+
+
+def reschedule(
+    db: Connection, held: Claim, delay_s: float, now: float = NOW, counted: bool = True
+) -> bool:
+    with claiming(db):
+        return queue.reschedule(db, held, delay_s, now=now, counted=counted)
+
+
+def cancel(db: Connection, job_id: str, now: float = NOW) -> int:
+    with exclusive(db, "queue"):
+        return queue.cancel(db, job_id, now)
+
+
+def retry(db: Connection, job_id: str, now: float = NOW) -> int:
+    with exclusive(db, "queue"):
+        return queue.retry(db, job_id, now)

@@ -1,0 +1,122 @@
+"""A job is inserted whole, with its files in their sequence, or not at all."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from jobserver.db import Connection, ConstraintViolated, DatabaseBusy, connect, exclusive
+from jobserver.jobs import queries, queue
+from jobserver.jobs.model import File, Job, JobDraft, JobOptions, NewFile
+from tests.jobs.steps import insert_draft, insert_job, new_files
+
+
+def options(variations: int = 5) -> JobOptions:
+    return JobOptions(variations, "subtle", 3)
+
+
+def test_an_inserted_job_is_found_with_its_files_in_their_sequence(db: Connection) -> None:
+    files = new_files("job", 3)[::-1]  # neither by id nor by name
+    insert_draft(db, JobDraft("job", files, options(7)), 12.5)
+    job = Job(
+        id="job",
+        recipe="subtle",
+        seed=3,
+        variations_per_video=7,
+        created_at=12.5,
+        removed_at=None,
+        total_videos=3,
+        status="queued",
+    )
+    assert queries.find_job(db, "job") == job
+    found = queries.files_of(db, "job")
+    assert found == [
+        File(
+            id=file.id,
+            job_id="job",
+            position=position,
+            name=file.name,
+            stored_name=file.stored_name,
+            size=file.size,
+            status="queued",
+            progress=0,
+            started_at=None,
+            finished_at=None,
+            error=None,
+            duration=None,
+            width=None,
+            height=None,
+            sha256=None,
+            thumbnail=None,
+        )
+        for position, file in enumerate(files)
+    ]
+    state = queries.job_state(db, "job")
+    assert state is not None
+    assert (state.job, state.files) == (job, found)
+
+
+def test_another_connection_sees_an_inserted_job_at_once(
+    db: Connection, database_path: Path
+) -> None:
+    insert_job(db, "job")
+    with closing(connect(database_path)) as other:
+        assert queries.find_job(other, "job") == queries.find_job(db, "job") is not None
+
+
+@pytest.mark.parametrize(
+    ("files", "variations", "error"),
+    [
+        ([*new_files("b"), *new_files("b")], 5, "UNIQUE"),
+        ([*new_files("b"), *new_files("a")], 5, "UNIQUE"),
+        ([*new_files("b"), NewFile("x", "x.mp4", "x.mp4", 0)], 5, "size > 0"),
+        (new_files("b"), 0, "variations_per_video"),
+    ],
+)
+def test_a_job_that_cannot_be_inserted_leaves_no_row(
+    db: Connection, files: list[NewFile], variations: int, error: str
+) -> None:
+    insert_job(db, "a", at=1.0)
+    with pytest.raises(ConstraintViolated, match=error):
+        insert_draft(db, JobDraft("b", files, options(variations)), 2.0)
+    assert not db.in_transaction
+    assert queries.find_job(db, "b") is None
+    assert queries.files_of(db, "b") == []
+    assert db.column("SELECT DISTINCT job_id FROM event") == ["a"]
+    assert [file.id for file in queries.files_of(db, "a")] == ["a.0"]
+
+
+def test_two_jobs_may_have_one_upload(db: Connection) -> None:
+    """The schema no longer forbids what rendering a video again needs."""
+    insert_job(db, "a", at=1.0)
+    again = [NewFile("again", "clip.mp4", "a.0.mp4", 100)]
+    insert_draft(db, JobDraft("b", again, options(21)), 2.0)
+    files = [queries.files_of(db, job_id)[0] for job_id in "ab"]
+    assert {file.stored_name for file in files} == {"a.0.mp4"}
+
+
+def test_a_job_is_inserted_once(db: Connection) -> None:
+    insert_job(db, "job")
+    with pytest.raises(ConstraintViolated):
+        insert_draft(db, JobDraft("job", new_files("other"), options()), 2.0)
+    assert [file.id for file in queries.files_of(db, "job")] == ["job.0"]
+
+
+def test_an_insert_behind_a_lock_is_busy_and_leaves_no_row(
+    db: Connection, database_path: Path
+) -> None:
+    with (
+        closing(connect(database_path)) as other,
+        exclusive(other, "quota"),
+        pytest.raises(DatabaseBusy),
+    ):
+        insert_job(db, "job")
+    assert not db.in_transaction
+    assert queries.find_job(db, "job") is None
+    insert_job(db, "job")
+
+
+def test_an_insert_without_a_transaction_is_refused(db: Connection) -> None:
+    with pytest.raises(RuntimeError, match="transaction"):
+        queue.insert_job(db, JobDraft("job", new_files("job"), options()), 1.0)
+    assert queries.find_job(db, "job") is None

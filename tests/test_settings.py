@@ -1,0 +1,443 @@
+"""Settings: where each is read from, and how an unusable one stops the start."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from jobserver.settings import Settings, SettingsError, load_settings, prepare_folders
+from tests import support
+from tests.support import PROJECT, Server
+
+# name: (what the environment says, what instance/config.py says, what the overrides say)
+GIVEN = {
+    "AUTH_PASSWORD": ("by environment", "by file", "by override"),
+    "DATABASE": ("environment.sqlite3", "file.sqlite3", "override.sqlite3"),
+    "UPLOAD_DIR": ("environment-up", "file-up", "override-up"),
+    "OUTPUT_DIR": ("environment-out", "file-out", "override-out"),
+    "TOKEN_MAX_AGE": ("11", 12, 13),
+    "MAX_FILE_SIZE": ("21", 22, 23),
+    "MAX_FILES": ("31", 32, 33),
+    "MAX_UPLOADS": ("41", 42, 43),
+    "MAX_DOWNLOADS": ("45", 46, 47),
+    "JOB_LIFETIME": ("51", 52, 53),
+    "MIN_FREE_SPACE": ("61", 62, 63),
+    "CLIENT_TIMEOUT": ("71", 72, 73),
+    "TRUSTED_PROXIES": ("81", 82, 83),
+    "LINK_LIFETIME": ("75", 76, 77),
+    "STORAGE_QUOTA": ("78", 79, 80),
+    "ACCEL_REDIRECT": ("/environment", "/file", "/override"),
+    "WORKERS": ("1", 2, 3),
+    "ENCODER": ("libx264", "libopenh264", "h264_nvenc"),
+    "ENCODER_PRESET": ("fast", "slow", ""),
+    "MAX_PIXELS": ("101", 102, 103),
+    "MAX_DURATION": ("111", 112, 113),
+    "RENDER_MEMORY": ("300000001", 300000002, 300000003),
+    "PORT": ("8091", 8092, 8093),
+}
+NAMES = [*GIVEN, "SECRET_KEY", "FFMPEG", "ENCODER_RATE"]
+NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
+MAY_BE_ZERO = ["MIN_FREE_SPACE", "STORAGE_QUOTA", "TRUSTED_PROXIES"]
+PATHS = ["DATABASE", "UPLOAD_DIR", "OUTPUT_DIR"]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Path:
+    folder = tmp_path / "instance"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project with an empty instance folder of its own."""
+    copy = tmp_path / "project"
+    shutil.copytree(PROJECT / "jobserver", copy / "jobserver")
+    for name in ("wsgi.py", "gunicorn.conf.py"):
+        shutil.copy(PROJECT / name, copy)
+    (copy / "instance").mkdir()
+    monkeypatch.setattr(support, "PROJECT", copy)
+    return copy
+
+
+def value(instance: Path, name: str, overrides: dict[str, object] | None = None) -> object:
+    """Return one setting, by the name that it has in the environment."""
+    return getattr(load_settings(instance, overrides), name.lower())
+
+
+def parsed(name: str, text: str, folder: Path) -> object:
+    """Return what `text` becomes when a setting of this name is read."""
+    if name in NUMBERS:
+        return int(text)
+    return folder / text if name in PATHS else text
+
+
+def refusal(server: Server) -> str:
+    """Return the only line of a server that does not start."""
+    server.launch()
+    assert server.process is not None
+    assert server.process.wait(20) not in (0, None)
+    (line,) = server.log().splitlines()
+    return line
+
+
+# -- reading ----------------------------------------------------------------------------
+
+
+def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instance: Path) -> None:
+    assert load_settings(instance).model_dump() == {
+        "instance_dir": instance,
+        "auth_password": None,
+        "secret_key": None,
+        "database": instance / "jobserver.sqlite3",
+        "upload_dir": instance / "uploads",
+        "output_dir": instance / "outputs",
+        "token_max_age": 86400,
+        "max_file_size": 524288000,
+        "workers": max(1, (os.cpu_count() or 1) // 4),
+        "ffmpeg": None,
+        "link_lifetime": 3600,
+        "storage_quota": 0,
+        "accel_redirect": None,
+        "encoder": "libx264",
+        "encoder_preset": "superfast",
+        "encoder_rate": ("-crf", "21"),
+        "max_pixels": 4096 * 2304,
+        "max_duration": 3600,
+        "render_memory": 2147483648,
+        "max_downloads": 32,
+        "max_files": 10,
+        "max_uploads": 8,
+        "job_lifetime": 86400,
+        "min_free_space": 104857600,
+        "client_timeout": 60,
+        "trusted_proxies": 0,
+        "port": 8080,
+    }
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_overrides_win_over_the_file_and_the_file_over_the_environment(
+    name: str, instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment, file, override = (
+        str(instance / given) if name in PATHS else given for given in GIVEN[name]
+    )
+    monkeypatch.setenv(name, str(environment))
+    assert value(instance, name) == parsed(name, str(environment), instance)
+    (instance / "config.py").write_text(f"{name} = {file!r}")
+    assert value(instance, name) == parsed(name, str(file), instance)
+    assert value(instance, name, {name: override}) == parsed(name, str(override), instance)
+
+
+def test_every_setting_has_a_row_in_these_tests() -> None:
+    fields = {name.upper() for name in Settings.model_fields}
+    assert fields - {"INSTANCE_DIR"} == set(NAMES)
+
+
+def test_none_in_the_file_or_the_overrides_counts_as_missing(
+    instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_FILES", "31")
+    (instance / "config.py").write_text("MAX_FILES = None\nMAX_UPLOADS = 42")
+    assert value(instance, "MAX_FILES") == 31
+    assert value(instance, "MAX_UPLOADS", {"MAX_UPLOADS": None}) == 42
+
+
+def test_other_names_are_not_read(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("max_files", "31")
+    monkeypatch.setenv("INSTANCE_DIR", "/elsewhere")
+    (instance / "config.py").write_text("import os\nmax_files = 32\nUNKNOWN = 1")
+    settings = load_settings(instance, {"max_files": 33, "_env_file": "x", "OTHER": 1})
+    assert settings.max_files == 10
+    assert settings.instance_dir == instance
+
+
+def test_reading_makes_no_folder_and_no_file(tmp_path: Path) -> None:
+    load_settings(tmp_path / "new")
+    load_settings(tmp_path / "new", {name: tmp_path / name / "below" for name in PATHS})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_cannot_be_changed(instance: Path) -> None:
+    settings = load_settings(instance)
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.max_files = 5  # type: ignore[misc]
+
+
+def test_secrets_are_not_shown(instance: Path) -> None:
+    settings = load_settings(instance, {"AUTH_PASSWORD": "hidden 1", "SECRET_KEY": "hidden 2"})
+    assert "hidden" not in f"{settings!r} {settings}"
+
+
+def test_a_password_is_taken_as_it_is(instance: Path) -> None:
+    given = {"AUTH_PASSWORD": " pässwörd, 1 "}
+    assert value(instance, "AUTH_PASSWORD", given) == " pässwörd, 1 "
+
+
+def test_a_secret_key_may_be_a_list_newest_first(instance: Path) -> None:
+    assert value(instance, "SECRET_KEY", {"SECRET_KEY": "new, old"}) == ("new", "old")
+
+
+def test_rate_options_are_split_as_a_shell_splits_words(instance: Path) -> None:
+    given = {"ENCODER_RATE": "-crf 23 -x264-params 'a b'"}
+    assert value(instance, "ENCODER_RATE", given) == ("-crf", "23", "-x264-params", "a b")
+
+
+def test_a_program_is_found_by_its_name(instance: Path) -> None:
+    assert value(instance, "FFMPEG", {"FFMPEG": "sh"}) == shutil.which("sh")
+
+
+@pytest.mark.parametrize("name", MAY_BE_ZERO)
+def test_none_kept_free_and_no_proxy_are_usable(name: str, instance: Path) -> None:
+    assert value(instance, name, {name: "0"}) == 0
+
+
+# -- refusing ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("bad", ["", "x", "1.5", "-1", "0x10", " ", "1e3", "9" * 5000, True, []])
+def test_a_number_that_is_none_is_refused_with_one_sentence(
+    name: str, bad: object, instance: Path
+) -> None:
+    with pytest.raises(SettingsError, match=rf"\A{name} cannot be used: [^\n]+\Z"):
+        load_settings(instance, {name: bad})
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [(name, 0) for name in NUMBERS if name not in MAY_BE_ZERO]
+    + [("PORT", 65536), ("CLIENT_TIMEOUT", 10**20), ("JOB_LIFETIME", 10**13)],
+)
+def test_a_number_out_of_its_range_is_refused_with_one_sentence(
+    name: str, bad: int, instance: Path
+) -> None:
+    with pytest.raises(SettingsError, match=rf"\A{name} cannot be used: [^\n]+\Z"):
+        load_settings(instance, {name: bad})
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"MAX_FILES": "0"}, "MAX_FILES cannot be used: 0 is not at least 1"),
+        ({"MAX_FILES": "ten"}, "MAX_FILES cannot be used: 'ten' is not a whole number"),
+        ({"PORT": "0"}, "PORT cannot be used: 0 is not at least 1 and at most 65535"),
+        ({"PORT": 65536}, "PORT cannot be used: 65536 is not at least 1 and at most 65535"),
+        ({"FFMPEG": "no-such"}, "FFMPEG cannot be used: there is no program no-such"),
+        ({"ENCODER": ""}, "ENCODER cannot be used: it is empty or not a text"),
+        ({"ENCODER_RATE": "'"}, "ENCODER_RATE cannot be used: No closing quotation"),
+        ({"ENCODER_RATE": 21}, "ENCODER_RATE cannot be used: it is not a text"),
+        ({"DATABASE": "a\0b"}, "DATABASE cannot be used: it holds a NUL"),
+        ({"AUTH_PASSWORD": " ", "PORT": "0"}, "AUTH_PASSWORD cannot be used: it is empty or not"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(
+    given: dict[str, object], sentence: str, instance: Path
+) -> None:
+    with pytest.raises(SettingsError, match=rf"\A{re.escape(sentence)}"):
+        load_settings(instance, given)
+
+
+@pytest.mark.parametrize("name", ["AUTH_PASSWORD", "SECRET_KEY"])
+@pytest.mark.parametrize("bad", ["", "  ", 5, b"bytes"])
+def test_an_empty_secret_is_refused_and_not_shown(name: str, bad: object, instance: Path) -> None:
+    with pytest.raises(SettingsError, match=rf"\A{name} cannot be used: [^\n]+\Z"):
+        load_settings(instance, {name: bad})
+
+
+@pytest.mark.parametrize("bad", ["hidden,,b", ",hidden", "hidden,", ","])
+def test_a_list_with_an_empty_key_is_refused_and_its_keys_not_shown(
+    bad: str, instance: Path
+) -> None:
+    with pytest.raises(SettingsError, match="SECRET_KEY cannot be used: ") as caught:
+        load_settings(instance, {"SECRET_KEY": bad})
+    assert "hidden" not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_a_secret_key_that_is_no_utf8_is_refused(instance: Path) -> None:
+    with pytest.raises(SettingsError, match="SECRET_KEY cannot be used: "):
+        load_settings(instance, {"SECRET_KEY": b"\xff\xfe".decode("utf-8", "surrogateescape")})
+
+
+@pytest.mark.parametrize("folder", ["UPLOAD_DIR", "OUTPUT_DIR"])
+def test_a_database_among_the_files_that_come_and_go_is_refused(
+    instance: Path, folder: str
+) -> None:
+    given = {folder: instance / "files", "DATABASE": instance / "files" / "db.sqlite3"}
+    with pytest.raises(SettingsError, match=f"DATABASE cannot be used: it lies in {folder}"):
+        load_settings(instance, given)
+    with pytest.raises(SettingsError, match=f"DATABASE cannot be used: it lies in {folder}"):
+        load_settings(instance, {folder: instance})  # where it lies by default
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    ["MAX_FILES = (", "unknown", b"\xff\xfe", "raise OSError(2)", "raise ValueError('a\\nb')"],
+)
+def test_a_mistake_in_instance_config_py_is_one_sentence(
+    instance: Path, mistake: str | bytes
+) -> None:
+    path = instance / "config.py"
+    path.write_bytes(mistake if isinstance(mistake, bytes) else mistake.encode())
+    with pytest.raises(SettingsError, match=rf"\A{path} cannot be used: [^\n]+\Z"):
+        load_settings(instance)
+
+
+# -- the folders ------------------------------------------------------------------------
+
+
+def test_folders_are_made_where_they_are_missing(instance: Path) -> None:
+    settings = load_settings(instance, {name: instance / name / "below" for name in PATHS})
+    for _ in range(2):
+        prepare_folders(settings)
+    assert settings.upload_dir.is_dir()
+    assert settings.output_dir.is_dir()
+    assert settings.database.parent.is_dir()
+    assert not settings.database.exists()
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize(
+    "bad", ["", " ", "nul\0nul", 5, [], b"bytes", "/proc/none/there", "x" * 300 + "/x"]
+)
+def test_a_path_that_cannot_be_made_is_refused_with_one_sentence(
+    name: str, bad: object, instance: Path
+) -> None:
+    with pytest.raises(SettingsError, match=rf"\A{name} cannot be used: [^\n]+\Z"):
+        prepare_folders(load_settings(instance, {name: bad}))
+
+
+@pytest.mark.parametrize("name", ["UPLOAD_DIR", "OUTPUT_DIR"])
+def test_a_folder_that_is_a_file_is_refused(name: str, instance: Path) -> None:
+    (instance / "taken").touch()
+    with pytest.raises(SettingsError, match=f"{name} cannot be used"):
+        prepare_folders(load_settings(instance, {name: instance / "taken"}))
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_folder_that_cannot_be_written_is_refused(name: str, instance: Path) -> None:
+    path = Path("/proc/sys")  # not even by root
+    settings = load_settings(instance, {name: path / "x" if name == "DATABASE" else path})
+    with pytest.raises(SettingsError, match=f"{name} cannot be used: {path} is not writable"):
+        prepare_folders(settings)
+
+
+def test_a_database_that_is_a_folder_is_refused(instance: Path) -> None:
+    settings = load_settings(instance, {"DATABASE": instance})
+    with pytest.raises(SettingsError, match=f"DATABASE cannot be used: {instance} is not a file"):
+        prepare_folders(settings)
+
+
+# -- the whole server -------------------------------------------------------------------
+
+
+def test_create_app_reads_overrides_then_instance_config_py_then_the_environment(
+    project: Path,
+) -> None:
+    (project / "instance" / "config.py").write_text(
+        "MAX_FILES = 4\nMAX_UPLOADS = 5\nSECRET_KEY = 'by file'\nUNKNOWN = 1\n"
+    )
+    code = """if True:
+        import json
+        from jobserver import create_app
+        names = ("port", "token_max_age", "max_files", "max_uploads", "secret_key", "upload_dir")
+        settings = create_app({"MAX_UPLOADS": 6}).extensions["settings"]
+        print(json.dumps([getattr(settings, name) for name in names], default=str))"""
+    environment = {
+        "PYTHONPATH": str(project),
+        "TOKEN_MAX_AGE": "3",
+        "MAX_FILES": "3",
+        "MAX_UPLOADS": "3",
+        "SECRET_KEY": "by environment",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    uploads = str(project / "instance" / "uploads")
+    assert json.loads(done.stdout) == [8080, 3, 4, 6, ["by file"], uploads]
+
+
+def test_gunicorn_reads_the_instance_folder_that_create_app_reads(
+    project: Path, own_server: Server
+) -> None:
+    own_server.settings["PORT"] = "1"
+    (project / "instance" / "config.py").write_text(f"PORT = {own_server.port}\nMAX_FILES = 1\n")
+    own_server.start()
+    assert own_server.upload(b"one", b"two").status == 400
+
+
+def test_gunicorn_and_the_flask_command_read_the_same_env_file(
+    project: Path, own_server: Server
+) -> None:
+    (project / ".env").write_text("MAX_FILES=0\nPORT=99999\n")  # the environment wins: PORT
+    sentence = "jobserver: MAX_FILES cannot be used: 0 is not at least 1"
+    assert own_server.flask("init-db").stderr == f"{sentence}\n"
+    assert refusal(own_server) == sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("PORT", "99999"),
+        ("SECRET_KEY", "a,,b"),
+        ("UPLOAD_DIR", str(PROJECT / "wsgi.py")),
+        ("CLIENT_TIMEOUT", "1" + "0" * 20),
+    ],
+)
+def test_gunicorn_does_not_start_and_says_in_one_line_which_setting_is_wrong(
+    name: str, bad: str, own_server: Server
+) -> None:
+    own_server.init_db()
+    own_server.settings[name] = bad
+    assert refusal(own_server).startswith(f"jobserver: {name} cannot be used: ")
+
+
+def test_gunicorn_does_not_start_without_a_password(own_server: Server) -> None:
+    own_server.init_db()
+    del own_server.settings["AUTH_PASSWORD"]
+    assert refusal(own_server).startswith("jobserver: AUTH_PASSWORD is not set")
+
+
+def test_flask_run_does_not_start_without_a_password_either(own_server: Server) -> None:
+    own_server.init_db()
+    del own_server.settings["AUTH_PASSWORD"]
+    done = own_server.flask("run", "--port", str(own_server.port))
+    assert done.returncode != 0
+    assert done.stderr.startswith("jobserver: AUTH_PASSWORD is not set")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_commands_that_let_nobody_in_need_no_password(own_server: Server) -> None:
+    del own_server.settings["AUTH_PASSWORD"]
+    done = own_server.flask("init-db")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert own_server.database.exists()
+
+
+@pytest.mark.parametrize("mistake", ["MAX_FILES = (", "unknown", b"\xff\xfe", "raise OSError(2)"])
+def test_a_mistake_in_instance_config_py_stops_a_command_with_its_sentence(
+    project: Path, mistake: str | bytes
+) -> None:
+    path = project / "instance" / "config.py"
+    path.write_bytes(mistake if isinstance(mistake, bytes) else mistake.encode())
+    done = support.Server(project).init_db()
+    assert done.returncode == 1
+    assert re.fullmatch(r"jobserver: .*/instance/config\.py cannot be used: .*\n", done.stderr)

@@ -1,0 +1,87 @@
+"""What the form fields of an upload mean."""
+
+import pytest
+
+from jobserver.errors import InvalidOption
+from jobserver.jobs.model import JobOptions
+from jobserver.web.params import MAX_SEED, job_options, variations
+from tests.support import Site, field_part, file_part
+
+
+def test_options_without_fields_are_five_subtle_variations_with_a_new_seed():
+    assert job_options({}, new_seed=11) == JobOptions(5, "subtle", 11)
+
+
+def test_options_are_what_the_fields_say():
+    form = {"variations": "3", "recipe": "classic", "seed": "42"}
+    assert job_options(form, new_seed=11) == JobOptions(3, "classic", 42)
+
+
+@pytest.mark.parametrize("seed", ["0", "00", " 0 ", "7", str(MAX_SEED)])
+def test_a_seed_is_a_whole_number(seed: str):
+    assert job_options({"seed": seed}, 11).seed == int(seed)
+
+
+@pytest.mark.parametrize("seed", ["", "  "])
+def test_an_empty_seed_counts_as_missing(seed: str):
+    assert job_options({"seed": seed}, 11).seed == 11
+
+
+@pytest.mark.parametrize(
+    "seed", ["-1", "1.0", "1e3", "x", "0x10", "1_0", "\u0661", "²", str(MAX_SEED + 1), "9" * 5000]
+)
+def test_any_other_seed_is_refused_with_its_range(seed: str):
+    with pytest.raises(InvalidOption) as refused:
+        job_options({"seed": seed}, 11)
+    assert str(refused.value) == f"seed must be a whole number from 0 to {2**53 - 1}"
+
+
+@pytest.mark.parametrize("recipe", ["wild", "Subtle", " subtle", "../subtle", "subtle\0"])
+def test_an_unknown_recipe_is_refused_with_those_that_exist(recipe: str):
+    with pytest.raises(InvalidOption) as refused:
+        job_options({"recipe": recipe}, 11)
+    assert str(refused.value) == "Unknown recipe (choose one of: subtle, classic)"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (None, 5),
+        ("", 5),
+        ("many", 5),
+        ("nan", 5),
+        ("0", 1),
+        ("-3", 1),
+        ("-inf", 1),
+        ("1", 1),
+        ("7.9", 7),
+        (" 8 ", 8),
+        ("20", 20),
+        ("99", 20),
+        ("9" * 400, 20),
+    ],
+)
+def test_variations_are_1_to_20_and_5_by_default(text: str | None, number: int):
+    assert variations(text) == number
+
+
+@pytest.mark.parametrize(("field", "value"), [("recipe", "wild"), ("seed", "-1"), ("seed", "x")])
+@pytest.mark.parametrize("first", [True, False], ids=["field first", "file first"])
+def test_an_upload_with_refused_options_leaves_nothing(
+    site: Site, clip: bytes, field: str, value: str, first: bool
+):
+    parts = [field_part(field, value), file_part(clip)]
+    refused = site.post(*(parts if first else parts[::-1]))
+    assert refused.status_code == 400
+    assert list(refused.json) == ["error"]
+    assert [path for path in site.upload_dir.iterdir() if path.name != ".database"] == []
+    assert site.rows("SELECT id FROM job") == []
+
+
+def test_the_answer_to_an_upload_has_its_recipe_and_seed(site: Site, clip: bytes):
+    parts = (file_part(clip), field_part("seed", "9"), field_part("recipe", "classic"))
+    accepted = site.post(*parts).json
+    assert (accepted["recipe"], accepted["seed"]) == ("classic", 9)
+    assert accepted["variationsPerVideo"] == 5
+    shown = site.show(accepted["jobId"])
+    assert (shown["recipe"], shown["seed"], shown["variationsPerVideo"]) == ("classic", 9, 5)
