@@ -2,11 +2,13 @@
 
 Members are stored, not deflated (video does not compress), and their sizes and CRC-32s are
 known beforehand. So the archive is a list of segments of known length: its own length and any
-byte range of it follow without reading a single video.
+byte range of it follow without reading a single video. Members may be appended later: what lies
+before them stays as it is, byte for byte.
 
 Source: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT (4.3.7, 4.3.12 to 4.3.16).
 """
 
+import hashlib
 import os
 import struct
 import zlib
@@ -42,29 +44,43 @@ def text_member(name: str, content: bytes, modified: float) -> Member:
     )
 
 
+def members_end(members: Sequence[Member]) -> int:
+    """Return at which byte of an archive its members end, when these are the first of it."""
+    return sum(len(_local_header(member)) + member.size for member in members)
+
+
+def archive_length(members: Sequence[Member], index: Member) -> int:
+    """Return how long an Archive of these would be; opens no file."""
+    every = [*members, index]
+    return members_end(every) + len(_directory(every, last_is_first=True))
+
+
 class Archive:
-    """A stored ZIP of `members` in their sequence; `length` is its size in bytes.
+    """A stored ZIP of `members` in their sequence and, behind them, of `index` if there is one.
+
+    index: a member that describes the others; the first in the directory, so that readers list
+    it first. length: bytes. fingerprint: another one for other bytes, as long as the CRC-32s of
+    the members say what is in them; 64 hexadecimal digits.
 
     Opens every file at once, so that a missing one is noticed before the first byte is sent and
     one that is removed later is still there to be read. Raises OSError; close() when done.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], index: Member | None = None) -> None:
         self._segments: list[tuple[int, bytes | BinaryIO]] = []
-        entries, offset = [], 0
+        every = members if index is None else [*members, index]
         try:
-            for member in members:
+            for member in every:
                 header = _local_header(member)
-                entries.append(_directory_entry(member, offset))
-                offset += len(header) + member.size
                 self._segments += [(len(header), header), (member.size, _opened(member))]
         except BaseException:
             self.close()
             raise
-        directory = b"".join(entries)
-        end = directory + _end(len(members), len(directory), offset)
-        self._segments.append((len(end), end))
-        self.length = offset + len(end)
+        directory = _directory(every, last_is_first=index is not None)
+        self._segments.append((len(directory), directory))
+        self.length = sum(length for length, _ in self._segments)
+        in_memory = [content for _, content in self._segments if isinstance(content, bytes)]
+        self.fingerprint = hashlib.sha256(b"".join(in_memory)).hexdigest()
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes from `start` to before `stop`, in pieces of PIECE_SIZE at most."""
@@ -123,6 +139,18 @@ def _local_header(member: Member) -> bytes:
         len(name),
         len(extra),
     ) + (name + extra)
+
+
+def _directory(members: Sequence[Member], last_is_first: bool) -> bytes:
+    """Return what comes behind the last member: an entry of each, and the end."""
+    entries, offset = [], 0
+    for member in members:
+        entries.append(_directory_entry(member, offset))
+        offset += members_end([member])
+    if last_is_first:
+        entries.insert(0, entries.pop())
+    listed = b"".join(entries)
+    return listed + _end(len(members), len(listed), offset)
 
 
 def _directory_entry(member: Member, offset: int) -> bytes:

@@ -178,11 +178,16 @@ class FileSummary(NamedTuple):
     completed_variations: int
 
 
-class ListedOutput(NamedTuple):
-    """An output and the name of the video it was made from, for a download."""
+class OutputHistory(NamedTuple):
+    """How the outputs of a job came to be those that there are.
 
-    output: Output
-    source_name: str
+    appeared, removed: how often one was published, or its row deleted because its file was gone.
+    changed_since: whether a file or the job changed after the last publication.
+    """
+
+    appeared: int
+    removed: int
+    changed_since: bool
 
 
 def expires_at(created_at: float, finished_at: float | None, lifetime_s: float) -> float:

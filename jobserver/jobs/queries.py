@@ -9,8 +9,8 @@ from jobserver.jobs.model import (
     FileSummary,
     Job,
     JobState,
-    ListedOutput,
     Output,
+    OutputHistory,
     QueueEstimate,
 )
 
@@ -81,6 +81,39 @@ def outputs_of(db: Connection, job_id: str) -> list[Output]:
     return db.all(Output, query, {"id": job_id})
 
 
+def published_outputs(db: Connection, job_id: str) -> list[Output]:
+    """Return the job's outputs in the sequence in which they appeared, whatever the clock said.
+
+    Those of before there were events come first.
+    """
+    query = f"""
+        SELECT {_OUTPUT} FROM output JOIN job_file ON job_file.id = output.file_id
+        LEFT JOIN (SELECT output_id, MAX(id) AS event_id FROM event
+                   WHERE job_id = :id AND kind = 'output.ready' GROUP BY output_id) AS ready
+               ON ready.output_id = output.id
+        WHERE job_file.job_id = :id
+        ORDER BY COALESCE(ready.event_id, 0), output.created_at, job_file.position,
+                 output.number"""  # noqa: S608
+    return db.all(Output, query, {"id": job_id})
+
+
+def output_history(db: Connection, job_id: str) -> OutputHistory:
+    """Return how the job's outputs came to be those that there are.
+
+    What one transaction records has one time, so another time is that of another change.
+    """
+    query = """
+        SELECT COUNT(*) FILTER (WHERE kind = 'output.ready') AS appeared,
+               COUNT(*) FILTER (WHERE kind = 'output.removed') AS removed,
+               COUNT(*) FILTER (WHERE event.id > last.id AND event.at <> last.at) > 0
+                   AS changed_since
+        FROM event, (SELECT id, at FROM event WHERE job_id = :id AND kind = 'output.ready'
+                     ORDER BY id DESC LIMIT 1) AS last
+        WHERE job_id = :id"""
+    appeared, removed, changed_since = db.execute(query, {"id": job_id}).fetchone()
+    return OutputHistory(appeared, removed, bool(changed_since))
+
+
 def published_numbers(db: Connection, file_id: str) -> set[int]:
     """Return which variations of a file are published."""
     query = "SELECT number FROM output WHERE file_id = :id"
@@ -103,15 +136,14 @@ def file_summaries(db: Connection, job_ids: Sequence[str]) -> dict[str, list[Fil
     return by_job
 
 
-def find_output(db: Connection, job_id: str, output_id: str) -> ListedOutput | None:
-    """Return an output with the name of the video it was made from, or None."""
+def find_output(db: Connection, job_id: str, output_id: str) -> Output | None:
+    """Return an output of a job whose files are not being deleted, or None."""
     query = f"""
-        SELECT {_OUTPUT}, job_file.name
+        SELECT {_OUTPUT}
         FROM output JOIN job_file ON job_file.id = output.file_id
         JOIN job ON job.id = job_file.job_id
         WHERE output.id = :output_id AND job.id = :job_id AND job.removed_at IS NULL"""  # noqa: S608
-    row = db.execute(query, {"output_id": output_id, "job_id": job_id}).fetchone()
-    return None if row is None else ListedOutput(Output(*row[:-1]), row[-1])
+    return db.one(Output, query, {"output_id": output_id, "job_id": job_id})
 
 
 def has_expired(db: Connection, job_id: str) -> bool:

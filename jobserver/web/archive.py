@@ -1,98 +1,140 @@
-"""What of a job is downloaded, under which names: one file, or all of them as a ZIP."""
+"""All that is published of a job as one ZIP, which grows while the job is rendered.
 
-import hashlib
+Its members come in the sequence in which they were published and stay where they are. What
+follows them differs from one ZIP of the job to the next: the manifest and the directory.
+"""
+
 import json
-import re
-import unicodedata
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
+from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any
-from urllib.parse import quote
 
-from jobserver.files.keys import output_key, safe_stem
+from jobserver.files.keys import output_key
 from jobserver.files.store import Store
-from jobserver.files.zip import Archive, Member, text_member
-from jobserver.jobs.model import File, Job, ListedOutput, Output
+from jobserver.files.zip import Archive, Member, archive_length, members_end, text_member
+from jobserver.jobs.model import File, Job, Output, OutputHistory
+from jobserver.web import names
 
-# ASCII and C1 controls, and what reverses the direction of text (Unicode Bidi_Control, UAX 9).
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-def content_disposition(name: str, inline: bool) -> str:
-    """Return the header for a file of any name.
-
-    The plain `filename` is ASCII for old clients; `filename*` has the exact name (RFC 6266,
-    4.3; RFC 8187). Slashes are no part of a name, and control characters are left out.
-    """
-    name = re.sub(r"[/\\]", "_", UNPRINTABLE.sub("_", name))
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    plain = re.sub(r'["%/\\]', "_", plain)  # some letters turn into slashes and quotes
-    exact = quote(name.encode("utf-8", "replace"), safe="!#$&+-.^_`|~")
-    return f"{'inline' if inline else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{exact}"
+# What the manifest says of a source and may change without a new output. Room is kept for it, so
+# that outputs alone decide how long a ZIP is: none of the same outputs was ever longer.
+CHANGING = ("sha256", "status", "error")
+ROOM = 512  # bytes a source: a hash, a status and an error
+MAX_ERROR_LENGTH = 200  # characters; no sentence of ours is as long
 
 
-def download_name(listed: ListedOutput) -> str:
-    """Return `<name of the source>_var<N>.mp4`, in the client's own letters."""
-    return f"{Path(listed.source_name).stem[:200] or 'video'}_var{listed.output.number}.mp4"
+class JobArchive:
+    """The ZIP of a job as it is now, and what it has in common with earlier ones."""
 
+    def __init__(
+        self,
+        job: Job,
+        files: Sequence[File],
+        outputs: Sequence[Output],
+        *,
+        history: OutputHistory,
+        store: Store,
+    ) -> None:
+        """outputs: in the sequence of their publication, at least one."""
+        self._job, self._files, self._outputs, self._store = job, files, outputs, store
+        self._stems = names.stems(files)
+        self._positions = {file.id: file.position for file in files}
+        self._only_grew = history.appeared == len(outputs) and not history.removed
+        self._final = job.ended and not history.changed_since
 
-def archive_of(
-    store: Store, job: Job, files: Sequence[File], outputs: Sequence[Output]
-) -> tuple[Archive, str]:
-    """Open every published output of a job, a folder a source; return the ZIP and its ETag.
+    def open(self) -> Archive:
+        """Open every output. Raises FileNotFoundError for one that is missing, and OSError."""
+        return Archive(self._members, self._manifest(self._outputs))
 
-    The manifest comes first and says how to make the same again. Raises FileNotFoundError when
-    a file is missing, before anything is sent.
-    """
-    folders = {file.id: f"{file.position + 1:02}_{safe_stem(file.name)}" for file in files}
-    manifest = _manifest(job, files, outputs, folders)
-    newest = max(output.created_at for output in outputs)
-    members = [text_member("manifest.json", manifest, newest)] + [
-        Member(
-            name=f"{folders[output.file_id]}/{output.name}",
-            size=output.size,
-            crc32=output.crc32,
-            modified=output.created_at,
-            content=partial(store.open, output_key(job.id, output.name)),
+    def is_shared(self, place: int) -> bool:
+        """Return whether each ZIP of the job that reached to `place` had the same bytes so far.
+
+        Who asks for what follows and does not say which ZIP the bytes before are of (If-Range)
+        may have those of any. Where this one has members, an earlier one may have had its tail.
+        """
+        if place == 0 or not self._only_grew:
+            return place == 0
+        if self._members_end() < place < self._length() and not self._final:
+            return False
+        shorter = [count for count in self._earlier_counts if self._members_end(count) < place]
+        return not shorter or self._length(shorter[-1]) < place
+
+    def _members_end(self, count: int | None = None) -> int:
+        """Return where the first `count` members end; without it, all of them."""
+        return members_end(self._members[:count])
+
+    def _length(self, count: int | None = None) -> int:
+        """Return how long the ZIP was when it had `count` members; without it, is now."""
+        return archive_length(self._members[:count], self._manifest(self._outputs[:count]))
+
+    @cached_property
+    def _earlier_counts(self) -> list[int]:
+        """How many members the ZIP had after each publication but the last, ascending."""
+        return [
+            count
+            for count, (output, following) in enumerate(pairwise(self._outputs), 1)
+            if output.created_at != following.created_at
+        ]
+
+    @cached_property
+    def _members(self) -> list[Member]:
+        return [
+            Member(
+                name=self._path(output),
+                size=output.size,
+                crc32=output.crc32,
+                modified=output.created_at,
+                content=partial(self._store.open, output_key(self._job.id, output.name)),
+            )
+            for output in self._outputs
+        ]
+
+    def _path(self, output: Output) -> str:
+        stem = self._stems[output.file_id]
+        folder = f"{self._positions[output.file_id] + 1:02}_{stem}"
+        return f"{folder}/{names.variation_name(stem, output.number)}"
+
+    def _manifest(self, outputs: Sequence[Output]) -> Member:
+        """Return how to make these outputs again, and what became of each source."""
+        newest = max(output.created_at for output in outputs)
+        sources = [_source_entry(file) for file in self._files]
+        by_file = {file.id: source for file, source in zip(self._files, sources, strict=True)}
+        for output in sorted(outputs, key=lambda each: each.number):
+            by_file[output.file_id]["outputs"].append(_output_entry(output, self._path(output)))
+        room = ROOM * len(sources) - sum(
+            len(_to_json(source[key])) for source in sources for key in CHANGING
         )
-        for output in outputs
-    ]
-    return Archive(members), hashlib.sha256(manifest).hexdigest()
+        manifest = {
+            "jobId": self._job.id,
+            "recipe": self._job.recipe,
+            "seed": self._job.seed,
+            "variationsPerVideo": self._job.variations_per_video,
+            "sources": sources,
+        }
+        return text_member("manifest.json", _to_json(manifest) + b" " * room + b"\n", newest)
 
 
-def _manifest(
-    job: Job, files: Sequence[File], outputs: Sequence[Output], folders: dict[str, str]
-) -> bytes:
-    by_file: dict[str, list[dict[str, Any]]] = {file.id: [] for file in files}
-    for output in outputs:
-        by_file[output.file_id].append(_output_entry(output, folders[output.file_id]))
-    manifest = {
-        "jobId": job.id,
-        "recipe": job.recipe,
-        "seed": job.seed,
-        "variationsPerVideo": job.variations_per_video,
-        "sources": [
-            {
-                "name": file.name,
-                "size": file.size,
-                "sha256": file.sha256,
-                "status": file.status,
-                "error": file.error,
-                "outputs": by_file[file.id],
-            }
-            for file in files
-        ],
+def _source_entry(file: File) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "size": file.size,
+        "sha256": file.sha256,
+        "status": file.status,
+        "error": file.error and file.error[:MAX_ERROR_LENGTH],
+        "outputs": [],
     }
-    return json.dumps(manifest, indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
-def _output_entry(output: Output, folder: str) -> dict[str, Any]:
+def _output_entry(output: Output, path: str) -> dict[str, Any]:
     return {
         "index": output.number,
-        "path": f"{folder}/{output.name}",
+        "path": path,
         "size": output.size,
         "sha256": output.sha256,
         "parameters": json.loads(output.parameters),
         "madeWith": output.made_with,
     }
+
+
+def _to_json(value: Any) -> bytes:
+    return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "replace")

@@ -1,7 +1,8 @@
 """Downloads: ranges, ETags and files; how stored bytes become an answer.
 
 One range is answered (206); a malformed one, one beyond the end, and several at once are a
-416. A range whose If-Range does not match any more gets the whole (RFC 9110, 13.1.5, 14.2).
+416. A range whose If-Range does not match any more gets the whole (RFC 9110, 13.1.5, 14.2), and
+so does one of a ZIP that comes without If-Range where an earlier ZIP had other bytes.
 
 werkzeug parses the headers, and its make_conditional() is not used (3.1): it looks at the range
 before If-Match, refuses `If-Match: *` and a suffix longer than the file, takes a weak If-Range
@@ -10,11 +11,16 @@ for a strong one, and adds a second Date to that of gunicorn.
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, NamedTuple, cast
 from urllib.parse import quote
 
-from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
+from werkzeug.exceptions import (
+    PreconditionFailed,
+    PreconditionRequired,
+    RequestedRangeNotSatisfiable,
+)
 from werkzeug.http import quote_etag
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import wrap_file
@@ -28,6 +34,10 @@ from jobserver.serving.client_limits import limit_download
 PIECE_SIZE = 256 * 1024
 NEVER_CHANGES = "private, max-age=86400"  # an output
 STILL_GROWS = "private, no-cache"  # an archive, as long as outputs are added
+
+# Wget leaves out of a 200 as many bytes as it has, and appends the others to these (1.21,
+# rb_skip_startpos in its retr.c): where it must not resume it gets an error.
+APPENDS_TO_ITS_FILE = re.compile("wget", re.I)
 
 
 class Download(NamedTuple):
@@ -82,12 +92,21 @@ def send_file(
 
 
 def send_archive(
-    request: Request, archive: Archive, etag: str, headers: Mapping[str, str]
+    request: Request,
+    archive: Archive,
+    headers: Mapping[str, str],
+    *,
+    is_shared: Callable[[int], bool],
 ) -> Response:
-    """Answer with a ZIP and close it then. Raises what send_file() raises but OutputGone."""
+    """Answer with a ZIP and close it then.
+
+    is_shared: whether a client that has the bytes up to a place has those of this ZIP, although
+    it had them earlier. Raises what send_file() raises but OutputGone, and, as werkzeug's own
+    error, PreconditionRequired (428).
+    """
     try:
-        response = _head(etag, {**headers, "Cache-Control": STILL_GROWS})
-        part = _requested_part(request, response, archive.length)
+        response = _head(archive.fingerprint, {**headers, "Cache-Control": STILL_GROWS})
+        part = _requested_part(request, response, archive.length, is_shared)
         if part is not None:
             response.call_on_close(limit_download(request.environ, part.size))
             response.response = archive.read(part.start, part.stop)
@@ -106,11 +125,16 @@ def _head(etag: str, headers: Mapping[str, str]) -> Response:
     return response
 
 
-def _requested_part(request: Request, response: Response, length: int) -> Part | None:
+def _requested_part(
+    request: Request,
+    response: Response,
+    length: int,
+    is_shared: Callable[[int], bool] = lambda _place: True,
+) -> Part | None:
     """Turn the head into a 200, 206 or 304; return what to send of `length` bytes, None for 304.
 
     The conditions in the sequence of RFC 9110, 13.2.2.
-    Raises PreconditionFailed or RequestedRangeNotSatisfiable.
+    Raises PreconditionFailed, PreconditionRequired or RequestedRangeNotSatisfiable.
     """
     etag = response.get_etag()[0] or ""
     if request.if_match and etag not in request.if_match:
@@ -119,7 +143,7 @@ def _requested_part(request: Request, response: Response, length: int) -> Part |
         response.status_code = 304
         return None
     part = Part(0, length, length)
-    if _asks_for_range(request, etag):
+    if _asks_for_range(request, etag) and _fits(request, length, is_shared):
         part = _range_of(request, length)
         response.status_code = 206
         response.content_range.set(part.start, part.stop, length)
@@ -140,6 +164,24 @@ def _asks_for_range(request: Request, etag: str) -> bool:
     unit = request.headers.get("Range", "").partition("=")[0].strip().lower()
     same = request.headers.get("If-Range", quote_etag(etag)) == quote_etag(etag)
     return unit == "bytes" and same and request.method == "GET"
+
+
+def _fits(request: Request, length: int, is_shared: Callable[[int], bool]) -> bool:
+    """Return whether the range that is asked for belongs to what the client has already.
+
+    If-Range has said so; else both its ends must be shared: a client may have what is before
+    its start, and may take its stop for the end of all. Raises PreconditionRequired.
+    """
+    if "If-Range" in request.headers or not request.range:
+        return True
+    start, stop = request.range.ranges[0]
+    ends = [start if start >= 0 else max(0, length + start)]
+    ends += [] if stop is None else [min(stop, length)]
+    if all(map(is_shared, ends)):
+        return True
+    if APPENDS_TO_ITS_FILE.match(request.headers.get("User-Agent", "")):
+        raise PreconditionRequired("The ZIP has changed since; download it from the start")
+    return False
 
 
 def _range_of(request: Request, length: int) -> Part:

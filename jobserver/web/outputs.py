@@ -12,8 +12,9 @@ from jobserver.errors import (
 )
 from jobserver.files.keys import output_key, source_key
 from jobserver.jobs import queries
-from jobserver.jobs.model import File, Job, ListedOutput
-from jobserver.web.archive import archive_of, content_disposition, download_name
+from jobserver.jobs.model import File, Job, Output
+from jobserver.web import names
+from jobserver.web.archive import JobArchive
 from jobserver.web.auth import require_auth_or_link
 from jobserver.web.context import current_settings, get_db, get_store
 from jobserver.web.downloads import Download, send_archive, send_file
@@ -25,9 +26,9 @@ bp.before_request(require_auth_or_link)
 @bp.get("/<job_id>/outputs/<output_id>")
 def get_output(job_id: str, output_id: str) -> ResponseReturnValue:
     """Answer 200, 206 or 304 with one variation; 404, 410 or 416. `?inline=1` for players."""
-    listed = _output_or_404(job_id, output_id)
-    output = listed.output
-    headers = _video_headers(download_name(listed))
+    files = queries.files_of(get_db(), job_id)  # first: they do not outlive their outputs
+    output = _output_or_404(job_id, output_id)
+    headers = _video_headers(*names.variation(files, output))
     key = output_key(job_id, output.name)
     return _send_output(Download(key, output.sha256, output.created_at, headers))
 
@@ -35,7 +36,7 @@ def get_output(job_id: str, output_id: str) -> ResponseReturnValue:
 @bp.get("/<job_id>/outputs/<output_id>/thumbnail")
 def output_thumbnail(job_id: str, output_id: str) -> ResponseReturnValue:
     """Answer 200 with a WebP of one variation, or 304; 404 or 410."""
-    output = _output_or_404(job_id, output_id).output
+    output = _output_or_404(job_id, output_id)
     return _send_picture(job_id, output.thumbnail, output.sha256, output.created_at)
 
 
@@ -57,22 +58,26 @@ def file_thumbnail(job_id: str, file_id: str) -> ResponseReturnValue:
 
 @bp.get("/<job_id>/download")
 def download(job_id: str) -> ResponseReturnValue:
-    """Answer 200, 206 or 304 with a ZIP of all that is published; 404, 409, 410 or 416."""
+    """Answer 200, 206 or 304 with a ZIP of all that is published; 404, 409, 410, 416 or 428."""
     db, job = get_db(), _kept_job(job_id)
-    outputs = queries.outputs_of(db, job_id)
+    files = queries.files_of(db, job_id)
+    outputs, history = queries.published_outputs(db, job_id), queries.output_history(db, job_id)
     if not outputs:
         raise NothingToDownload
+    zipped = JobArchive(job, files, outputs, history=history, store=get_store())
     try:
-        archive, etag = archive_of(get_store(), job, queries.files_of(db, job_id), outputs)
+        archive = zipped.open()
     except FileNotFoundError as error:
         raise OutputGone from error
-    name = content_disposition(f"{job_id}.zip", inline=False)
-    headers = {"Content-Disposition": name, "Content-Type": "application/zip"}
-    return send_archive(request, archive, etag, headers)
+    name = names.archive(files)
+    disposition = names.content_disposition(name.exact, inline=False, plain=name.plain)
+    headers = {"Content-Disposition": disposition, "Content-Type": "application/zip"}
+    return send_archive(request, archive, headers, is_shared=zipped.is_shared)
 
 
-def _video_headers(name: str) -> dict[str, str]:
-    disposition = content_disposition(name, inline=request.args.get("inline") == "1")
+def _video_headers(name: str, plain: str | None = None) -> dict[str, str]:
+    inline = request.args.get("inline") == "1"
+    disposition = names.content_disposition(name, inline=inline, plain=plain)
     return {"Content-Disposition": disposition, "Content-Type": "video/mp4"}
 
 
@@ -107,8 +112,8 @@ def _file_or_404(job_id: str, file_id: str) -> tuple[Job, File]:
     raise OutputNotFound
 
 
-def _output_or_404(job_id: str, output_id: str) -> ListedOutput:
-    listed = queries.find_output(get_db(), job_id, output_id)
-    if listed is None:
+def _output_or_404(job_id: str, output_id: str) -> Output:
+    output = queries.find_output(get_db(), job_id, output_id)
+    if output is None:
         raise JobExpired if queries.has_expired(get_db(), job_id) else OutputNotFound
-    return listed
+    return output

@@ -19,6 +19,7 @@ from jobserver.jobs.model import (
     QueueEstimate,
     expires_at,
 )
+from jobserver.web import names
 from jobserver.web.hot_path import timestamp
 
 Link: TypeAlias = Callable[..., str]  # endpoint and its ids -> signed address
@@ -81,8 +82,9 @@ def job_json(
     """Describe all of a job. workers: files that are rendered at once. link: see Link."""
     job, files, estimate = state
     by_file = defaultdict(list)
+    stems = names.stems(files)
     for output in outputs:
-        by_file[output.file_id].append(_output_json(job.id, output, link))
+        by_file[output.file_id].append(_output_json(job.id, output, stems[output.file_id], link))
     finished_at, share = _finished_at(files), _share(files)
     started = [file.started_at for file in files if file.started_at is not None]
     return {
@@ -164,7 +166,8 @@ def _file_json(file: File, outputs: list[dict[str, Any]], link: Link) -> dict[st
     }
 
 
-def _output_json(job_id: str, output: Output, link: Link) -> dict[str, Any]:
+def _output_json(job_id: str, output: Output, stem: str, link: Link) -> dict[str, Any]:
+    """Describe one variation. stem: what the name it is saved under begins with."""
     ids = {"job_id": job_id, "output_id": output.id}
     return {
         "id": output.id,
@@ -175,6 +178,7 @@ def _output_json(job_id: str, output: Output, link: Link) -> dict[str, Any]:
         "parameters": json.loads(output.parameters),
         "url": link("outputs.get_output", **ids),
         "thumbnailUrl": link("outputs.output_thumbnail", **ids) if output.thumbnail else None,
+        "downloadName": names.variation_name(stem, output.number),
     }
 
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import pytest
 
-from jobserver.files.zip import Archive, Member, text_member
+from jobserver.files.zip import Archive, Member, archive_length, members_end, text_member
 from tests.results import crc32_of_zeros
 
 GIB = 1024**3
@@ -103,6 +103,50 @@ def test_every_member_comes_out_as_it_went_in_and_in_order(members: list[Member]
         assert {info.compress_type for info in read.infolist()} == {zipfile.ZIP_STORED}
         assert {info.date_time for info in read.infolist()} == {(2027, 1, 15, 8, 0, 0)}
         assert {info.external_attr >> 16 for info in read.infolist()} == {0o100644}
+
+
+INDEX = text_member("index.json", b"{}", AT)
+
+
+def test_an_index_lies_behind_the_members_and_is_listed_first(members: list[Member]):
+    with closing(Archive(members, INDEX)) as archive, zipfile.ZipFile(Virtual(archive)) as read:
+        assert read.testzip() is None
+        assert read.namelist() == ["index.json", *CONTENTS]
+        assert read.infolist()[0].header_offset == members_end(members)
+
+
+def test_members_stay_where_they_are_when_others_are_appended(members: list[Member]):
+    for count in range(1, len(members)):
+        with (
+            closing(Archive(members[:count], INDEX)) as first,
+            closing(Archive(members, text_member("index.json", b"[1, 2]", AT))) as second,
+        ):
+            end = members_end(members[:count])
+            assert whole(first)[:end] == whole(second)[:end]
+            assert whole(first)[end : end + 50] != whole(second)[end : end + 50]
+
+
+def test_the_length_follows_without_opening_a_file(members: list[Member]):
+    for count in range(len(members) + 1):
+        with closing(Archive(members[:count], INDEX)) as archive:
+            assert archive_length(members[:count], INDEX) == len(whole(archive))
+
+
+@pytest.mark.parametrize("size", [4 * GIB - 100, 4 * GIB, 5 * GIB])
+def test_an_index_behind_4_gib_is_found(tmp_path: Path, size: int):
+    large = sparse(tmp_path / "large", size)
+    with closing(Archive([large], INDEX)) as archive, zipfile.ZipFile(Virtual(archive)) as read:
+        assert archive.length == archive_length([large], INDEX)
+        assert (read.namelist(), read.read("index.json")) == (["index.json", "large"], b"{}")
+
+
+def test_other_members_or_another_index_have_another_fingerprint(members: list[Member]):
+    others = [text_member("index.json", b"[]", AT), INDEX._replace(name="other"), None]
+    archives = [Archive(members, index) for index in (INDEX, *others)]
+    archives += [Archive(members[1:], INDEX), Archive(members[::-1], INDEX)]
+    assert len({archive.fingerprint for archive in archives}) == len(archives)
+    for archive in archives:
+        archive.close()
 
 
 def test_the_length_is_known_before_the_first_byte(members: list[Member]):
@@ -232,9 +276,10 @@ def check_with(reader: str, path: Path, contents: dict[str, bytes]) -> None:
 @pytest.mark.parametrize("reader", READERS)
 def test_the_readers_that_people_use_open_it(reader: str, members: list[Member], tmp_path: Path):
     path = tmp_path / "job.zip"
-    with closing(Archive(members)) as archive:
-        path.write_bytes(whole(archive))
-    check_with(reader, path, CONTENTS)
+    for index, contents in ((None, CONTENTS), (INDEX, {**CONTENTS, "index.json": b"{}"})):
+        with closing(Archive(members, index)) as archive:
+            path.write_bytes(whole(archive))
+        check_with(reader, path, contents)
 
 
 @pytest.fixture(scope="module")

@@ -134,6 +134,7 @@ def test_a_job_progresses_with_its_files(db: Connection):
         "parameters": {"zoom": 0.01},
         "url": "outputs.get_output",
         "thumbnailUrl": None,
+        "downloadName": "a_var1.mp4",
     }
 
 
