@@ -62,6 +62,9 @@ def summary_json(
             }
             for file in files
         ],
+        "jobId": job.id,
+        "completedVariations": sum(file.completed_variations for file in files),
+        **_ended_otherwise(files),
     }
 
 
@@ -105,6 +108,21 @@ def job_json(
         "queuePosition": _queue_position(job, estimate),
         "etaSeconds": _eta_s(job, share, estimate, workers),
         "error": "Every video failed" if job.status == "failed" else None,
+        "id": job.id,
+        "completedVariations": sum(map(len, by_file.values())),
+        **_ended_otherwise(files),
+        "cancelledAt": timestamp(
+            _finished_at(file for file in files if file.status == "cancelled")
+        ),
+    }
+
+
+def _ended_otherwise(files: Sequence[File | FileSummary]) -> dict[str, int]:
+    """Count the videos that ended without all their variations: `completed` jobs may have some."""
+    statuses = [file.status for file in files]
+    return {
+        "failedVideos": statuses.count("failed"),
+        "cancelledVideos": statuses.count("cancelled"),
     }
 
 
@@ -156,7 +174,7 @@ def _file_json(file: File, outputs: list[dict[str, Any]], link: Link) -> dict[st
         "progress": _percent(file.progress, ended=file.status == "completed"),
         "error": file.error,
         "completedVariations": len(outputs),
-        "duration": file.duration,
+        "duration": None if file.duration is None else round(file.duration, 3),
         "width": file.width,
         "height": file.height,
         "sha256": file.sha256,

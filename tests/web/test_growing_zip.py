@@ -5,6 +5,7 @@ import json
 import random
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import pairwise
 
 import pytest
@@ -240,7 +241,7 @@ def test_outputs_of_before_there_were_events_are_never_resumed_without_if_range(
     zips = start()
     zips.job.render((0, numbered(5000, 10, 11, 12), True))
     whole = zips.whole()
-    with site.connect() as db:
+    with closing(site.connect()) as db:
         db.execute("DELETE FROM event")
     assert zips.whole() == whole
     assert not zips.resumes(whole[:10])

@@ -165,6 +165,11 @@ def test_a_status_has_the_keys_of_the_contract(client):
         "queuePosition",
         "etaSeconds",
         "error",
+        "id",
+        "completedVariations",
+        "failedVideos",
+        "cancelledVideos",
+        "cancelledAt",
     ]
     assert answer.json["jobId"] == created["jobId"]
     assert answer.json["status"] == "queued"
@@ -271,7 +276,8 @@ def test_the_list_has_the_keys_of_the_contract(client):
     created = upload(client, 1, 2, 3, variations="4").json
     [job] = client.get("/api/jobs").json
     contract = ["id", "status", "totalVideos", "totalVariations", "createdAt"]
-    assert list(job) == [*contract, "expiresAt", "progress", "files"]
+    added = ["jobId", "completedVariations", "failedVideos", "cancelledVideos"]
+    assert list(job) == [*contract, "expiresAt", "progress", "files", *added]
     assert job["files"][0] == {
         "name": "clip0.mp4",
         "status": "queued",

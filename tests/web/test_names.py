@@ -3,6 +3,7 @@
 import io
 import subprocess
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,7 @@ def test_a_name_stays_while_the_job_grows(site: Site):
 
 def test_an_output_of_a_job_that_is_just_deleted_is_a_404(site: Site):
     job = make_job(site.server)
-    with site.connect() as db:
+    with closing(site.connect()) as db:
         assert queries.find_output(db, job.id, job.outputs[0]) is not None
     assert site.client.delete(job.url, headers=site.headers).status_code == 200
     assert site.client.get(job.output(), headers=site.headers).status_code == 410

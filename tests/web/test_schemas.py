@@ -19,7 +19,8 @@ JOB_KEYS = [
     *("jobId", "status", "progress", "totalVideos", "variationsPerVideo", "totalVariations"),
     *("recipe", "seed", "downloadUrl", "files", "createdAt", "startedAt", "finishedAt"),
     "expiresAt",
-    *("queuePosition", "etaSeconds", "error"),
+    *("queuePosition", "etaSeconds", "error", "id", "completedVariations"),
+    *("failedVideos", "cancelledVideos", "cancelledAt"),
 ]
 FILE_KEYS = [
     *("id", "name", "size", "status", "progress", "error", "completedVariations"),
