@@ -169,7 +169,7 @@ class Parts:
             raise UnexpectedPart("Send video files in the form field 'videos'")
         if self.count - len(self.files.getlist(VIDEOS)) > MAX_FIELDS:
             raise UnexpectedPart(f"Too many form fields (at most {MAX_FIELDS})")
-        return Field(self.form, segment.name)
+        return Field(self.form, _decoded(segment.name))
 
     def _begin_file(self, name: str, content_type: str | None) -> IncomingFile:
         if len(self.files.getlist(VIDEOS)) == self._limits.max_files:
@@ -223,4 +223,9 @@ def _client_name(segment: MultipartSegment) -> str | None:
     if name is None:
         disposition = dict(segment.headerlist).get("Content-Disposition", "")
         return parse_options_header(disposition)[1].get("filename", None)
-    return name.encode("latin-1").decode("utf-8", "replace")
+    return _decoded(name)
+
+
+def _decoded(text: str) -> str:
+    """Return what the client wrote; the parser was asked for latin-1, which takes every byte."""
+    return text.encode("latin-1").decode("utf-8", "replace")

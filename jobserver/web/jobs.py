@@ -53,7 +53,8 @@ def create_job() -> ResponseReturnValue:
         with suppress(DatabaseError, OSError):  # the job is promised; the housekeeping goes on
             retention.remove_marked(db, store, now)
     status_url = url_for("jobs.show_job", job_id=draft.id)
-    return jsonify(schemas.accepted_json(draft, status_url)), 202, {"Location": status_url}
+    answer = schemas.accepted_json(draft, status_url, params.ignored_fields(form.fields))
+    return jsonify(answer), 202, {"Location": status_url}
 
 
 @bp.get("/<job_id>")

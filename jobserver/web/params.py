@@ -11,6 +11,7 @@ DEFAULT_VARIATIONS = 5
 MAX_VARIATIONS = 20
 MAX_SEED = 2**53 - 1  # the largest whole number that JSON carries through JavaScript
 PAGE_SIZE = 50
+FIELDS = frozenset({"variations", "recipe", "seed"})  # that the form of an upload may have
 
 
 def job_options(fields: Mapping[str, str], new_seed: int) -> JobOptions:
@@ -22,6 +23,11 @@ def job_options(fields: Mapping[str, str], new_seed: int) -> JobOptions:
     if recipe not in RECIPES:
         raise InvalidOption(f"Unknown recipe (choose one of: {', '.join(RECIPES)})")
     return JobOptions(variations(fields.get("variations")), recipe, _seed(fields, new_seed))
+
+
+def ignored_fields(fields: Mapping[str, str]) -> list[str]:
+    """Return the names that mean nothing here, as `recipies`, each once, in their sequence."""
+    return [name for name in fields if name not in FIELDS]
 
 
 def variations(text: str | None) -> int:

@@ -25,8 +25,10 @@ from jobserver.web.hot_path import timestamp
 Link: TypeAlias = Callable[..., str]  # endpoint and its ids -> signed address
 
 
-def accepted_json(draft: JobDraft, status_url: str) -> dict[str, Any]:
-    """Describe a job that was just queued."""
+def accepted_json(
+    draft: JobDraft, status_url: str, ignored_fields: Sequence[str]
+) -> dict[str, Any]:
+    """Describe a job that was just queued. ignored_fields: what was sent and means nothing."""
     files = [{"id": file.id, "name": file.name, "size": file.size} for file in draft.files]
     options = draft.options
     return {
@@ -38,6 +40,7 @@ def accepted_json(draft: JobDraft, status_url: str) -> dict[str, Any]:
         "recipe": options.recipe,
         "seed": options.seed,
         "statusUrl": status_url,
+        "ignoredFields": list(ignored_fields),
     }
 
 

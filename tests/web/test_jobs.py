@@ -64,6 +64,7 @@ def test_an_upload_is_answered_with_the_keys_of_the_contract(client):
         "recipe",
         "seed",
         "statusUrl",
+        "ignoredFields",
     ]
     job_id = answer.json["jobId"]
     assert re.fullmatch(r"[A-Za-z0-9_-]{22,}", job_id)
