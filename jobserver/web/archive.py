@@ -7,7 +7,7 @@ follows them differs from one ZIP of the job to the next: the manifest and the d
 import json
 from collections.abc import Sequence
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from jobserver.files.keys import output_key
@@ -54,18 +54,19 @@ class JobArchive:
         """
         if place == 0 or not self._only_grew:
             return place == 0
-        if self._members_end() < place < self._length() and not self._final:
+        if self._ends[-1] < place < self._length() and not self._final:
             return False
-        shorter = [count for count in self._earlier_counts if self._members_end(count) < place]
+        shorter = [count for count in self._earlier_counts if self._ends[count] < place]
         return not shorter or self._length(shorter[-1]) < place
-
-    def _members_end(self, count: int | None = None) -> int:
-        """Return where the first `count` members end; without it, all of them."""
-        return members_end(self._members[:count])
 
     def _length(self, count: int | None = None) -> int:
         """Return how long the ZIP was when it had `count` members; without it, is now."""
         return archive_length(self._members[:count], self._manifest(self._outputs[:count]))
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Where the first so many members end, by their count."""
+        return [0, *accumulate(members_end([member]) for member in self._members)]
 
     @cached_property
     def _earlier_counts(self) -> list[int]:

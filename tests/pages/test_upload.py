@@ -216,6 +216,7 @@ def test_a_failed_upload_is_shown_in_every_view(
     job_id = idle_server.upload(b"\0\0\0\x18ftypisom").json["jobId"]
     visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
     visitor.button("Notify me").click()
+    expect(visitor.page.locator("#live-region")).to_contain_text("blocks notifications")
     start_paused_upload(visitor, relay, big_file)
     drop(visitor, clips[0])
     visitor.sees("was not added; an upload is running.")
