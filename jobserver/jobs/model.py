@@ -70,7 +70,7 @@ class File(NamedTuple):
 
     progress: 0 to 1. error: a sentence for people. duration: seconds. width, height: as
     displayed. sha256, duration, width, height: None until a worker has probed it. thumbnail:
-    the name of its picture in the job's folder, or None.
+    the name of its picture in the job's folder, or None. own_seed: see seeds.seed_of.
     """
 
     id: str
@@ -89,6 +89,7 @@ class File(NamedTuple):
     height: int | None
     sha256: str | None
     thumbnail: str | None
+    own_seed: int | None
 
     @property
     def ended(self) -> bool:
@@ -122,6 +123,7 @@ class Claim(NamedTuple):
 
     claim_token: fencing; every later write about the file names it and changes nothing once
     somebody else holds the file. attempts: claims since the last success, this one included.
+    own_seed: see seeds.seed_of.
     """
 
     id: str
@@ -133,6 +135,7 @@ class Claim(NamedTuple):
     stored_name: str
     size: int
     sha256: str | None
+    own_seed: int | None = None
 
 
 class SourceFacts(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from jobserver.db import Connection
 from jobserver.jobs import events
 from jobserver.jobs.model import Claim, JobDraft, SourceFacts
+from jobserver.jobs.seeds import file_seed
 
 
 class NewOutput(NamedTuple):
@@ -43,10 +44,15 @@ def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
         {"id": draft.id, "now": now, **options._asdict()},
     )
     db.write_many(
-        """INSERT INTO job_file (id, job_id, position, name, stored_name, size)
-           VALUES (:id, :job_id, :position, :name, :stored_name, :size)""",
+        """INSERT INTO job_file (id, job_id, position, name, stored_name, size, own_seed)
+           VALUES (:id, :job_id, :position, :name, :stored_name, :size, :seed)""",
         [
-            {"job_id": draft.id, "position": position, **file._asdict()}
+            {
+                "job_id": draft.id,
+                "position": position,
+                "seed": file_seed(options.seed, position),
+                **file._asdict(),
+            }
             for position, file in enumerate(draft.files)
         ],
     )

@@ -14,6 +14,7 @@ from jobserver.files.keys import output_key
 from jobserver.files.store import Store
 from jobserver.files.zip import Archive, Member, archive_length, members_end, text_member
 from jobserver.jobs.model import File, Job, Output, OutputHistory
+from jobserver.jobs.seeds import seed_of
 from jobserver.web import names
 
 # What the manifest says of a source and may change without a new output. Room is kept for it, so
@@ -98,7 +99,7 @@ class JobArchive:
     def _manifest(self, outputs: Sequence[Output]) -> Member:
         """Return how to make these outputs again, and what became of each source."""
         newest = max(output.created_at for output in outputs)
-        sources = [_source_entry(file) for file in self._files]
+        sources = [_source_entry(self._job, file) for file in self._files]
         by_file = {file.id: source for file, source in zip(self._files, sources, strict=True)}
         for output in sorted(outputs, key=lambda each: each.number):
             by_file[output.file_id]["outputs"].append(_output_entry(output, self._path(output)))
@@ -115,11 +116,12 @@ class JobArchive:
         return text_member("manifest.json", _to_json(manifest) + b" " * room + b"\n", newest)
 
 
-def _source_entry(file: File) -> dict[str, Any]:
+def _source_entry(job: Job, file: File) -> dict[str, Any]:
     return {
         "name": file.name,
         "size": file.size,
         "sha256": file.sha256,
+        "seed": seed_of(job, file),
         "status": file.status,
         "error": file.error and file.error[:MAX_ERROR_LENGTH],
         "outputs": [],

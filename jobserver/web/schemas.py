@@ -19,6 +19,7 @@ from jobserver.jobs.model import (
     QueueEstimate,
     expires_at,
 )
+from jobserver.jobs.seeds import seed_of
 from jobserver.web import names
 from jobserver.web.hot_path import timestamp
 
@@ -103,7 +104,7 @@ def job_json(
         "recipe": job.recipe,
         "seed": job.seed,
         "downloadUrl": link("outputs.download", job_id=job.id) if by_file else None,
-        "files": [_file_json(file, by_file[file.id], link) for file in files],
+        "files": [_file_json(job, file, by_file[file.id], link) for file in files],
         "createdAt": timestamp(job.created_at),
         "startedAt": timestamp(min(started, default=None)),
         "finishedAt": timestamp(finished_at if job.ended else None),
@@ -168,7 +169,7 @@ def _source_url(file: File, link: Link) -> str | None:
     return link("outputs.get_source", job_id=file.job_id, file_id=file.id)
 
 
-def _file_json(file: File, outputs: list[dict[str, Any]], link: Link) -> dict[str, Any]:
+def _file_json(job: Job, file: File, outputs: list[dict[str, Any]], link: Link) -> dict[str, Any]:
     return {
         "id": file.id,
         "name": file.name,
@@ -181,6 +182,7 @@ def _file_json(file: File, outputs: list[dict[str, Any]], link: Link) -> dict[st
         "width": file.width,
         "height": file.height,
         "sha256": file.sha256,
+        "seed": seed_of(job, file),
         "url": _source_url(file, link),
         "thumbnailUrl": _thumbnail_url(file, link),
         "outputs": outputs,

@@ -12,6 +12,7 @@ from jobserver.files.keys import source_key
 from jobserver.files.store import Store
 from jobserver.jobs import queries
 from jobserver.jobs.model import Claim, SourceFacts
+from jobserver.jobs.seeds import seed_of
 from jobserver.worker.heartbeat import HeldClaim
 from jobserver.worker.publish import Rendered, publish, publish_source, sha256_of, stage
 
@@ -48,7 +49,8 @@ class GroupRenderer:
 
         with self._scratch_dir(claim) as folder:
             wanted = [
-                (render.parameters(job.seed, n, job.recipe), folder / f"{n}.mp4") for n in numbers
+                (render.parameters(seed_of(job, claim), n, job.recipe), folder / f"{n}.mp4")
+                for n in numbers
             ]
             rendered = self._render(held, media, wanted, on_progress)
             staged = [stage(self._store, claim, each, self._made_with) for each in rendered]

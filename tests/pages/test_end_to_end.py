@@ -28,6 +28,7 @@ def test_a_visitor_uploads_videos_and_downloads_the_zip(
     page = visitor.page
     expect(page.locator(".output")).to_have_count(6)
     expect(page.get_by_text("3 of 3 variations")).to_have_count(2)
+    check_seeds(visitor, rendering_server, job_id)
 
     with page.expect_download() as download:
         page.get_by_role("link", name="Download all").click()
@@ -46,6 +47,14 @@ def test_a_visitor_uploads_videos_and_downloads_the_zip(
     delete(visitor)
     assert rendering_server.get(f"/api/jobs/{job_id}", rendering_server.token).status == 404
     expect(page.locator(f'#jobs a[href$="{job_id}"]')).to_have_count(0)
+
+
+def check_seeds(visitor: Visitor, rendering_server: Server, job_id: str) -> None:
+    """Check that each of two videos shows its own seed: alone, it needs that one."""
+    job = rendering_server.get(f"/api/jobs/{job_id}", rendering_server.token).json
+    assert job["files"][0]["seed"] != job["files"][1]["seed"]
+    for block, file in zip(visitor.page.locator(".file").all(), job["files"], strict=True):
+        expect(block).to_contain_text(f"seed {file['seed']}")
 
 
 def check_archive(path: Path, rendering_server: Server, job_id: str, tmp_path: Path) -> None:
@@ -202,7 +211,7 @@ def test_a_job_with_a_failed_file_is_shown_as_partly_completed(
     visitor.choose(clips[0], zeros).upload(variations=2)
     visitor.wait_for_status("partly completed")
     visitor.sees("2 of 4 variations, 1 video failed")
-    expect(visitor.page.locator("#live-region")).to_have_text(
+    expect(visitor.page.locator("#live-region-region")).to_have_text(
         "hero.mp4 and 1 more: finished, 2 of 4 variations, 1 video failed"
     )
     visitor.page.get_by_role("link", name="All jobs").click()

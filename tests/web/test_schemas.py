@@ -24,7 +24,7 @@ JOB_KEYS = [
 ]
 FILE_KEYS = [
     *("id", "name", "size", "status", "progress", "error", "completedVariations"),
-    *("duration", "width", "height", "sha256", "url", "thumbnailUrl", "outputs"),
+    *("duration", "width", "height", "sha256", "seed", "url", "thumbnailUrl", "outputs"),
 ]
 
 

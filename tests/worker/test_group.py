@@ -38,7 +38,7 @@ def test_every_variation_of_every_file_is_published_and_plays(
         assert (file["width"], file["height"]) == (160, 90)
         assert file["duration"] == pytest.approx(duration, abs=0.05)
         for output in file["outputs"]:
-            assert output["parameters"] == parameters_of(42, output["index"], "classic")
+            assert output["parameters"] == parameters_of(file["seed"], output["index"], "classic")
             media = render.probe(site.output_dir / job_id / output["name"], render.Settings())
             assert media.packets.duration == pytest.approx(duration, abs=0.04)
             assert media.displayed == (160, 90)

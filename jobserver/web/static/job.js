@@ -169,6 +169,7 @@ function fileFacts(file) {
   if (file.duration) facts.push(clock(file.duration));
   if (file.width) facts.push(`${file.width} × ${file.height}`);
   facts.push(`${file.completedVariations} of ${plural(job.variationsPerVideo, "variation")}`);
+  if (job.totalVideos > 1) facts.push(`seed ${file.seed}`);
   return facts.join(" · ");
 }
 
