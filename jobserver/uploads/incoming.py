@@ -5,11 +5,16 @@ from typing import NamedTuple
 from jobserver.errors import EmptyFile, FileTooLarge, NotAnMP4, NoVideos
 from jobserver.files.keys import source_key
 from jobserver.files.store import Store
+from jobserver.uploads.brands import (
+    BOX_HEADER_SIZE,
+    START_SIZE,
+    has_file_type,
+    is_another_format,
+)
 
 MP4 = "video/mp4"
 UNDECLARED = ("application/octet-stream", None)  # content types that say nothing
 MAX_NAME_LENGTH = 255  # characters
-BOX_HEADER_SIZE = 8  # bytes: length and type (ISO 14496-12)
 
 
 class StoredFile(NamedTuple):
@@ -56,8 +61,8 @@ class IncomingFile:
         self.size += len(piece)
         if self.size > self._max_file_size:
             raise FileTooLarge(self._max_file_size)
-        if len(self._start) < BOX_HEADER_SIZE:
-            self._start += piece[:BOX_HEADER_SIZE]
+        if len(self._start) < START_SIZE:
+            self._start += piece[: START_SIZE - len(self._start)]
             self._check_start(whole=False)
         self._stored.write(piece)
 
@@ -81,7 +86,12 @@ class IncomingFile:
         self._stored.discard()
 
     def _check_start(self, whole: bool) -> None:
-        """Take an undeclared file for MP4 when its first box is `ftyp` (ISO 14496-12, 4.3)."""
+        """Refuse what is another format; an undeclared file also unless it begins with `ftyp`.
+
+        A file that is declared as MP4 may begin otherwise, as those did before `ftyp` was made.
+        """
         known = whole or len(self._start) >= BOX_HEADER_SIZE
-        if not self._declared and known and self._start[4:8] != b"ftyp":
+        if not self._declared and known and not has_file_type(self._start):
+            raise NotAnMP4
+        if is_another_format(self._start):
             raise NotAnMP4

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from jobserver.render import DEFAULT_RECIPE, RECIPES
+from jobserver.uploads.brands import OTHER_FORMATS
 from jobserver.web.context import current_settings
 from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_VARIATIONS
 
@@ -48,6 +49,7 @@ def show_page(job_id: str | None = None) -> ResponseReturnValue:
         max_file_size=settings.max_file_size,
         variations=(DEFAULT_VARIATIONS, MAX_VARIATIONS),
         max_seed=MAX_SEED,
+        other_formats=OTHER_FORMATS,
         recipes=sorted(RECIPES, key=lambda recipe: recipe != DEFAULT_RECIPE),
     )
     return page, {"Cache-Control": "no-cache"}

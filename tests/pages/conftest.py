@@ -12,7 +12,7 @@ from jobserver.db import Connection, connect
 from tests.pages.relay import Relay
 from tests.pages.rows import add_job
 from tests.pages.visitor import Visitor, chromium
-from tests.support import Server, Worker, make_clip
+from tests.support import MP4_HEAD, Server, Worker, make_clip
 
 NewVisitor = Callable[..., Visitor]
 
@@ -138,7 +138,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def big_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 MiB with the name of a video: more than the sockets' buffers hold."""
+    """24 MiB that begin as a video: more than the sockets' buffers hold."""
     path = tmp_path_factory.mktemp("big") / "big.mp4"
-    path.write_bytes(bytes(24 * 1024 * 1024))
+    path.write_bytes(MP4_HEAD.ljust(24 * 1024 * 1024, b"\0"))
     return path

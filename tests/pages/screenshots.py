@@ -9,7 +9,7 @@ from pathlib import Path
 import imageio_ffmpeg
 from playwright.sync_api import Browser
 
-from tests.pages.visitor import Visitor, chromium
+from tests.pages.visitor import Visitor, chromium, damaged_mp4
 from tests.support import PROJECT, Server, Worker
 
 DOCS = PROJECT / "docs"
@@ -78,8 +78,7 @@ class Camera:
 
 def make_jobs(visitor: Visitor, clips: list[Path]) -> str:
     """Make the jobs for the screenshots; return the id of a completed one."""
-    broken = {"name": "broken.mp4", "mimeType": "video/mp4", "buffer": bytes(4096)}
-    visitor.open_signed_in().choose(broken).upload()
+    visitor.open_signed_in().choose(damaged_mp4("broken.mp4", 4096)).upload()
     visitor.wait_for_status("failed")
     visitor.page.get_by_role("link", name="All jobs").click()
     job_id = visitor.choose(*clips).upload(4)

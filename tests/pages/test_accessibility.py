@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from tests.pages.conftest import NewVisitor
 from tests.pages.relay import Relay
 from tests.pages.test_upload import start_paused_upload
-from tests.pages.visitor import Visitor
+from tests.pages.visitor import Visitor, damaged_mp4
 from tests.support import PASSWORD, Server
 
 pytestmark = pytest.mark.browser
@@ -32,8 +32,7 @@ def check_views(visitor: Visitor, check: Callable[[Visitor, str], None], clips: 
     visitor.choose(*clips, notes)
     visitor.page.get_by_text("Repeat an earlier result").click()
     check(visitor, "home, with chosen and rejected files")
-    zeros = {"name": "a-name-" * 20 + ".mp4", "mimeType": "video/mp4", "buffer": bytes(1024)}
-    visitor.choose(zeros).upload(variations=2)
+    visitor.choose(damaged_mp4("a-name-" * 20 + ".mp4", 1024)).upload(variations=2)
     visitor.wait_for_status("partly completed")
     check(visitor, "job")
     visitor.button("Play variation 1 of hero.mp4").click()

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.nginx import Nginx
 from tests.pages.conftest import NewVisitor
-from tests.pages.visitor import RENDER_TIMEOUT_MS, Visitor
+from tests.pages.visitor import RENDER_TIMEOUT_MS, Visitor, damaged_mp4
 from tests.support import Server, Worker
 
 pytestmark = pytest.mark.browser
@@ -194,9 +194,9 @@ def test_a_name_that_is_markup_is_shown_as_text(visitor: Visitor, clips: list[Pa
 def test_a_failed_file_shows_the_reason_and_can_be_retried(
     visitor: Visitor, rendering_server: Server
 ) -> None:
-    visitor.choose({"name": "zeros.mp4", "mimeType": "video/mp4", "buffer": bytes(1024)}).upload()
+    visitor.choose(damaged_mp4("zeros.mp4", 1024)).upload()
     visitor.wait_for_status("failed")
-    visitor.sees("This file is not an MP4 video.")
+    visitor.sees("This video is cut off: part of the file is missing.")
     expect(visitor.page.locator("#download")).to_be_hidden()
     with visitor.page.expect_response(re.compile("/retry$")) as response:
         visitor.button("Retry what failed").click()
@@ -207,8 +207,7 @@ def test_a_failed_file_shows_the_reason_and_can_be_retried(
 def test_a_job_with_a_failed_file_is_shown_as_partly_completed(
     visitor: Visitor, clips: list[Path]
 ) -> None:
-    zeros = {"name": "zeros.mp4", "mimeType": "video/mp4", "buffer": bytes(1024)}
-    visitor.choose(clips[0], zeros).upload(variations=2)
+    visitor.choose(clips[0], damaged_mp4("zeros.mp4", 1024)).upload(variations=2)
     visitor.wait_for_status("partly completed")
     visitor.sees("2 of 4 variations, 1 video failed")
     expect(visitor.page.locator("#live-region-region")).to_have_text(

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from jobserver.db import Connection
 from tests.pages.conftest import ACTIVE_JOB, JOB_COUNT
 from tests.pages.rows import add_job, complete_job, delete_job, fail_job
-from tests.pages.visitor import Visitor
+from tests.pages.visitor import Visitor, damaged_mp4
 
 pytestmark = pytest.mark.browser
 
@@ -58,7 +58,7 @@ def test_a_job_whose_upload_ended_in_the_background_is_watched_too(
     list_visitor.poll_now()
     list_visitor.button("Notify me").click()
     held = list_visitor.hold_requests("**/api/jobs", times=1)
-    list_visitor.choose({"name": "late.mp4", "mimeType": "video/mp4", "buffer": bytes(100)})
+    list_visitor.choose(damaged_mp4("late.mp4", 100))
     list_visitor.wait_for_responses()
     list_visitor.hide()
     list_visitor.button("Start").click()

@@ -9,23 +9,47 @@ from playwright.sync_api import expect
 from tests.pages.conftest import NewVisitor
 from tests.pages.relay import Relay
 from tests.pages.visitor import Visitor
-from tests.support import Server, wait_for
+from tests.pages.visitor import damaged_mp4 as file
+from tests.support import MP4_HEAD, Server, wait_for
 
 pytestmark = pytest.mark.browser
 
 MIB = 1024 * 1024
 
 
-def file(name: str, size: int, mime_type: str = "video/mp4") -> dict:
-    return {"name": name, "mimeType": mime_type, "buffer": bytes(size)}
+def other_file(name: str, content: bytes, mime_type: str) -> dict:
+    return {"name": name, "mimeType": mime_type, "buffer": content}
+
+
+MOV_HEAD = MP4_HEAD.replace(b"ftypisom", b"ftypqt  ")
+EXPORT_ADVICE = "Export it as MP4 (H.264) in the program that made it, then choose that file."
 
 
 @pytest.mark.parametrize(
     ("rejected", "reason"),
     [
-        (file("notes.txt", 10, "text/plain"), "notes.txt is not an MP4 video."),
-        (file("clip.mov", 10, "video/quicktime"), "clip.mov is not an MP4 video."),
-        (file("none.mp4", 0), "none.mp4 is empty."),
+        (other_file("notes.txt", b"notes", "text/plain"), "notes.txt is not an MP4 video."),
+        (
+            other_file("notes.mp4", b"Text, long enough to be looked at.", "video/mp4"),
+            "notes.mp4 is not an MP4 video, although its name says so.",
+        ),
+        (
+            other_file("clip.mov", MOV_HEAD, "video/quicktime"),
+            f"clip.mov is a QuickTime movie (MOV), not an MP4 video. {EXPORT_ADVICE}",
+        ),
+        (
+            other_file("renamed.mp4", MOV_HEAD, "video/mp4"),
+            f"renamed.mp4 is a QuickTime movie (MOV), not an MP4 video. {EXPORT_ADVICE}",
+        ),
+        (
+            other_file("old.mov", b"\0\0\0\x08wide\0\0\0\x08mdat", "video/quicktime"),
+            f"old.mov is not an MP4 video. {EXPORT_ADVICE}",
+        ),
+        (
+            other_file("photo.mp4", MP4_HEAD.replace(b"ftypisom", b"ftypheic"), "video/mp4"),
+            "photo.mp4 is a picture (HEIF), not an MP4 video.",
+        ),
+        (other_file("none.mp4", b"", "video/mp4"), "none.mp4 is empty."),
         (file("long.mp4", 3 * MIB), "long.mp4 is 3.0 MB; at most 2.0 MB are accepted."),
     ],
 )
@@ -36,6 +60,40 @@ def test_a_file_that_the_server_would_reject_is_rejected_before_the_upload(
     expect(visitor.page.locator("#rejected")).to_have_text(reason)
     assert visitor.chosen_names() == ["good.mp4"]
     assert not [request for request in visitor.requests if request.startswith("POST /api/jobs")]
+
+
+@pytest.mark.parametrize(
+    ("name", "mime_type"),
+    [("clip.mov", "video/quicktime"), ("clip.m4v", "video/x-m4v"), ("clip", "")],
+)
+def test_an_mp4_is_accepted_whatever_its_name_says(
+    visitor: Visitor, rendering_server: Server, clips: list[Path], name: str, mime_type: str
+) -> None:
+    """As curl gets it accepted, which declares no type."""
+    visitor.choose(other_file(name, clips[0].read_bytes(), mime_type)).upload(variations=1)
+    visitor.wait_for_status("completed")
+    expect(visitor.page.locator("#job-title")).to_have_text(name)
+
+
+def test_files_that_are_chosen_while_others_are_checked_are_added_after_them(
+    visitor: Visitor, clips: list[Path]
+) -> None:
+    slow = """() => {
+        const read = Blob.prototype.arrayBuffer;
+        window.reads = [];
+        Blob.prototype.arrayBuffer = function () {
+            return new Promise((resolve) => window.reads.push(() => resolve(read.call(this))));
+        };
+    }"""
+    visitor.page.evaluate(slow)
+    visitor.page.locator("#files").set_input_files(clips[0])
+    visitor.page.locator("#files").set_input_files(clips[1])
+    expect(visitor.page.locator("#drop-zone")).to_have_attribute("aria-busy", "true")
+    for _ in clips:
+        visitor.page.wait_for_function("() => window.reads.length")
+        visitor.page.evaluate("() => window.reads.shift()()")
+    visitor.wait_for_checks()
+    assert visitor.chosen_names() == ["hero.mp4", "close-up.mp4"]
 
 
 def test_an_eleventh_video_is_rejected(visitor: Visitor) -> None:
@@ -62,13 +120,14 @@ def test_a_chosen_video_can_be_removed_and_chosen_again(
 def test_dropped_videos_are_chosen(visitor: Visitor) -> None:
     drop = """zone => {
         const data = new DataTransfer();
-        data.items.add(new File(["abc"], "dropped.mp4", { type: "video/mp4" }));
+        data.items.add(new File(["\\0\\0\\0\\x10ftypisom"], "dropped.mp4"));
         for (const type of ["dragover", "drop"]) {
             const options = { dataTransfer: data, bubbles: true, cancelable: true };
             zone.dispatchEvent(new DragEvent(type, options));
         }
     }"""
     visitor.page.locator("#drop-zone").evaluate(drop)
+    visitor.wait_for_checks()
     assert visitor.chosen_names() == ["dropped.mp4"]
 
 
@@ -81,6 +140,7 @@ def drop(visitor: Visitor, *paths: Path) -> None:
     for kind in ("dragEnter", "dragOver", "drop"):
         point = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 30}
         devtools.send("Input.dispatchDragEvent", {"type": kind, **point, "data": data})
+    visitor.wait_for_checks()
 
 
 def test_a_dropped_folder_is_rejected(visitor: Visitor, clips: list[Path], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.support import PASSWORD, wait_for
+from tests.support import MP4_HEAD, PASSWORD, wait_for
 
 RENDER_TIMEOUT_MS = 60_000  # for a small clip on a busy machine
 # Chromium logs error responses by itself, also those that the page handles.
@@ -36,6 +36,11 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=flags)
         yield browser
         browser.close()
+
+
+def damaged_mp4(name: str, size: int, mime_type: str = "video/mp4") -> dict:
+    """A file that begins as an MP4, and has nothing that can be rendered."""
+    return {"name": name, "mimeType": mime_type, "buffer": MP4_HEAD.ljust(size, b"\0")}
 
 
 def as_payload(file: Path | dict) -> dict:
@@ -165,7 +170,12 @@ class Visitor:
         with self.page.expect_file_chooser() as chooser:
             self.button("Choose videos").click()
         chooser.value.set_files(list(files))
+        self.wait_for_checks()
         return self
+
+    def wait_for_checks(self) -> None:
+        """Wait until the first bytes of every chosen file were looked at."""
+        self.page.wait_for_selector("#drop-zone:not([aria-busy=true])", state="attached")
 
     def chosen_names(self) -> list[str]:
         return self.page.locator("#chosen .name").all_text_contents()

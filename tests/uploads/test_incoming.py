@@ -134,7 +134,20 @@ def test_an_undeclared_type_that_is_too_short_to_be_judged_is_refused_at_its_end
     file.discard()
 
 
-def test_a_declared_mp4_is_not_judged_by_its_content(store: LocalStore) -> None:
+@pytest.mark.parametrize("type_", [None, "application/octet-stream", "video/mp4"])
+@pytest.mark.parametrize("size", [1, 5, 8, 12])
+def test_another_format_is_refused_at_the_last_byte_of_its_brand(
+    store: LocalStore, type_: str | None, size: int
+) -> None:
+    file, content = incoming(store, type_=type_), MP4_HEAD[:8] + b"qt  "
+    for start in range(0, 12 - size, size):
+        file.write(content[start : start + size])
+    with pytest.raises(NotAnMP4):
+        file.write(content[file.size :])
+    file.discard()
+
+
+def test_a_declared_mp4_may_begin_without_a_file_type(store: LocalStore) -> None:
     file = incoming(store, type_="video/mp4")
     file.write(b"x")
     file.finish()

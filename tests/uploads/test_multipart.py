@@ -483,7 +483,7 @@ def test_an_undeclared_type_is_refused_at_its_eighth_byte(refused):
     assert stream.at <= len(start) + 8 + 16
 
 
-def test_a_declared_mp4_is_not_judged_by_its_content(accepted):
+def test_a_declared_mp4_may_begin_without_a_file_type(accepted):
     [(_, _, content)] = accepted(form(file_part(b"\0" * KIB)))
     assert content == b"\0" * KIB
 

@@ -1,7 +1,7 @@
 // Entry point and router: shows the view that the URL names, or the sign-in form without a token.
 //
 // server         api, session, browser_storage, sign_in
-// uploads        upload, upload_files, upload_progress, upload_request, job_options
+// uploads        upload, upload_files, footage, upload_progress, upload_request, job_options
 // jobs           jobs (the list), job (one job), compare (a variation beside its source)
 // background     poll, connection, notifications
 // helpers        dom, format

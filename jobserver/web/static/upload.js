@@ -4,6 +4,7 @@
 import { apiUrl, request } from "./api.js";
 import { announce, askToConfirm, byId, dismissConfirm, navigate, setProgress, setText }
   from "./dom.js";
+import { asMp4 } from "./footage.js";
 import { duration, plural, size, withAdvice } from "./format.js";
 import * as jobOptions from "./job_options.js";
 import { refreshJobs } from "./jobs.js";
@@ -68,7 +69,7 @@ async function postVideos() {
 function formData() {
   const form = new FormData();
   jobOptions.appendTo(form);
-  for (const file of uploadFiles.files()) form.append("videos", file);
+  for (const file of uploadFiles.files()) form.append("videos", asMp4(file), file.name);
   return form;
 }
 

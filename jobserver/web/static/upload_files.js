@@ -2,6 +2,7 @@
 // and a list with a preview and the upload progress of each.
 
 import { announce, byId, cloneTemplate, part, renderList, setProgress, setText } from "./dom.js";
+import { contentProblem } from "./footage.js";
 import { plural, size } from "./format.js";
 
 const { maxFiles, maxFileSize } = document.documentElement.dataset;
@@ -13,6 +14,8 @@ let videos = [];
 let nextKey = 0;
 let isUploading = false;  // the list shows progress and cannot be changed
 const folders = new WeakSet();  // dropped items that are no files
+let checks = Promise.resolve();  // the end of every check so far: one choice after the other
+let runningChecks = 0;
 
 let onChoose = () => {};
 let onRemove = () => {};
@@ -22,26 +25,42 @@ export const files = () => videos.map(({ file }) => file);
 // -- choosing and checking ---------------------------------------------------------
 
 function choose(newFiles) {
+  markChecks(1);
+  checks = checks.then(() => checkAndAdd(newFiles)).finally(() => markChecks(-1));
+}
+
+function markChecks(change) {
+  runningChecks += change;
+  byId("drop-zone").ariaBusy = String(runningChecks > 0);
+}
+
+async function checkAndAdd(newFiles) {
+  const problems = await Promise.all(newFiles.map(fileProblem));
   const rejections = [];
-  for (const file of newFiles) {
-    const reason = rejectionReason(file);
+  newFiles.forEach((file, position) => {
+    const reason = problems[position] ?? additionProblem(file);
     if (reason) rejections.push([file.name, reason]);
     else add(file);
-  }
+  });
   showRejected(rejections);
   render();
   onChoose();
   if (videos.length && !isUploading) announce(`${plural(videos.length, "video")} chosen`);
 }
 
-/** Return why the server would reject a file, or null. */
-function rejectionReason(file) {
-  if (isUploading) return "was not added; an upload is running.";
+/** Resolve to why the server would reject a file, or to null. */
+async function fileProblem(file) {
   if (folders.has(file)) return "is a folder; drop the videos inside it.";
-  const isUntypedMp4 = file.type === "" && /\.mp4$/i.test(file.name);
-  if (file.type !== "video/mp4" && !isUntypedMp4) return "is not an MP4 video.";
   if (file.size === 0) return "is empty.";
+  const problem = await contentProblem(file);
+  if (problem) return problem;
   if (file.size > MAX_FILE_SIZE) return `is ${size(file.size)}; at most ${size(MAX_FILE_SIZE)} are accepted.`;
+  return null;
+}
+
+/** Return why a file cannot be added to those that are chosen, or null. */
+function additionProblem(file) {
+  if (isUploading) return "was not added; an upload is running.";
   if (videos.some((video) => isSameFile(video.file, file))) return "is already chosen.";
   if (videos.length >= MAX_FILES) return `was not added; at most ${MAX_FILES} videos can be uploaded at once.`;
   return null;
