@@ -15,6 +15,7 @@ from flask.cli import load_dotenv
 from flask.helpers import get_load_dotenv
 from gunicorn import util
 
+from jobserver.db import Reserve
 from jobserver.serving.gunicorn_worker import (
     BoundedThreadWorker,
     default_worker_class,
@@ -106,3 +107,8 @@ def when_ready(server: Any) -> None:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silence)
     if lacking := missing_limits(server.worker_class):
         server.log.warning("jobserver: %s", lacking)
+
+
+def on_exit(_server: Any) -> None:
+    """Keep what the database's log had: its last connection has deleted it with its process."""
+    Reserve(_settings.database).restore_after_close()

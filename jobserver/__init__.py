@@ -56,6 +56,7 @@ def prepare_serving(app: Flask) -> None:
     prepare_folders(settings)
     db.check(settings.database)
     with closing(db.connect(settings.database)) as database:
+        database.reserve.restore()
         ownership.adopt_unowned(database, store)
         if ownership.owns_all(database, store):
             sweep.sweep_uploads(database, store)

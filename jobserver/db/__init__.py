@@ -2,6 +2,7 @@
 
 connection   open it; rows as NamedTuples, errors as our own classes
 transaction  writes, each with the name of the lock it relies on
+reserve      space that is kept for removing when the disk is full
 per_thread   the connection that a thread keeps
 migrations   numbered scripts; `initialise` and `check`
 meta         what the database says about itself
@@ -20,7 +21,8 @@ from jobserver.db.errors import (
 from jobserver.db.meta import ClockNote, clock_note, database_id, note_clock
 from jobserver.db.migrations import check, initialise, latest_version
 from jobserver.db.per_thread import thread_connection
-from jobserver.db.transaction import Lock, claiming, exclusive
+from jobserver.db.reserve import Reserve
+from jobserver.db.transaction import Lock, checkpoint, claiming, exclusive, removing
 
 __all__ = [
     "LOCK_TIMEOUT_S",
@@ -33,7 +35,9 @@ __all__ = [
     "DatabaseUnavailable",
     "DatabaseUnusable",
     "Lock",
+    "Reserve",
     "check",
+    "checkpoint",
     "claiming",
     "clock_note",
     "connect",
@@ -43,5 +47,6 @@ __all__ = [
     "initialise",
     "latest_version",
     "note_clock",
+    "removing",
     "thread_connection",
 ]

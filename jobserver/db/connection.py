@@ -11,8 +11,10 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from jobserver.db.errors import translate
+from jobserver.db.reserve import Reserve
 
 LOCK_TIMEOUT_S = 5.0  # how long a write waits for another before it raises DatabaseBusy
+LOG_SIZE = 4 * 1024 * 1024  # bytes; what a long reader let the log grow by is cut off again
 
 Values = Mapping[str, Any]
 NO_VALUES: Values = {}
@@ -58,8 +60,11 @@ class Cursor(sqlite3.Cursor):
 class Connection(sqlite3.Connection):
     """A connection whose rows come as NamedTuples and whose errors are ours.
 
-    Transactions are begun by `exclusive()` and `claiming()`; a write outside one is a bug.
+    Transactions are begun by `exclusive()`, `removing()` and `claiming()`; a write outside one
+    is a bug.
     """
+
+    reserve: Reserve
 
     def cursor(self, factory: Any = Cursor) -> Any:
         """Return a cursor that raises our errors."""
@@ -107,6 +112,11 @@ class Connection(sqlite3.Connection):
         self._require_transaction()
         self.executemany(sql, values)
 
+    def close(self) -> None:
+        """Close it; the last one of all processes deletes the write-ahead log."""
+        super().close()
+        self.reserve.restore_after_close()
+
     def _require_transaction(self) -> None:
         if not self.in_transaction:
             raise RuntimeError("a write needs a transaction that its caller has begun")
@@ -133,6 +143,8 @@ def connect(path: Path, lock_timeout_s: float = LOCK_TIMEOUT_S, create: bool = F
     Source: https://sqlite.org/pragma.html#pragma_synchronous
     """
     uri = f"file:{quote(str(path))}?mode={'rwc' if create else 'rw'}"
+    reserve = Reserve(path)
+    reserve.make_way_to_open()
     try:
         db = sqlite3.connect(
             uri,
@@ -144,9 +156,12 @@ def connect(path: Path, lock_timeout_s: float = LOCK_TIMEOUT_S, create: bool = F
         )
     except sqlite3.Error as error:
         raise translate(error) from error
+    db.reserve = reserve
     db.row_factory = sqlite3.Row
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA temp_store = MEMORY")  # the disk of temporary files may be full, or missing
+    db.execute(f"PRAGMA journal_size_limit = {LOG_SIZE}")
     return db
 
 

@@ -7,9 +7,16 @@ import sqlite3
 
 from jobserver.errors import Busy, InsufficientStorage, JobserverError, Unavailable
 
-_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 _UNAVAILABLE = frozenset(
-    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOTADB}
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
 )
 
 
@@ -54,7 +61,7 @@ def translate(error: sqlite3.Error) -> Exception:
         return ConstraintViolated(str(error))
     if primary in _BUSY:
         return DatabaseBusy()
-    if primary == sqlite3.SQLITE_FULL:
+    if primary == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return DatabaseFull()
     if primary in _UNAVAILABLE:
         return DatabaseUnavailable()

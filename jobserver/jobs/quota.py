@@ -10,8 +10,8 @@ Only jobs that have ended are evicted, the one that ended first before the other
 
 from typing import NamedTuple
 
-from jobserver.db import Connection, exclusive
-from jobserver.errors import LargerThanQuota, QuotaExceeded
+from jobserver.db import Connection, removing
+from jobserver.errors import InsufficientStorage, LargerThanQuota, QuotaExceeded
 from jobserver.files.store import Store
 from jobserver.jobs import ownership, retention
 from jobserver.jobs.retention import EndedJob
@@ -36,6 +36,7 @@ def make_room(
     """Before an upload of so many bytes is received: make room on the disk, or refuse it.
 
     Evicts nothing when even all ended jobs together would not be enough, nor for the quota.
+    The space that removing needs is restored first: no upload takes it from what was freed.
     incoming_bytes: 0 when unknown. Raises StorageUnavailable while the folders are not this
     database's, LargerThanQuota, QuotaExceeded or InsufficientStorage.
     """
@@ -51,6 +52,8 @@ def make_room(
     if missing_on_disk > 0:
         evict(db, store, limits, incoming_bytes=incoming_bytes, only_disk=True, now=now)
         store.require_free(incoming_bytes)
+    if not db.reserve.restore():
+        raise InsufficientStorage
 
 
 def reserve(db: Connection, limits: SpaceLimits, incoming_bytes: int, now: float) -> int:
@@ -81,14 +84,19 @@ def evict(
     """Delete the ended jobs that must go for the limits to hold; return how many.
 
     Judged, chosen and marked in one transaction: two at once do not choose for the same need.
+    More than a BATCH go in several.
     """
-    with exclusive(db, "quota"):
-        missing = disk_bytes_to_free(db, store, limits, incoming_bytes)
-        if not only_disk:
-            missing = max(missing, quota_bytes_to_free(db, limits, incoming_bytes))
-        chosen = choose_evictions(retention.ended_jobs(db), missing) if missing > 0 else []
-        retention.mark(db, [job.id for job in chosen], now)
-    return retention.remove_marked(db, store, now)
+    marked = retention.BATCH
+    count = 0
+    while marked == retention.BATCH:
+        with removing(db, "quota"):
+            missing = disk_bytes_to_free(db, store, limits, incoming_bytes)
+            if not only_disk:
+                missing = max(missing, quota_bytes_to_free(db, limits, incoming_bytes))
+            chosen = choose_evictions(retention.ended_jobs(db), missing) if missing > 0 else []
+            marked = retention.mark(db, [job.id for job in chosen[: retention.BATCH]], now)
+        count += retention.remove_marked(db, store, now)
+    return count
 
 
 def bytes_to_free(db: Connection, store: Store, limits: SpaceLimits) -> int:

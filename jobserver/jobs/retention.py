@@ -5,18 +5,19 @@ steps leaves a mark that the next round finds. Only jobs that have ended are eve
 """
 
 import logging
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
-from jobserver.db import Connection, exclusive
+from jobserver.db import Connection, DatabaseFull, removing
 from jobserver.files.keys import source_key
 from jobserver.files.store import Store
 from jobserver.jobs import ownership, queries, queue
 from jobserver.jobs.model import expires_at
 
-BATCH = 100  # jobs whose rows go in one transaction: one sync, and a lock that is held briefly
+BATCH = 100  # jobs in one transaction: one sync, a lock that is held briefly, a log that is short
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class EndedJob(NamedTuple):
@@ -70,9 +71,15 @@ def mark(db: Connection, job_ids: Iterable[str], now: float) -> int:
 
 def expire(db: Connection, store: Store, job_ids: Iterable[str], now: float) -> int:
     """Delete these ended jobs, and what earlier rounds left half deleted; return how many."""
-    with exclusive(db, "queue"):
-        mark(db, job_ids, now)
+    for batch in batches(list(job_ids)):
+        with removing(db, "queue"):
+            mark(db, batch, now)
     return remove_marked(db, store, now)
+
+
+def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the items in pieces of BATCH."""
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
 
 
 def delete(db: Connection, store: Store, job_id: str, now: float) -> bool:
@@ -82,7 +89,7 @@ def delete(db: Connection, store: Store, job_id: str, now: float) -> bool:
     Raises StorageUnavailable while the folders are not this database's.
     """
     ownership.require_owner(db, store)
-    with exclusive(db, "queue"):
+    with removing(db, "queue"):
         queue.cancel(db, job_id, now)
         found = mark(db, [job_id], now) == 1
     remove_marked(db, store, now)
@@ -103,11 +110,10 @@ def remove_marked(db: Connection, store: Store, now: float) -> int:
     if not marked or not ownership.owns_all(db, store):
         return 0
     count = 0
-    for start in range(0, len(marked), BATCH):
-        batch = marked[start : start + BATCH]
+    for batch in batches(marked):
         gone = [job_id for job_id in batch if _delete_files(db, store, job_id)]
-        with exclusive(db, "queue"):
-            _delete_rows(db, gone, now)
+        if gone:
+            _delete_batch(db, gone, now)
         count += len(gone)
     return count
 
@@ -122,6 +128,17 @@ def _delete_files(db: Connection, store: Store, job_id: str) -> bool:
         log.warning("job %s could not be deleted yet: %s", job_id, error)
         return False
     return True
+
+
+def _delete_batch(db: Connection, job_ids: Sequence[str], now: float) -> None:
+    """Delete rows in one transaction, or one a job where the disk has no space for that."""
+    try:
+        with removing(db, "queue"):
+            _delete_rows(db, job_ids, now)
+    except DatabaseFull:
+        for job_id in job_ids:
+            with removing(db, "queue"):
+                _delete_rows(db, [job_id], now)
 
 
 def _delete_rows(db: Connection, job_ids: Iterable[str], now: float) -> None:

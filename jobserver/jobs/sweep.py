@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from jobserver.db import Connection, exclusive
+from jobserver.db import Connection, removing
 from jobserver.files.keys import UPLOADS, output_key
 from jobserver.files.store import Store
 from jobserver.jobs import events, queue
+from jobserver.jobs.retention import batches
 
 _SCRATCH = re.compile(r"\.(?P<file_id>\w+)\.(?P<claim_token>\d+)")
 
@@ -94,10 +95,11 @@ def forget_missing(db: Connection, store: Store, now: float) -> int:
     rows = _listed_files(db)
     seen = store.list_outputs()
     missing = [row for row in rows if row.name not in seen.get(row.job_id, {row.name})]
-    if not missing:
-        return 0
-    with exclusive(db, "publish"):
-        return sum(_forget(db, row, now) for row in missing)
+    count = 0
+    for batch in batches(missing):
+        with removing(db, "publish"):
+            count += sum(_forget(db, row, now) for row in batch)
+    return count
 
 
 def _forget(db: Connection, row: _ListedFile, now: float) -> int:

@@ -14,7 +14,7 @@ from jobserver.auth import throttle
 from jobserver.auth.keys import signing_keys
 from jobserver.auth.links import expires_at, link, signed_text
 from jobserver.auth.password import is_password
-from jobserver.db import exclusive
+from jobserver.db import removing
 from jobserver.errors import (
     AuthorizationRequired,
     Busy,
@@ -94,7 +94,7 @@ def link_signer(now: float) -> Callable[[str], str]:
 def _record_attempt(correct: bool) -> float:
     """Return the seconds to wait, 0 when the attempt may be answered."""
     db = get_db()
-    with exclusive(db, "sign-in"):  # the clock is read where nobody else can record an attempt
+    with removing(db, "sign-in"):  # the clock is read where nobody else can record an attempt
         return throttle.record_attempt(db, request.remote_addr, correct=correct, now=time.time())
 
 

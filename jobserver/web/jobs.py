@@ -9,7 +9,7 @@ from flask import Blueprint, Request, current_app, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
 from jobserver import uploads
-from jobserver.db import Connection, DatabaseError, exclusive
+from jobserver.db import Connection, DatabaseError, exclusive, removing
 from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetry
 from jobserver.ids import generate_id
 from jobserver.jobs import queries, queue, quota, retention
@@ -87,7 +87,7 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
     """Answer 200 once nothing more of the job will be rendered; 404, or 409 when it has ended."""
     db, now = get_db(), time.time()
     job = _job_or_404(db, job_id)
-    with exclusive(db, "queue"):
+    with removing(db, "queue"):
         count = queue.cancel(db, job_id, now)
     if not count:
         raise JobEnded

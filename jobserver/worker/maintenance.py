@@ -1,6 +1,8 @@
 """The housekeeping round of a worker: what has expired, exceeds a limit or has no owner goes."""
 
-from jobserver.db import Connection, clock_note, exclusive, note_clock
+from contextlib import suppress
+
+from jobserver.db import Connection, DatabaseFull, checkpoint, clock_note, note_clock, removing
 from jobserver.files.store import Store
 from jobserver.jobs import clock, ownership, quota, retention, sweep
 from jobserver.jobs.clock import Reading
@@ -22,7 +24,8 @@ class Housekeeper:
     def round(self, now: float, monotonic: float) -> None:
         """Delete what must go at `now` (Unix seconds); `monotonic` tells if that clock jumped.
 
-        What has expired goes first, so that no more is evicted than is still needed then.
+        What has expired goes first, so that no more is evicted than is still needed then. A
+        write-ahead log that grew is cut to its size, the reserve is made whole.
         """
         db, store = self._db, self._store
         reading = Reading(now, monotonic)
@@ -35,8 +38,11 @@ class Housekeeper:
             sweep.sweep_uploads(db, store)
             sweep.sweep_outputs(db, store)
             sweep.forget_missing(db, store, now)
-        with exclusive(db, "housekeeping"):
+        with suppress(DatabaseFull):  # then the write that comes next makes way
+            checkpoint(db)
+        with removing(db, "housekeeping"):
             note_clock(db, note)
             if trusted:
                 retention.forget_expired(db, now - EXPIRED_IDS_KEPT_S)
+        db.reserve.restore()
         self._last = reading
