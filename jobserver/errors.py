@@ -191,6 +191,15 @@ class Busy(Unavailable):
     retry_after = 5
 
 
+class QueueFull(Unavailable):
+    """As many files wait or are rendered as MAX_QUEUED_FILES allows."""
+
+    retry_after = 60  # rendering takes minutes rather than seconds
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The queue is full (at most {most:,} files); try again later")
+
+
 class StorageUnavailable(Unavailable):
     """A folder is missing, read-only, or holds the files of another database."""
 

@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     token_max_age: Whole = Field(24 * 3600, ge=1, description="seconds")
     max_file_size: Whole = Field(500 * MIB, ge=1, description="bytes")
     max_files: Whole = Field(10, ge=1, description="files in one upload")
+    max_queued_files: Whole = Field(
+        100_000, ge=1, description="files that wait or are rendered, of all jobs"
+    )
     max_uploads: Whole = Field(8, ge=1, description="uploads at once in one web worker process")
     max_downloads: Whole = Field(32, ge=1, description="at once in one web worker process")
     job_lifetime: Whole = Field(24 * 3600, ge=1, le=CENTURY_S, description="seconds")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from jobserver.db import Connection
+from jobserver.errors import QueueFull
 from jobserver.jobs import events
 from jobserver.jobs.model import Claim, JobDraft, SourceFacts
 from jobserver.jobs.seeds import file_seed
@@ -30,6 +31,21 @@ class NewOutput(NamedTuple):
     seconds: float
     thumbnail: str | None
     made_with: str
+
+
+def length(db: Connection) -> int:
+    """Return how many files wait or are rendered, from one row that triggers keep."""
+    files: int = db.value("SELECT files FROM queue_length")
+    return files
+
+
+def require_room(db: Connection, most: int, incoming: int) -> None:
+    """Raise QueueFull when so many files more would be more than `most`.
+
+    For certain only in the transaction that queues them, whose caller holds `exclusive`.
+    """
+    if length(db) + incoming > most:
+        raise QueueFull(most)
 
 
 def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
@@ -195,7 +211,10 @@ def cancel(db: Connection, job_id: str, now: float) -> int:
 
 
 def retry(db: Connection, job_id: str, now: float) -> int:
-    """Queue the failed and cancelled files of a job again; return how many those were."""
+    """Queue the failed and cancelled files of a job again; return how many those were.
+
+    The caller asks require_room() afterwards, when they count.
+    """
     query = """
         UPDATE job_file
         SET status = 'queued', claim_token = claim_token + 1, lease_until = 0, not_before = 0,

@@ -37,16 +37,19 @@ class UploadRequest(Request):
 @bp.post("")
 def create_job() -> ResponseReturnValue:
     """Accept videos and queue one job: 202 and Location; 400, 408, 413, 503 or 507 as JSON."""
-    store, limits = get_store(), SpaceLimits.of(current_settings())
+    store, settings = get_store(), current_settings()
+    limits, most = SpaceLimits.of(settings), settings.max_queued_files
     slots, upload_limits = current_app.extensions["upload_slots"], _upload_limits()
     with uploads.upload_slot(slots, upload_limits, request.content_length):
         db = get_db()
+        queue.require_room(db, most, incoming=1)
         quota.make_room(db, store, limits, request.content_length or 0, now=time.time())
         with uploads.receive(request, store) as form:  # the body: whole, durable files, or none
             options = params.job_options(form.fields, new_seed=secrets.randbits(32))
             draft = JobDraft(generate_id(), [NewFile(*file) for file in form.files], options)
             with exclusive(db, "quota"):
                 now = time.time()
+                queue.require_room(db, most, len(draft.files))
                 evicted = quota.reserve(db, limits, draft.size, now)
                 queue.insert_job(db, draft, now)
     if evicted:
@@ -96,13 +99,14 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
 
 @bp.post("/<job_id>/retry")
 def retry_job(job_id: str) -> ResponseReturnValue:
-    """Answer 202 with the job, failed and cancelled files queued again; 404 or 409."""
+    """Answer 202 with the job, failed and cancelled files queued again; 404, 409 or 503."""
     db = get_db()
     _job_or_404(db, job_id)
     with exclusive(db, "queue"):
         count = queue.retry(db, job_id, time.time())
-    if not count:
-        raise NothingToRetry
+        if not count:
+            raise NothingToRetry
+        queue.require_room(db, current_settings().max_queued_files, incoming=0)
     return jsonify(_job_json(db, job_id)), 202
 
 
