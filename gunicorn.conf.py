@@ -38,6 +38,7 @@ bind = f"127.0.0.1:{_settings.port}"
 worker_class = default_worker_class()
 # Headers are small, and their sender has shown no token yet.
 BoundedThreadWorker.header_timeout_s = min(5, _settings.client_timeout)
+BoundedThreadWorker.silence_s = _settings.client_timeout
 # One process a core: Python runs one thread of a process at a time. Two at least, so that a
 # status request finds a process whose interpreter is not busy with an upload.
 workers = max(2, os.cpu_count() or 1)
@@ -105,7 +106,7 @@ def when_ready(server: Any) -> None:
     silence = struct.pack("ll", _settings.client_timeout, 0)
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silence)
-    if lacking := missing_limits(server.worker_class):
+    if lacking := missing_limits(server.worker_class, server.cfg.is_ssl):
         server.log.warning("jobserver: %s", lacking)
 
 

@@ -4,6 +4,7 @@ gunicorn's threads read a body from a blocking socket without a time limit, and 
 returns only once n bytes are there. Writing is the same: every byte that a client takes
 restarts the socket's timeout. So a silent client is ended by the socket's timeout, and one
 that trickles by a watchdog that shuts the connection down while the thread waits.
+No thread waits for the reader of a small answer (answer_socket).
 
 A server that does not give its socket (`gunicorn.socket`) is served without these limits.
 """
@@ -20,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 from gunicorn.http.errors import ParseException
 
 from jobserver.errors import Busy, ClientGone, ClientTooSlow
+from jobserver.serving.answer_socket import AnswerSocket
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -66,6 +68,8 @@ class ClientLimits:
         """
         if not self._downloads.acquire(blocking=False):
             raise Busy("Too many downloads at once; try again")
+        if isinstance(sock, AnswerSocket):
+            sock.send_in_thread()
         sock.settimeout(self._silence_s)
         self._watchdog.watch(sock, self._silence_s + size / MIN_RATE, socket.SHUT_RDWR)
         return partial(self._end_download, sock)

@@ -301,19 +301,24 @@ def warm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(
         tmp_path_factory.mktemp("warm"), CLIENT_TIMEOUT="1", MAX_UPLOADS="2", MAX_DOWNLOADS="1"
     ).start()
-    with ExitStack() as stack:
-        # each accepted connection that waits for its first byte has a thread of its own
-        wait_for(
-            lambda: (
-                stack.enter_context(server.connect())
-                and all(count > THREADS for count in threads(server).values())
-            ),
-            20,
-            "all threads",
-        )
+    wait_for(lambda: refused(server) and all_threads(server), 20, "all threads")
     wait_for(lambda: watched(server), 20, "a watchdog in every process")
     yield server
     server.stop()
+
+
+def all_threads(server: Server) -> bool:
+    return all(count > THREADS for count in threads(server).values())
+
+
+def refused(server: Server) -> bool:
+    """Begin more uploads without a token than there are threads: each waits for its body."""
+    head = b"POST /api/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"
+    with ExitStack() as stack:
+        socks = [stack.enter_context(server.connect()) for _ in range(8 * THREADS)]
+        for sock in socks:
+            sock.sendall(head)
+        return {answer_of(sock)[0] for sock in socks} == {401}
 
 
 def watched(server: Server) -> bool:

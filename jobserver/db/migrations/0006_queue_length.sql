@@ -1,4 +1,4 @@
--- Version 7: how many files wait or are rendered, so that no upload has to count them. Kept by
+-- Version 6: how many files wait or are rendered, so that no upload has to count them. Kept by
 -- the database itself: no writer can forget it, nor one of the version before.
 
 CREATE TABLE queue_length (files INTEGER NOT NULL);  -- one row
