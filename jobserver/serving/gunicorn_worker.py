@@ -8,7 +8,7 @@ What gthread (gunicorn 27) leaves without a limit, or does in the wrong thread:
   made (answer_socket). A head has `header_timeout_s`, an answer as long as a download has.
 - Closing a connection that has unread bytes sends a reset, which can overtake the response.
   gthread therefore reads up to 2 s and 64 KiB more, in the loop that accepts everybody else.
-  Here the loop reads from all closing connections at once, without blocking, for LINGER_S
+  Here the loop reads from all closing connections at once, without blocking, for 5 s
   and of any size.
 - A thread waits up to 5 s for the rest of a body that the app did not read. Here DRAIN_S.
 - A client may send any number of requests without waiting for an answer. Here MAX_PIPELINED.
@@ -21,7 +21,6 @@ that is encrypted by gunicorn itself goes gthread's way.
 
 import errno
 import selectors
-import socket
 import time
 from contextlib import suppress
 from functools import partial
@@ -36,18 +35,15 @@ from jobserver.serving.client_limits import MIN_RATE
 from jobserver.serving.waiting import WaitingConnections
 
 GUNICORN_MAJOR = 27  # the one whose methods are overridden here
-LINGER_S = 5.0
 DRAIN_S = 0.1
-DISCARD_SIZE = 256 * 1024
 MAX_PIPELINED = 100  # requests in a row; who waits for answers has one on its way
 NOTHING_NEW = (errno.EAGAIN, errno.ECONNABORTED)  # of accept(2): another worker was faster
 
 
-class BoundedThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A gthread worker; set the two times (seconds) before the workers start."""
+class HeadReadingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """A gthread worker whose loop reads the heads of requests; a thread gets whole ones."""
 
     header_timeout_s = 60.0
-    silence_s = 60.0
 
     def run(self) -> None:
         """Serve until SIGTERM."""
@@ -59,14 +55,11 @@ class BoundedThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
         if self.cfg.is_ssl:
             super().accept(listener)
             return
-        try:
-            accepted, address = listener.accept()
-        except OSError as error:
-            if error.errno not in NOTHING_NEW:
-                raise
+        accepted = _accept(listener)
+        if accepted is None:
             return
         self.nr_conns += 1
-        conn = TConn(self.cfg, AnswerSocket(accepted), address, listener.getsockname())
+        conn = TConn(self.cfg, AnswerSocket(accepted[0]), accepted[1], listener.getsockname())
         conn.data_ready = True  # when a thread gets it
         conn.set_timeout()
         self.keepalived_conns.append(conn)
@@ -104,9 +97,27 @@ class BoundedThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
             self._waiting.stop(conn)
             with suppress(OSError):
                 util.write_error(sock, 431, "Request Header Fields Too Large", "")
-            self._linger(conn)
+            self._waiting.linger(conn)
         elif not is_open:
             self._waiting.end(conn)
+
+    def murder_pending(self) -> None:
+        """End the connections whose deadline has passed; the loop calls this at every turn."""
+        super().murder_pending()
+        self._waiting.check()
+
+    def _close(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+
+class BoundedThreadWorker(HeadReadingWorker):
+    """Its loop also sends what a client is slow to read of an answer.
+
+    Set `header_timeout_s` and `silence_s` (seconds) before the workers start.
+    """
+
+    silence_s = 60.0
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer one request, in a thread. A client that does not read a large answer has left."""
@@ -157,7 +168,7 @@ class BoundedThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
     def _go_on(self, conn: Any, fs: Any) -> None:
         """Turn to the next request on a connection, or let it linger."""
         if not fs.result():
-            self._linger(conn)
+            self._waiting.linger(conn)
             return
         sock = conn.sock
         sock.unread(conn.parser.unreader.take_buffered())
@@ -167,27 +178,16 @@ class BoundedThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
         else:
             super().finish_request(conn, fs)
 
-    def _linger(self, conn: Any) -> None:
-        """Read from a connection until its client closes it."""
-        with suppress(OSError):  # the client has closed it already
-            conn.sock.shutdown(socket.SHUT_WR)
-        self._waiting.wait(conn, selectors.EVENT_READ, self._discard, LINGER_S)
 
-    def _discard(self, conn: Any, sock: socket.socket) -> None:
-        """Discard what a lingering client still sends; close when it stops."""
-        with suppress(OSError):
-            if sock.recv(DISCARD_SIZE):
-                return
-        self._waiting.end(conn)
-
-    def murder_pending(self) -> None:
-        """End the connections whose deadline has passed; the loop calls this at every turn."""
-        super().murder_pending()
-        self._waiting.check()
-
-    def _close(self, conn: Any) -> None:
-        self.nr_conns -= 1
-        conn.close()
+def _accept(listener: Any) -> tuple[Any, Any] | None:
+    """Return a new connection's socket and address, or None when another worker was faster."""
+    try:
+        accepted: tuple[Any, Any] = listener.accept()
+    except OSError as error:
+        if error.errno not in NOTHING_NEW:
+            raise
+        return None
+    return accepted
 
 
 def default_worker_class() -> type | str:

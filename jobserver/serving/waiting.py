@@ -1,13 +1,17 @@
 """Connections that the loop of a worker waits for, each until a deadline."""
 
 import selectors
+import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 MAX_UNSENT = 64 * 1024 * 1024  # bytes of answers that wait for their readers, in one process
 CHECK_S = 0.25  # how exactly deadlines are kept
+LINGER_S = 5.0
+DISCARD_SIZE = 256 * 1024
 
 
 class WaitingConnections:
@@ -37,6 +41,19 @@ class WaitingConnections:
         """Wait no longer, and close it."""
         self.stop(conn)
         self._close(conn)
+
+    def linger(self, conn: Any) -> None:
+        """Read from a connection until its client closes it, LINGER_S at most."""
+        with suppress(OSError):  # the client has closed it already
+            conn.sock.shutdown(socket.SHUT_WR)
+        self.wait(conn, selectors.EVENT_READ, self._discard, LINGER_S)
+
+    def _discard(self, conn: Any, sock: socket.socket) -> None:
+        """Discard what a lingering client still sends; close when it stops."""
+        with suppress(OSError):
+            if sock.recv(DISCARD_SIZE):
+                return
+        self.end(conn)
 
     def check(self) -> None:
         """Close what is overdue; call it often, it looks now and then."""

@@ -17,7 +17,7 @@ STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 TABLES = ("job", "job_file", "output", "expired_job")
 RENAMED = {"token": "claim_token"}
 
-# What version 4 says where an older version had no column.
+# What this version says where an older version had no column.
 DEFAULTS: dict[str, Any] = {
     "recipe": "subtle",
     "seed": 0,
@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "thumbnail": None,
     "crc32": 0,
     "made_with": "",
+    "own_seed": None,
 }
 
 # Of wrong passwords: an address, Unix seconds.

@@ -140,6 +140,14 @@ def test_pages_that_are_damaged_are_met_while_rows_are_read(path: Path) -> None:
             database.all(JobId, query)
 
 
+def test_a_database_that_may_only_be_read_is_unavailable_to_writers(database: Connection) -> None:
+    database.execute("PRAGMA query_only = ON")
+    with pytest.raises(DatabaseUnavailable):
+        write_job(database)
+    assert not database.in_transaction
+    assert database.column("SELECT id FROM job") == []
+
+
 # -- constraints --------------------------------------------------------------------------
 
 

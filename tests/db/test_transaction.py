@@ -13,11 +13,15 @@ from jobserver.db import Connection, DatabaseBusy, Lock
 from tests.db.damage import add_job, another_process, job_ids
 from tests.support import together, wait_for
 
-WAYS = [*get_args(Lock), "claiming"]
+WAYS = [*get_args(Lock), "claiming", "removing"]
 
 
 def begin(database: Connection, way: str) -> AbstractContextManager[None]:
-    return db.claiming(database) if way == "claiming" else db.exclusive(database, way)  # type: ignore[arg-type]
+    if way == "claiming":
+        return db.claiming(database)
+    if way == "removing":
+        return db.removing(database, "queue")
+    return db.exclusive(database, way)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -160,6 +160,8 @@ def test_the_queue_goes_on_in_an_upgraded_database(path: Path, version: int) -> 
         outputs = queries.outputs_of(database, "completed")
         assert all(isinstance(output, Output) for output in outputs)
         assert len(outputs) == (0 if version == 1 else 4)
+        unfinished = "SELECT COUNT(*) FROM job_file WHERE status IN ('queued', 'processing')"
+        assert database.value("SELECT files FROM queue_length") == database.value(unfinished) == 6
 
 
 def claim_all(database: Connection, now: float) -> dict[str, int]:

@@ -8,6 +8,7 @@ import pytest
 from jobserver.db import Connection, ConstraintViolated, DatabaseBusy, connect, exclusive
 from jobserver.jobs import queries, queue
 from jobserver.jobs.model import File, Job, JobDraft, JobOptions, NewFile
+from jobserver.jobs.seeds import file_seed
 from tests.jobs.steps import insert_draft, insert_job, new_files
 
 
@@ -48,6 +49,7 @@ def test_an_inserted_job_is_found_with_its_files_in_their_sequence(db: Connectio
             height=None,
             sha256=None,
             thumbnail=None,
+            own_seed=file_seed(3, position),
         )
         for position, file in enumerate(files)
     ]

@@ -75,6 +75,7 @@ def test_a_claim_names_what_a_worker_needs_of_the_file(db: Connection) -> None:
         stored_name="a.0.mp4",
         size=100,
         sha256=None,
+        own_seed=3,
     )
     assert steps.record_source(db, first)
     assert steps.renew(db, first, 0.5, NOW)

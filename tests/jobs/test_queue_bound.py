@@ -92,9 +92,14 @@ def test_its_length_is_what_counting_gives_whatever_happens(
 def test_a_transaction_that_is_undone_leaves_its_length(database: Connection) -> None:
     with db.exclusive(database, "queue"):
         add_job(database, 2)
-    with pytest.raises(db.ConstraintViolated), db.exclusive(database, "queue"):
-        add_job(database, 5)
-        database.write("UPDATE job SET variations_per_video = 0")
+
+    def add_and_break_a_rule() -> None:
+        with db.exclusive(database, "queue"):
+            add_job(database, 5)
+            database.write("UPDATE job SET variations_per_video = 0")
+
+    with pytest.raises(db.ConstraintViolated):
+        add_and_break_a_rule()
     assert queue.length(database) == 2
 
 

@@ -153,7 +153,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(
 
 
 def test_screen_readers_announce_what_happens(visitor: Visitor, clips: list[Path]) -> None:
-    live_region = visitor.page.locator("#live-region-region")
+    live_region = visitor.page.locator("#live-region")
     expect(live_region).to_have_attribute("role", "status")
     visitor.choose(clips[0])
     expect(live_region).to_have_text("1 video chosen")

@@ -210,7 +210,7 @@ def test_a_job_with_a_failed_file_is_shown_as_partly_completed(
     visitor.choose(clips[0], damaged_mp4("zeros.mp4", 1024)).upload(variations=2)
     visitor.wait_for_status("partly completed")
     visitor.sees("2 of 4 variations, 1 video failed")
-    expect(visitor.page.locator("#live-region-region")).to_have_text(
+    expect(visitor.page.locator("#live-region")).to_have_text(
         "hero.mp4 and 1 more: finished, 2 of 4 variations, 1 video failed"
     )
     visitor.page.get_by_role("link", name="All jobs").click()

@@ -66,7 +66,7 @@ def test_a_slow_deletion_does_not_affect_the_job_that_is_shown_when_it_ends(
     click_and_confirm(visitor, "Cancel job")
     visitor.wait_for_status("cancelled")
     deletion.continue_()
-    expect(visitor.page.locator("#live-region-region")).to_have_text("The job was deleted.")
+    expect(visitor.page.locator("#live-region")).to_have_text("The job was deleted.")
     assert visitor.page.url.endswith("job0002")
     assert idle_server.rows("SELECT id FROM job") == [("job0002",)]
 

@@ -276,7 +276,7 @@ def test_a_failed_upload_is_shown_in_every_view(
     job_id = idle_server.upload(b"\0\0\0\x18ftypisom").json["jobId"]
     visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
     visitor.button("Notify me").click()
-    expect(visitor.page.locator("#live-region-region")).to_contain_text("blocks notifications")
+    expect(visitor.page.locator("#live-region")).to_contain_text("blocks notifications")
     start_paused_upload(visitor, relay, big_file)
     drop(visitor, clips[0])
     visitor.sees("was not added; an upload is running.")
@@ -287,7 +287,7 @@ def test_a_failed_upload_is_shown_in_every_view(
     relay.reset_connections()
     note = visitor.page.locator("#upload-note")
     expect(note).to_have_text("Upload failed")
-    expect(visitor.page.locator("#live-region-region")).to_contain_text(
+    expect(visitor.page.locator("#live-region")).to_contain_text(
         "The upload failed. The connection"
     )
     expect(visitor.page).to_have_title("(1) clip0.mp4 · jobserver")

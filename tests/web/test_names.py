@@ -28,7 +28,7 @@ STEMS = [
 
 def file_named(name: str, position: int = 0) -> File:
     return File(
-        f"id{position}", "job", position, name, *("stored", 1, "queued", 0.0), *([None] * 8)
+        f"id{position}", "job", position, name, *("stored", 1, "queued", 0.0), *([None] * 9)
     )
 
 
