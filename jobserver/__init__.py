@@ -10,6 +10,7 @@ from flask import Flask
 from jobserver import cli, db, uploads, web
 from jobserver.auth.keys import signing_keys
 from jobserver.files.local import LocalStore
+from jobserver.files.store import Store
 from jobserver.jobs import ownership, sweep
 from jobserver.serving.client_limits import ClientLimits
 from jobserver.settings import Settings, SettingsError, load_settings, prepare_folders
@@ -38,8 +39,8 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     return app
 
 
-def store_of(settings: Settings) -> LocalStore:
-    """Return where the bytes live."""
+def store_of(settings: Settings) -> Store:
+    """Choose where the bytes live: the one place that names a store."""
     return LocalStore(settings.upload_dir, settings.output_dir, settings.min_free_space)
 
 
@@ -49,7 +50,7 @@ def prepare_serving(app: Flask) -> None:
     Raises SettingsError or DatabaseUnusable, one sentence each.
     """
     settings: Settings = app.extensions["settings"]
-    store: LocalStore = app.extensions["store"]
+    store: Store = app.extensions["store"]
     if settings.auth_password is None:
         raise SettingsError("AUTH_PASSWORD is not set, so nobody could sign in")
     signing_keys(settings)

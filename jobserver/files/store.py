@@ -1,5 +1,8 @@
 """What every store of bytes offers; `local.py` keeps them in folders.
 
+Another store is one module beside it, runs through `tests/files/contract.py`, and is chosen in
+`jobserver.store_of`.
+
 A key names one object: `uploads/<stored name>`, `outputs/<job id>/<name>` (see keys.py). What a
 key names never changes: it appears whole, and disappears whole.
 """

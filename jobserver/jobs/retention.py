@@ -70,7 +70,10 @@ def mark(db: Connection, job_ids: Iterable[str], now: float) -> int:
 
 
 def expire(db: Connection, store: Store, job_ids: Iterable[str], now: float) -> int:
-    """Delete these ended jobs, and what earlier rounds left half deleted; return how many."""
+    """Delete these ended jobs, and what earlier rounds left half deleted; return how many.
+
+    The caller has asked expired_ids() which those are.
+    """
     for batch in batches(list(job_ids)):
         with removing(db, "queue"):
             mark(db, batch, now)

@@ -1,4 +1,9 @@
-"""How large an upload may be, and how many are received at once."""
+"""How large an upload may be, and how many are received at once.
+
+Where each limit is enforced: Content-Length in `upload_slot`, the bytes of one video in
+`incoming.IncomingFile.write`, the number of videos, text fields and what is around them in
+`multipart`. Room on the disk and in the quota is another question: `jobs/quota.py`.
+"""
 
 import threading
 from collections.abc import Iterator
