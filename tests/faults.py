@@ -56,8 +56,8 @@ def _reach(step: str) -> str | None:
     if fault == "KILL":
         os.killpg(os.getpgid(0), signal.SIGKILL)
         signal.pause()  # never a step further
-    if fault == "STOP":  # until somebody sends SIGCONT
-        os.kill(os.getpid(), signal.SIGSTOP)
+    if fault == "STOP":  # at this very step, until somebody sends SIGCONT
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
     if fault is not None and fault in errno.errorcode.values():
         number = getattr(errno, fault)
         raise OSError(number, os.strerror(number))

@@ -309,14 +309,11 @@ class Server:
 
     def descriptors(self) -> dict[int, int]:
         """Open descriptors by worker, without the connections its threads keep to the database."""
-        return {pid: len(self._open_paths(pid)) for pid in self.workers()}
-
-    def _open_paths(self, pid: int) -> list[str]:
-        paths = []
-        for descriptor in os.listdir(f"/proc/{pid}/fd"):
-            with suppress(FileNotFoundError):
-                paths.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
-        return [path for path in paths if not path.startswith(str(self.database))]
+        ours = str(self.database)
+        return {
+            pid: sum(not path.startswith(ours) for path in open_paths(pid))
+            for pid in self.workers()
+        }
 
     def statuses(self) -> list[int]:
         """The status of every request in gunicorn's access log."""
@@ -358,6 +355,15 @@ class Server:
             15,
             f"descriptors {before} again, not {self.descriptors()}",
         )
+
+
+def open_paths(pid: int) -> list[str]:
+    """What each open descriptor of a process leads to; one closed meanwhile is left out."""
+    paths = []
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):
+            paths.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+    return paths
 
 
 def _polls(pid: int) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import FORM_TYPE, MP4_HEAD, Answer, Server, file_part, form, wait_for
+from tests.support import FORM_TYPE, MP4_HEAD, Answer, Server, file_part, form, open_paths, wait_for
 
 MIB = 1024 * 1024
 SECRETS = {
@@ -148,11 +148,7 @@ def test_an_upload_in_progress_is_open_in_the_upload_folder_alone(own_server: Se
 
 def open_files(server: Server) -> set[str]:
     """Return every file, deleted ones too, that a worker has open."""
-    paths = set()
-    for pid in server.workers():
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(FileNotFoundError):
-                paths.add(os.readlink(descriptor))
+    paths = {path for pid in server.workers() for path in open_paths(pid)}
     return {path for path in paths if path.startswith("/")}
 
 

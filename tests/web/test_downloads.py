@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.results import Clip, Job, make_job
-from tests.support import Server, Site, wait_for
+from tests.support import Server, Site, open_paths, wait_for
 
 KIB, MIB = 1024, 1024 * 1024
 KINDS = ("output", "download")
@@ -438,8 +438,7 @@ def test_surplus_downloads_are_a_503_and_others_are_served(own_server: Server, k
 
 def holding(pid: int, path: Path) -> int:
     """How often a process has a file open."""
-    folder = Path(f"/proc/{pid}/fd")
-    return sum(os.path.realpath(link) == str(path) for link in folder.iterdir())
+    return open_paths(pid).count(str(path))
 
 
 def peak_memory(pid: int) -> int:
