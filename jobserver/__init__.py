@@ -58,6 +58,6 @@ def prepare_serving(app: Flask) -> None:
     db.check(settings.database)
     with closing(db.connect(settings.database)) as database:
         database.reserve.restore()
-        ownership.adopt_unowned(database, store)
+        ownership.adopt_at_start(database, store)
         if ownership.owns_all(database, store):
             sweep.sweep_uploads(database, store)

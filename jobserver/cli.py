@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import click
@@ -11,31 +11,57 @@ from flask.cli import with_appcontext
 
 from jobserver import db, render
 from jobserver.db import Connection, DatabaseError, DatabaseUnusable, clock_note
+from jobserver.errors import JobserverError
 from jobserver.files.keys import output_key
 from jobserver.files.store import Store
 from jobserver.jobs import clock, events, ownership, queries, quota, retention, sweep
 from jobserver.jobs.clock import Reading
 from jobserver.jobs.quota import SpaceLimits
-from jobserver.settings import Settings, SettingsError, prepare_folders
+from jobserver.settings import Settings, prepare_folders
 from jobserver.times import iso_utc
 from jobserver.worker import process
 
 
-@click.command("init-db")
-@with_appcontext
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """End with one sentence and exit code 1 when the database or a folder is not as it must be."""
+    try:
+        yield
+    except BrokenPipeError:  # of `| head`, which click knows
+        raise
+    except JobserverError as error:
+        raise click.ClickException(_in_words(error)) from error
+    except OSError as error:
+        path = error.filename2 or error.filename or "A file"
+        raise click.ClickException(f"{path}: {error.strerror}") from error
+
+
+def _in_words(error: JobserverError) -> str:
+    """Add what the driver says: an operator may know what to do about it."""
+    if isinstance(error, DatabaseError) and not isinstance(error, DatabaseUnusable):
+        return f"{error} ({error.__cause__})"
+    return str(error)
+
+
+def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command that knows the app, and what ends it if anything does."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        return click.command(name)(with_appcontext(_one_sentence()(function)))
+
+    return decorate
+
+
+@_command("init-db")
 def init_db() -> None:
     """Create the database or bring it up to date; keeps what is in it."""
     settings = _settings()
-    try:
-        prepare_folders(settings)
-        version = db.initialise(settings.database)
-    except (DatabaseUnusable, SettingsError) as error:
-        raise click.ClickException(str(error)) from error
+    prepare_folders(settings)
+    version = db.initialise(settings.database)
     click.echo(f"The database {settings.database} has version {version}.")
 
 
-@click.command("worker")
-@with_appcontext
+@_command("worker")
 def worker() -> None:
     """Render queued files until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -44,17 +70,14 @@ def worker() -> None:
         prepare_folders(settings)
         db.check(settings.database)
         process.run(settings, _store())
-    except (DatabaseUnusable, SettingsError) as error:
-        raise click.ClickException(str(error)) from error
     except render.EngineError as error:
         names = "FFMPEG, ENCODER, ENCODER_PRESET or ENCODER_RATE"
         raise click.ClickException(f"{names} cannot be used: {error}") from error
 
 
-@click.command("jobs")
+@_command("jobs")
 @click.option("--limit", default=50, help="How many, newest first.")
 @click.option("--events", "job_id", metavar="ID", help="Show what happened to one job instead.")
-@with_appcontext
 def list_jobs(limit: int, job_id: str | None) -> None:
     """List the newest jobs: id, status, videos, variations each, when created."""
     with _database() as database:
@@ -76,16 +99,15 @@ def _echo_events(database: Connection, job_id: str) -> None:
         click.echo(f"{iso_utc(event.at)}  {event.kind:15}  {about}{data}")
 
 
-@click.command("sweep")
+@_command("sweep")
 @click.option("--dry-run", is_flag=True, help="Only say what would go, and why.")
 @click.option("--trust-clock", is_flag=True, help="Expire although the clock may have jumped.")
-@with_appcontext
 def sweep_all(dry_run: bool, trust_clock: bool) -> None:
     """Remove what has expired, what exceeds the quota, and what belongs to no job."""
     settings, store, now = _settings(), _store(), time.time()
     with _database() as database:
-        if not ownership.owns_all(database, store):
-            raise click.ClickException("A folder is not this database's; nothing is done")
+        if reasons := ownership.why_not_all(database, store):
+            raise click.ClickException(f"{'; '.join(reasons)}; nothing is done")
         expired = retention.expired_ids(database, settings.job_lifetime, now)
         if expired and not trust_clock and not _clock_is_trusted(database, now):
             click.echo(f"The clock may have jumped: {len(expired)} jobs stay (--trust-clock)")
@@ -134,18 +156,18 @@ def _reasons(
     ]
 
 
-@click.command("adopt")
-@with_appcontext
+@_command("adopt")
 def adopt() -> None:
     """Take UPLOAD_DIR and OUTPUT_DIR for this database's, whatever they hold.
 
     After a database was restored or made anew. The next sweep removes the uploads and outputs
     that no job of this database names.
     """
+    store = _store()
     with _database() as database:
-        for root in _store().roots:
-            ownership.adopt(database, root)
-            click.echo(f"{root.name} is this database's now.")
+        ownership.adopt(database, store)
+    for root in store.roots:
+        click.echo(f"{root.name} is this database's now.")
 
 
 def _settings() -> Settings:
@@ -160,16 +182,11 @@ def _store() -> Store:
 
 @contextmanager
 def _database() -> Iterator[Connection]:
-    """Give a connection; what is wrong with the database or a folder ends it with a sentence."""
+    """Give a connection to the database, which is there and current."""
     path = _settings().database
-    try:
-        db.check(path)
-        with closing(db.connect(path)) as database:
-            yield database
-    except BrokenPipeError:  # `flask jobs | head`: click ends without a word
-        raise
-    except (DatabaseError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    db.check(path)
+    with closing(db.connect(path)) as database:
+        yield database
 
 
 COMMANDS = (init_db, worker, list_jobs, sweep_all, adopt)

@@ -5,10 +5,11 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from jobserver.errors import InsufficientStorage
+from jobserver.errors import InsufficientStorage, StorageUnavailable
 from jobserver.files import durability
 
 OWNER_FILE = ".database"  # holds the id of the database whose files are beside it
+LONGEST_ID = 100  # bytes that are read of it
 
 
 class LocalRoot:
@@ -23,22 +24,30 @@ class LocalRoot:
         self._min_free_space = min_free_space
 
     def owner(self) -> str | None:
-        """Return the id in the owner file, None without one. Raises OSError.
+        """Return the id in the owner file, None without one. Raises StorageUnavailable.
 
-        What is no id, such as a text cut short, is the id of no database.
+        What is no id, such as a text cut short, is the id of no database. A pipe or a large
+        file that somebody put there holds nobody up.
         """
         try:
-            return (self.folder / OWNER_FILE).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
+            with open(self.folder / OWNER_FILE, "rb", buffering=0, opener=_open_at_once) as file:
+                return (file.read(LONGEST_ID) or b"").decode(errors="replace")
+        except (FileNotFoundError, NotADirectoryError):  # is_empty() says which of them
             return None
+        except OSError as error:
+            reason = f"{OWNER_FILE} in {self.name} cannot be read ({error.strerror})"
+            raise StorageUnavailable(reason) from error
 
     def is_empty(self) -> bool:
-        """Return whether nothing of anybody lies here. Raises OSError.
+        """Return whether nothing of anybody lies here. Raises StorageUnavailable.
 
         File systems put lost+found into a new volume; a start that was killed leaves a draft
         of the owner file.
         """
-        names = os.listdir(self.folder)
+        try:
+            names = os.listdir(self.folder)
+        except OSError as error:
+            raise StorageUnavailable(f"{self.name} is missing or cannot be read") from error
         return all(name == "lost+found" or name.startswith(f"{OWNER_FILE}.") for name in names)
 
     def mark(self, database_id: str) -> None:
@@ -47,10 +56,14 @@ class LocalRoot:
         Durable, and the folder as well: a half-written one would be another database's.
         """
         draft = self.folder / f"{OWNER_FILE}.{secrets.token_hex(8)}"
-        draft.write_text(database_id)
-        durability.make_durable(draft)
-        with suppress(FileNotFoundError):  # swept as an orphan: another process was faster
-            os.replace(draft, self.folder / OWNER_FILE)
+        try:
+            draft.write_text(database_id)
+            durability.make_durable(draft)
+            with suppress(FileNotFoundError):  # swept as an orphan: another process was faster
+                os.replace(draft, self.folder / OWNER_FILE)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
         durability.sync_folder(self.folder)
         with suppress(PermissionError):  # then the folder was there before us
             durability.sync_folder(self.folder.parent)
@@ -64,3 +77,7 @@ class LocalRoot:
         """Raise InsufficientStorage when so many more would use the space that is kept free."""
         if self.free() - incoming_bytes < self._min_free_space:
             raise InsufficientStorage
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)

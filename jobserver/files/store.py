@@ -52,10 +52,16 @@ class Root(Protocol):
     name: str  # the setting, for messages
 
     def owner(self) -> str | None:
-        """Return the id of the database whose files these are, or None. Raises OSError."""
+        """Return the id of the database whose files these are, or None.
+
+        Raises StorageUnavailable.
+        """
 
     def is_empty(self) -> bool:
-        """Return whether it holds nothing but what file systems put there. Raises OSError."""
+        """Return whether it holds nothing but what file systems put there.
+
+        Raises StorageUnavailable.
+        """
 
     def mark(self, database_id: str) -> None:
         """Note durably whose files these are."""

@@ -4,6 +4,7 @@ After a lost or exchanged database every upload looks like an orphan, and must b
 """
 
 import logging
+from contextlib import suppress
 
 from jobserver.db import Connection, database_id
 from jobserver.errors import StorageUnavailable
@@ -14,29 +15,61 @@ log = logging.getLogger(__name__)
 
 
 def adopt_unowned(db: Connection, store: Store) -> None:
-    """Mark what has no owner yet and may become this database's, before anything is put there."""
+    """Mark what has no owner yet and may become this database's, before anything is put there.
+
+    What cannot be looked at stays as it is; owns_all() says so. Raises OSError.
+    """
     for root in store.roots:
-        if root.owner() is None and _may_adopt(db, root):
-            root.mark(database_id(db))
+        with suppress(StorageUnavailable):
+            if root.owner() is None and _may_adopt(db, root):
+                root.mark(database_id(db))
 
 
-def adopt(db: Connection, root: Root) -> None:
-    """Mark a root as this database's, whatever it holds: the operator has said so."""
-    root.mark(database_id(db))
+def adopt_at_start(db: Connection, store: Store) -> None:
+    """As adopt_unowned(), which each upload does again: a full disk does not stop a start."""
+    try:
+        adopt_unowned(db, store)
+    except OSError as error:
+        log.warning("a folder cannot be marked as this database's: %s", error)
+
+
+def adopt(db: Connection, store: Store) -> None:
+    """Mark the store as this database's, whatever it holds: the operator has said so.
+
+    Raises StorageUnavailable, before anything is marked, when a part of it cannot be read.
+    """
+    for root in store.roots:
+        root.is_empty()
+    for root in store.roots:
+        root.mark(database_id(db))
 
 
 def owns(db: Connection, root: Root) -> bool:
-    """Return whether a root is this database's, or may become it. Raises OSError."""
+    """Return whether a root is this database's, or may become it. Raises StorageUnavailable."""
     owner = root.owner()
     return _may_adopt(db, root) if owner is None else owner == database_id(db)
 
 
 def owns_all(db: Connection, store: Store) -> bool:
     """Return whether files may be put into, and removed from, all of the store; log if not."""
-    foreign = [root.name for root in store.roots if not owns(db, root)]
-    for name in foreign:
-        log.warning("%s does not hold the files of this database; nothing is removed", name)
-    return not foreign
+    reasons = why_not_all(db, store)
+    for reason in reasons:
+        log.warning("%s; nothing is removed", reason)
+    return not reasons
+
+
+def why_not_all(db: Connection, store: Store) -> list[str]:
+    """Return, as sentences without their full stop, what keeps parts of the store from us."""
+    return [reason for root in store.roots if (reason := _why_not(db, root))]
+
+
+def _why_not(db: Connection, root: Root) -> str | None:
+    try:
+        if owns(db, root):
+            return None
+    except StorageUnavailable as error:
+        return str(error)
+    return f"{root.name} does not hold the files of this database"
 
 
 def require_owner(db: Connection, store: Store) -> None:

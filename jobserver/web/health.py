@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from jobserver.db import DatabaseError, connect, database_id
 from jobserver.db.migrations import is_current
+from jobserver.errors import StorageUnavailable
 from jobserver.files.store import Store
 from jobserver.jobs import ownership, queries
 from jobserver.times import iso_utc
@@ -50,8 +51,8 @@ def folder_error(database: Path, store: Store) -> str | None:
             try:
                 if not ownership.owns(db, root):
                     return f"{root.name} does not hold the files of this database; is it mounted?"
-            except OSError:
-                return f"{root.name} is missing or cannot be read"
+            except StorageUnavailable as error:
+                return str(error)
     return None
 
 

@@ -34,7 +34,8 @@ class Attempt:
         if claim.attempts > MAX_ATTEMPTS:  # this file has crashed its worker each time
             self._fail(claim, GAVE_UP)
             return
-        if not self._has_folders():  # a volume is not mounted; its files come back with it
+        # a volume may not be mounted; its files come back with it
+        if not ownership.owns_all(self._db, self._store):
             self._reschedule(claim, RETRY_DELAYS_S[-1], counted=False)
             return
         try:
@@ -57,13 +58,6 @@ class Attempt:
             self._fail(claim, GAVE_UP)
         else:
             self._reschedule(claim, RETRY_DELAYS_S[claim.attempts - 1])
-
-    def _has_folders(self) -> bool:
-        try:
-            return ownership.owns_all(self._db, self._store)
-        except OSError as error:
-            log.warning("a folder is not available: %s", error)
-            return False
 
     def _fail(self, claim: Claim, reason: str) -> None:
         with exclusive(self._db, "queue"):

@@ -38,7 +38,7 @@ def run(settings: Settings, store: Store) -> None:
     render.check(engine)
     beat, stopping = Heartbeat(settings.database), threading.Event()
     with _shutdown_signal() as shutdown, closing(connect(settings.database)) as db, beat.running():
-        ownership.adopt_unowned(db, store)
+        ownership.adopt_at_start(db, store)
         workers = [
             RenderThread(settings.database, store, engine, beat) for _ in range(settings.workers)
         ]

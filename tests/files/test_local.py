@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from jobserver.errors import InsufficientStorage
+from jobserver.errors import InsufficientStorage, StorageUnavailable
 from jobserver.files import durability, local, part_file
 from jobserver.files.keys import output_key, source_key
 from jobserver.files.local import LocalStore
 from jobserver.files.root import OWNER_FILE, LocalRoot
 from jobserver.ids import generate_id
+from tests.files import marks
 from tests.files.contract import JOB, StoreContract, exists, published, received, uploaded
 
 
@@ -493,14 +494,35 @@ def test_a_root_that_is_missing_is_an_error_and_not_an_empty_one(
 ) -> None:
     upload_dir.rmdir()
     assert store.roots[0].owner() is None
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(StorageUnavailable, match="UPLOAD_DIR is missing or cannot be read"):
         store.roots[0].is_empty()
 
 
-def test_an_owner_file_that_cannot_be_read_is_an_error(store: LocalStore, upload_dir: Path) -> None:
-    (upload_dir / OWNER_FILE).mkdir()
-    with pytest.raises(IsADirectoryError):
+def test_a_root_that_is_a_file_is_an_error_too(store: LocalStore, upload_dir: Path) -> None:
+    upload_dir.rmdir()
+    upload_dir.touch()
+    assert store.roots[0].owner() is None
+    with pytest.raises(StorageUnavailable, match="UPLOAD_DIR is missing or cannot be read"):
+        store.roots[0].is_empty()
+
+
+@pytest.mark.parametrize("damage", marks.UNREADABLE, ids=lambda make: make.__name__)
+def test_an_owner_file_that_cannot_be_read_is_an_error(
+    store: LocalStore, upload_dir: Path, damage: Callable[[Path], object]
+) -> None:
+    damage(upload_dir / OWNER_FILE)
+    with pytest.raises(StorageUnavailable, match=r"\.database in UPLOAD_DIR cannot be read \("):
         store.roots[0].owner()
+
+
+@pytest.mark.parametrize("damage", [marks.make_large, os.mkfifo])
+def test_an_owner_file_that_could_be_read_for_long_is_another_databases(
+    store: LocalStore, upload_dir: Path, damage: Callable[[Path], object]
+) -> None:
+    damage(upload_dir / OWNER_FILE)
+    owner = store.roots[0].owner()
+    assert owner is not None
+    assert len(owner) <= 100
 
 
 def test_two_marks_at_once_leave_one_and_no_draft(

@@ -83,14 +83,16 @@ def test_an_operator_may_have_any_folder_adopted(db: Connection, store: LocalSto
         (root.folder / "holiday.mp4").write_bytes(b"x")
         if n:
             root.mark("another")
-        ownership.adopt(db, root)
+    ownership.adopt(db, store)
     assert ownership.owns_all(db, store)
 
 
-def test_a_folder_that_cannot_be_read_is_an_error(db: Connection, store: LocalStore) -> None:
+def test_a_folder_that_cannot_be_read_is_not_ours(db: Connection, store: LocalStore) -> None:
     store.roots[0].folder.rmdir()
-    with pytest.raises(FileNotFoundError):
-        ownership.owns_all(db, store)
+    assert not ownership.owns_all(db, store)
+    assert ownership.why_not_all(db, store) == [
+        f"{store.roots[0].name} is missing or cannot be read"
+    ]
 
 
 def test_a_new_volume_with_lost_and_found_becomes_ours(db: Connection, store: LocalStore) -> None:
