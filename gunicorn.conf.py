@@ -21,6 +21,7 @@ from jobserver.serving.gunicorn_worker import (
     default_worker_class,
     missing_limits,
 )
+from jobserver.serving.log import ACCESS_FORMAT, LineLogger
 from jobserver.settings import SettingsError, load_settings
 
 if get_load_dotenv():  # as the flask command does, so that both read the same settings
@@ -73,8 +74,9 @@ worker_tmp_dir = next(
 control_socket_disable = True
 
 # The path without its query, which may carry signed links; the id that the client was given.
+logger_class = LineLogger
 accesslog = "-"
-access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms %({x-request-id}o)s'
+access_log_format = ACCESS_FORMAT
 
 
 def _write_json_error(sock: socket.socket, status: int, reason: str, _message: str) -> None:

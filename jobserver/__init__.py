@@ -51,6 +51,7 @@ def prepare_serving(app: Flask) -> None:
     """
     settings: Settings = app.extensions["settings"]
     store: Store = app.extensions["store"]
+    _ = app.logger  # made at first use; until then the warnings of other rooms have no handler
     if settings.auth_password is None:
         raise SettingsError("AUTH_PASSWORD is not set, so nobody could sign in")
     signing_keys(settings)

@@ -9,7 +9,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from jobserver import db, render
+from jobserver import db, logs, render
 from jobserver.db import Connection, DatabaseError, DatabaseUnusable, clock_note
 from jobserver.errors import JobserverError
 from jobserver.files.keys import output_key
@@ -64,7 +64,7 @@ def init_db() -> None:
 @_command("worker")
 def worker() -> None:
     """Render queued files until SIGTERM or Ctrl-C."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, handlers=[logs.line_handler()])
     settings = _settings()
     try:
         prepare_folders(settings)

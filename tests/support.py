@@ -317,9 +317,8 @@ class Server:
 
     def statuses(self) -> list[int]:
         """The status of every request in gunicorn's access log."""
-        return [
-            int(status) for status in re.findall(r'^\S+ "[A-Z]+ \S*" (\d{3}) ', self.log(), re.M)
-        ]
+        lines = re.findall(r'^\S+Z \S+ "[A-Z]+ \S*" (\d{3}) ', self.log(), re.M)
+        return [int(status) for status in lines]
 
     def check_sound(self, allowed_5xx: tuple[int, ...] = (), parts: bool = False) -> None:
         """The check after every failing upload: nothing half, nothing left, still quick."""

@@ -7,11 +7,13 @@ for a 500, the traceback. A client never sees a traceback or a path.
 import errno
 
 from flask import Flask, current_app
+from flask.logging import default_handler
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from jobserver import errors
 from jobserver.db import DatabaseUnavailable
+from jobserver.logs import LineFormatter
 from jobserver.web.hot_path import request_id
 
 # The status of each class; a subclass that is not listed has that of its nearest base here, so
@@ -38,11 +40,13 @@ TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 NOT_AVAILABLE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE}
 )
+LOG_FORMAT = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"  # as gunicorn's own lines
 MISTAKE = "The server made a mistake; its log has the request id"
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of `app` as JSON and name every answer."""
+    """Answer every error of `app` as JSON and name every answer; log in lines."""
+    default_handler.setFormatter(LineFormatter(LOG_FORMAT))
     app.after_request(_show_request_id)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(errors.JobserverError, _answer)

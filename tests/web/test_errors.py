@@ -274,8 +274,8 @@ def test_the_access_log_has_the_id_of_each_answer(server: Server) -> None:
         answer = server.get(path)
         assert answer.status == status
         line = re.compile(
-            rf'^127\.0\.0\.1 "GET {path}" {status} {len(answer.body)} \d+ms '
-            rf"{answer.headers['X-Request-ID']}$",
+            rf'^[\d-]{{10}}T[\d:]{{8}}Z 127\.0\.0\.1 "GET {path}" {status} {len(answer.body)} '
+            rf"\d+ms {answer.headers['X-Request-ID']}$",
             re.M,
         )
         wait_for(lambda line=line: line.search(server.log()), 5, f"a line like {line.pattern}")

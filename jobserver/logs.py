@@ -1,0 +1,56 @@
+"""One event, one line: what a client writes into a log stays a part of its line.
+
+Names, paths and headers come from clients, and the texts of exceptions quote them. Whatever a
+terminal or a reader of lines takes for more than a letter is escaped as in a Python string.
+"""
+
+import logging
+import time
+
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+SET_IN = "    "  # before each line of a traceback: no record begins so
+
+
+def one_line(text: str) -> str:
+    """Return the text with line breaks, control characters and invisible ones escaped."""
+    if text.isprintable() and "\\" not in text:
+        return text
+    return "".join(map(_escaped, text))
+
+
+def _escaped(letter: str) -> str:
+    if letter.isprintable() and letter != "\\":
+        return letter
+    return letter.encode("unicode_escape").decode("ascii")
+
+
+class LineFormatter(logging.Formatter):
+    """Formats a record as one line, times in UTC; the lines of a traceback are set in."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = TIME_FORMAT
+    default_msec_format = ""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: object) -> str:
+        """Return the lines of a traceback."""
+        return _set_in(super().formatException(ei))  # type: ignore[arg-type]
+
+    def formatStack(self, stack_info: str) -> str:
+        """Return the lines of a stack."""
+        return _set_in(super().formatStack(stack_info))
+
+
+def line_handler() -> logging.Handler:
+    """Return a handler that writes lines to stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(message)s"))
+    return handler
+
+
+def _set_in(lines: str) -> str:
+    return "\n".join(SET_IN + one_line(line) for line in lines.split("\n"))
