@@ -42,13 +42,20 @@ instance/sample.mp4: | $(VENV)/.run
 
 run: $(VENV)/.run instance/password instance/sample.mp4
 	@$(VENV)/bin/flask --app wsgi init-db
-	@: "$${AUTH_PASSWORD:=$$(cat instance/password)}"; export AUTH_PASSWORD; \
-	printf 'The password is %s\nPaste this into another terminal:\n\n' "$$AUTH_PASSWORD"; \
-	printf '  curl -F videos=@%s/instance/sample.mp4 -F variations=3 ' "$(CURDIR)"; \
-	printf -- '-H "Authorization: Bearer $$(curl -s -d '\''{"password":"%s"}'\'' ' "$$AUTH_PASSWORD"; \
-	printf 'http://127.0.0.1:%s/api/auth | cut -d'\''"'\'' -f4)" ' $(PORT); \
-	printf 'http://127.0.0.1:%s/api/jobs\n\n' $(PORT); \
-	printf 'or open http://127.0.0.1:%s/ in a browser.\n\n' $(PORT); \
+	@if [ -z "$$AUTH_PASSWORD_FILE" ]; then \
+		: "$${AUTH_PASSWORD:=$$(cat instance/password)}"; export AUTH_PASSWORD; fi; \
+	if [ -t 1 ]; then \
+		password="$${AUTH_PASSWORD:-$$(cat "$$AUTH_PASSWORD_FILE")}"; \
+		printf 'The password is %s\nPaste this into another terminal:\n\n' "$$password"; \
+		printf '  curl -F videos=@%s/instance/sample.mp4 -F variations=3 ' "$(CURDIR)"; \
+		printf -- '-H "Authorization: Bearer $$(curl -s -d '\''{"password":"%s"}'\'' ' "$$password"; \
+		printf 'http://127.0.0.1:%s/api/auth | cut -d'\''"'\'' -f4)" ' $(PORT); \
+		printf 'http://127.0.0.1:%s/api/jobs\n\n' $(PORT); \
+	else \
+		printf 'The password is shown on a terminal only; without AUTH_PASSWORD it is in %s\n' \
+			"$(CURDIR)/instance/password"; \
+	fi; \
+	printf 'Open http://127.0.0.1:%s/ in a browser.\n\n' $(PORT); \
 	$(VENV)/bin/flask --app wsgi worker & worker=$$!; \
 	$(VENV)/bin/gunicorn wsgi:app & web=$$!; \
 	trap 'kill $$worker $$web 2>/dev/null; wait' EXIT; trap 'exit' INT TERM; \

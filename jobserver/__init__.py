@@ -13,7 +13,13 @@ from jobserver.files.local import LocalStore
 from jobserver.files.store import Store
 from jobserver.jobs import ownership, sweep
 from jobserver.serving.client_limits import ClientLimits
-from jobserver.settings import Settings, SettingsError, load_settings, prepare_folders
+from jobserver.settings import (
+    Settings,
+    SettingsError,
+    load_settings,
+    prepare_folders,
+    weak_secrets,
+)
 
 
 def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
@@ -41,7 +47,9 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
 
 def store_of(settings: Settings) -> Store:
     """Choose where the bytes live: the one place that names a store."""
-    return LocalStore(settings.upload_dir, settings.output_dir, settings.min_free_space)
+    return LocalStore(
+        settings.upload_dir, settings.output_dir, settings.min_free_space, settings.output_group
+    )
 
 
 def prepare_serving(app: Flask) -> None:
@@ -51,7 +59,7 @@ def prepare_serving(app: Flask) -> None:
     """
     settings: Settings = app.extensions["settings"]
     store: Store = app.extensions["store"]
-    _ = app.logger  # made at first use; until then the warnings of other rooms have no handler
+    log = app.logger  # made at first use; until then the warnings of other rooms have no handler
     if settings.auth_password is None:
         raise SettingsError("AUTH_PASSWORD is not set, so nobody could sign in")
     signing_keys(settings)
@@ -62,3 +70,5 @@ def prepare_serving(app: Flask) -> None:
         ownership.adopt_at_start(database, store)
         if ownership.owns_all(database, store):
             sweep.sweep_uploads(database, store)
+    for sentence in weak_secrets(settings):
+        log.warning(sentence)

@@ -1,13 +1,14 @@
 """Every setting once: its name, unit, default and what makes a value usable.
 
-A value comes from create_app's overrides, else instance/config.py, else the environment,
-else the default. A value that cannot be used stops the start with one sentence. Reading
-creates nothing; `prepare_folders` does.
+A value comes from create_app's overrides, else the environment, else instance/config.py,
+else the default: what is set for one run wins over what a file says of all. A value that cannot
+be used stops the start with one sentence. Reading creates nothing; `prepare_folders` does.
 
 pydantic-settings, because it is typed and maintained, and its models will also give the JSON
 schemas of the API. environs would bring marshmallow and only read the environment.
 """
 
+import grp
 import os
 import shlex
 import shutil
@@ -19,9 +20,13 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from jobserver import modes
 from jobserver.errors import JobserverError
 
 MIB = 1024 * 1024
+MAX_GID = 2**32 - 2  # chown(2): the next one means "unchanged"
+SECRETS = ("AUTH_PASSWORD", "SECRET_KEY")  # each may be given by a file
+SAFE_PASSWORD, SAFE_KEY = 8, 12  # characters
 CENTURY_S = 100 * 365 * 24 * 3600  # larger values overflow datetime and socket timeouts
 
 
@@ -33,6 +38,24 @@ def _text(raw: Any) -> str:
     if not isinstance(raw, str) or not raw.strip():
         raise ValueError("it is empty or not a text")
     return raw
+
+
+def _password(raw: Any) -> str:
+    password = _text(raw)
+    if "\n" in password or "\r" in password:
+        raise ValueError("it holds a line break, which nobody can type")
+    return password
+
+
+def _group(raw: Any) -> int:
+    """Return the id of a group that is given by its name or id."""
+    text = _text(str(raw))
+    if text.isascii() and text.isdigit() and int(text) <= MAX_GID:
+        return int(text)
+    try:
+        return grp.getgrnam(text).gr_gid
+    except (KeyError, ValueError):
+        raise ValueError(f"there is no group {text}") from None
 
 
 def _words(raw: Any) -> tuple[str, ...]:
@@ -71,6 +94,8 @@ def _program(raw: Any) -> str:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
+Password = Annotated[str, BeforeValidator(_password)]
+Group = Annotated[int, BeforeValidator(_group)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Keys = Annotated[tuple[str, ...], BeforeValidator(_keys)]
 Whole = Annotated[int, BeforeValidator(_whole)]
@@ -92,12 +117,16 @@ class Settings(BaseSettings):
     )
 
     instance_dir: Path = Field(description="the server's private folder; an argument, no setting")
-    auth_password: Text | None = Field(
+    auth_password: Password | None = Field(
         None, repr=False, description="without it nobody can sign in"
+    )
+    auth_password_file: AbsolutePath | None = Field(
+        None, description="holds AUTH_PASSWORD, and perhaps a line break behind it"
     )
     secret_key: Keys | None = Field(
         None, repr=False, description="comma-separated, newest first; None: made once and kept"
     )
+    secret_key_file: AbsolutePath | None = Field(None, description="holds SECRET_KEY, as well")
     database: AbsolutePath = Field(
         default_factory=lambda known: known["instance_dir"] / "jobserver.sqlite3",
         description="file; not in UPLOAD_DIR or OUTPUT_DIR",
@@ -107,6 +136,9 @@ class Settings(BaseSettings):
     )
     output_dir: AbsolutePath = Field(
         default_factory=lambda known: known["instance_dir"] / "outputs", description="folder"
+    )
+    output_group: Group | None = Field(
+        None, description="name or id of the group that may read outputs: nginx's"
     )
     token_max_age: Whole = Field(24 * 3600, ge=1, description="seconds")
     max_file_size: Whole = Field(500 * MIB, ge=1, description="bytes")
@@ -141,12 +173,43 @@ class Settings(BaseSettings):
     render_memory: Whole = Field(2048 * MIB, ge=256 * MIB, description="bytes of one ffmpeg")
     port: Whole = Field(8080, ge=1, le=65535, description="TCP port of gunicorn on 127.0.0.1")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secrets(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in SECRETS:
+            if (file := values.get(f"{name}_FILE")) is None:
+                continue
+            if values.get(name) is not None:
+                raise _unusable(f"{name}_FILE", f"{name} is given as well")
+            values = {**values, name: _secret_in(f"{name}_FILE", file)}
+        return values
+
     @model_validator(mode="after")
-    def _keep_the_database_out_of_swept_folders(self) -> Self:
-        for name, folder in (("UPLOAD_DIR", self.upload_dir), ("OUTPUT_DIR", self.output_dir)):
-            if self.database.is_relative_to(folder):
+    def _keep_folders_apart(self) -> Self:
+        """Refuse what would be swept, seen as another volume's, or unreadable with the other."""
+        database, uploads, outputs = (
+            Path(os.path.realpath(path))
+            for path in (self.database, self.upload_dir, self.output_dir)
+        )
+        for name, folder in (("UPLOAD_DIR", uploads), ("OUTPUT_DIR", outputs)):
+            if database.is_relative_to(folder):
                 raise _unusable("DATABASE", f"it lies in {name}, whose files come and go")
+        if outputs.is_relative_to(uploads):
+            raise _unusable("OUTPUT_DIR", "it is UPLOAD_DIR or lies in it")
+        if uploads.is_relative_to(outputs):
+            raise _unusable("UPLOAD_DIR", "it lies in OUTPUT_DIR")
         return self
+
+
+def _secret_in(name: str, file: Any) -> str:
+    """Return what a file holds, without the line break at its end. Raises SettingsError."""
+    try:
+        content = _path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError:  # its text would show a byte of the secret
+        raise _unusable(name, f"{file} is not UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise _unusable(name, error) from error
+    return content.removesuffix("\n")
 
 
 def load_settings(instance: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -154,29 +217,72 @@ def load_settings(instance: Path, overrides: Mapping[str, Any] | None = None) ->
 
     overrides: values by upper-case name. None counts as missing, there and in config.py.
     """
-    values = {**_run_config_file(instance / "config.py"), **_given(overrides or {})}
+    file = _run_config_file(instance / "config.py")
+    values = {name: value for name, value in file.items() if name not in os.environ}
+    values |= _given(overrides or {})
     try:
         return Settings(**{**values, "INSTANCE_DIR": instance})
     except ValidationError as error:
         raise _first_problem(error) from error
 
 
+def weak_secrets(settings: Settings) -> list[str]:
+    """Return a sentence for each secret that can be guessed.
+
+    Sign-ins are throttled, so eight characters hold; a key is tried without asking the
+    server, by anybody who has a token or a link, so it needs more.
+    """
+    sentences = []
+    if settings.auth_password and len(settings.auth_password) < SAFE_PASSWORD:
+        sentences.append(f"AUTH_PASSWORD has fewer than {SAFE_PASSWORD} characters")
+    if any(len(key) < SAFE_KEY for key in settings.secret_key or ()):
+        sentences.append(f"A key of SECRET_KEY has fewer than {SAFE_KEY} characters")
+    return [f"{sentence}, so it can be guessed" for sentence in sentences]
+
+
 def prepare_folders(settings: Settings) -> None:
     """Make UPLOAD_DIR, OUTPUT_DIR and the folder of DATABASE. Raises SettingsError."""
-    _prepare("DATABASE", settings.database.parent, settings.database)
-    _prepare("UPLOAD_DIR", settings.upload_dir)
-    _prepare("OUTPUT_DIR", settings.output_dir)
+    if settings.output_group is not None:
+        _require_member(settings.output_group)
+    _prepare(settings, "DATABASE", settings.database.parent, settings.database)
+    _prepare(settings, "UPLOAD_DIR", settings.upload_dir)
+    _prepare(settings, "OUTPUT_DIR", settings.output_dir)
+    if settings.output_group is not None:
+        _share_outputs(settings.output_dir, settings.output_group)
 
 
-def _prepare(name: str, folder: Path, file: Path | None = None) -> None:
+def make_folder(settings: Settings, folder: Path) -> None:
+    """Make a folder and those above it; only what leads to outputs is shared. Raises OSError."""
+    if not folder.is_dir():
+        make_folder(settings, folder.parent)
+        shared = settings.output_dir.is_relative_to(folder)
+        modes.make_folder(folder, settings.output_group, shared=shared)
+
+
+def _prepare(settings: Settings, name: str, folder: Path, file: Path | None = None) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(settings, folder)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise _unusable(name, f"{folder} is not writable")
         if file and file.exists() and not file.is_file():
             raise _unusable(name, f"{file} is not a file")
     except OSError as error:
         raise _unusable(name, error) from error
+
+
+def _require_member(group: int) -> None:
+    if os.geteuid() != 0 and group not in (os.getegid(), *os.getgroups()):
+        raise _unusable("OUTPUT_GROUP", f"this user is not in the group {group}")
+
+
+def _share_outputs(folder: Path, group: int) -> None:
+    """Give the group an OUTPUT_DIR that was there before. Raises SettingsError."""
+    found = folder.stat()
+    try:
+        if found.st_gid != group or found.st_mode & 0o050 != 0o050:
+            modes.share(folder, found.st_mode & 0o7777 | 0o050, group)
+    except OSError as error:
+        raise _unusable("OUTPUT_GROUP", error) from error
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,10 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 class Nginx:
     """nginx with the project's snippet; it has no folder to keep temporary files in."""
 
-    def __init__(self, folder: Path, upstream: int, **replaced: str) -> None:
+    def __init__(self, folder: Path, upstream: int, user: str = "root", **replaced: str) -> None:
+        """user: that root's nginx serves as; by default root, who may enter any folder."""
         self.folder = folder
+        self._user = user
         self.port = free_port()
         snippet = (PROJECT / "deploy/nginx.conf").read_text()
         replacements = {
@@ -36,8 +38,7 @@ class Nginx:
         temporary = "".join(f"{name}_temp_path {self.folder}/{name};\n" for name in TEMPORARY)
         return (
             f"daemon off;\npid {self.folder}/pid;\nerror_log {self.error_log} info;\n"
-            # as root, nginx would serve as a user who may not enter the tests' folder
-            f"{'user root;' if os.geteuid() == 0 else ''}\n"
+            f"{f'user {self._user};' if os.geteuid() == 0 else ''}\n"
             "worker_processes 1;\nevents { worker_connections 256; }\n"
             f"http {{\naccess_log {self.folder}/access.log;\n{temporary}"
             f"include {self.folder}/jobserver.conf;\n}}\n"

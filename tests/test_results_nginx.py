@@ -27,7 +27,7 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def nginx(gunicorn: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
-    alias = {"alias /var/lib/jobserver/outputs/;": f"alias {gunicorn.settings['OUTPUT_DIR']}/;"}
+    alias = {"alias /srv/jobserver/outputs/;": f"alias {gunicorn.settings['OUTPUT_DIR']}/;"}
     nginx = Nginx(tmp_path_factory.mktemp("nginx"), gunicorn.port, **alias)
     yield nginx.start()
     nginx.stop()

@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from jobserver.settings import Settings, SettingsError, load_settings, prepare_folders
+from jobserver.settings import (
+    Settings,
+    SettingsError,
+    load_settings,
+    prepare_folders,
+    weak_secrets,
+)
 from tests import support
 from tests.support import PROJECT, Server
 
@@ -42,7 +48,8 @@ GIVEN = {
     "RENDER_MEMORY": ("300000001", 300000002, 300000003),
     "PORT": ("8091", 8092, 8093),
 }
-NAMES = [*GIVEN, "SECRET_KEY", "FFMPEG", "ENCODER_RATE"]
+FILES = ["AUTH_PASSWORD_FILE", "SECRET_KEY_FILE"]
+NAMES = [*GIVEN, *FILES, "SECRET_KEY", "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP"]
 NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
 MAY_BE_ZERO = ["MIN_FREE_SPACE", "STORAGE_QUOTA", "TRUSTED_PROXIES"]
 PATHS = ["DATABASE", "UPLOAD_DIR", "OUTPUT_DIR"]
@@ -101,10 +108,13 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
     assert load_settings(instance).model_dump() == {
         "instance_dir": instance,
         "auth_password": None,
+        "auth_password_file": None,
         "secret_key": None,
+        "secret_key_file": None,
         "database": instance / "jobserver.sqlite3",
         "upload_dir": instance / "uploads",
         "output_dir": instance / "outputs",
+        "output_group": None,
         "token_max_age": 86400,
         "max_file_size": 524288000,
         "workers": max(1, (os.cpu_count() or 1) // 4),
@@ -131,16 +141,16 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
 
 
 @pytest.mark.parametrize("name", GIVEN)
-def test_overrides_win_over_the_file_and_the_file_over_the_environment(
+def test_overrides_win_over_the_environment_and_the_environment_over_the_file(
     name: str, instance: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment, file, override = (
         str(instance / given) if name in PATHS else given for given in GIVEN[name]
     )
-    monkeypatch.setenv(name, str(environment))
-    assert value(instance, name) == parsed(name, str(environment), instance)
     (instance / "config.py").write_text(f"{name} = {file!r}")
     assert value(instance, name) == parsed(name, str(file), instance)
+    monkeypatch.setenv(name, str(environment))
+    assert value(instance, name) == parsed(name, str(environment), instance)
     assert value(instance, name, {name: override}) == parsed(name, str(override), instance)
 
 
@@ -286,6 +296,117 @@ def test_a_database_among_the_files_that_come_and_go_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("uploads", "outputs", "sentence"),
+    [
+        ("files", "files", "OUTPUT_DIR cannot be used: it is UPLOAD_DIR or lies in it"),
+        ("files", "files/outputs", "OUTPUT_DIR cannot be used: it is UPLOAD_DIR or lies in it"),
+        ("files", "x/../files/o", "OUTPUT_DIR cannot be used: it is UPLOAD_DIR or lies in it"),
+        ("files", "link", "OUTPUT_DIR cannot be used: it is UPLOAD_DIR or lies in it"),
+        ("files/uploads", "files", "UPLOAD_DIR cannot be used: it lies in OUTPUT_DIR"),
+    ],
+)
+def test_folders_that_lie_in_each_other_are_refused(
+    uploads: str, outputs: str, sentence: str, instance: Path
+) -> None:
+    (instance / "link").symlink_to(instance / "files")
+    given = {"UPLOAD_DIR": instance / uploads, "OUTPUT_DIR": instance / outputs}
+    with pytest.raises(SettingsError, match=rf"\A{sentence}\Z"):
+        load_settings(instance, given)
+
+
+def test_folders_beside_each_other_are_told_apart(instance: Path) -> None:
+    given = {"UPLOAD_DIR": instance / "a", "OUTPUT_DIR": instance / "a/../ab"}
+    assert load_settings(instance, given).upload_dir == instance / "a"
+
+
+@pytest.mark.parametrize("bad", ["correct horse\n", "correct\nhorse", "correct horse\r"])
+def test_a_password_with_a_line_break_is_refused(bad: str, instance: Path) -> None:
+    sentence = "AUTH_PASSWORD cannot be used: it holds a line break, which nobody can type"
+    with pytest.raises(SettingsError, match=rf"\A{sentence}\Z"):
+        load_settings(instance, {"AUTH_PASSWORD": bad})
+
+
+@pytest.mark.parametrize(
+    ("given", "warnings"),
+    [
+        ({}, []),
+        ({"AUTH_PASSWORD": "x" * 8, "SECRET_KEY": f"{'a' * 12}, {'b' * 12}"}, []),
+        (
+            {"AUTH_PASSWORD": "x"},
+            ["AUTH_PASSWORD has fewer than 8 characters, so it can be guessed"],
+        ),
+        (
+            {"AUTH_PASSWORD": "é" * 7, "SECRET_KEY": f"{'a' * 12},b"},
+            [
+                "AUTH_PASSWORD has fewer than 8 characters, so it can be guessed",
+                "A key of SECRET_KEY has fewer than 12 characters, so it can be guessed",
+            ],
+        ),
+    ],
+)
+def test_a_secret_that_can_be_guessed_is_warned_about(
+    given: dict[str, object], warnings: list[str], instance: Path
+) -> None:
+    assert weak_secrets(load_settings(instance, given)) == warnings
+
+
+# -- secrets in files -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["AUTH_PASSWORD", "SECRET_KEY"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("source", ["override", "file", "environment"])
+def test_a_secret_is_read_from_a_file(
+    name: str, end: str, source: str, instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = instance / "secret"
+    path.write_bytes(f"corréct horse{end}".encode())
+    given = {}
+    if source == "environment":
+        monkeypatch.setenv(f"{name}_FILE", str(path))
+    elif source == "file":
+        (instance / "config.py").write_text(f"{name}_FILE = {str(path)!r}")
+    else:
+        given = {f"{name}_FILE": path}
+    expected = "corréct horse" if name == "AUTH_PASSWORD" else ("corréct horse",)
+    assert value(instance, name, given) == expected
+
+
+@pytest.mark.parametrize("name", ["AUTH_PASSWORD", "SECRET_KEY"])
+def test_a_secret_that_is_given_twice_is_refused(
+    name: str, instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (instance / "secret").write_text("in the file")
+    monkeypatch.setenv(name, "in the environment")
+    sentence = f"{name}_FILE cannot be used: {name} is given as well"
+    with pytest.raises(SettingsError, match=rf"\A{sentence}\Z"):
+        load_settings(instance, {f"{name}_FILE": instance / "secret"})
+
+
+@pytest.mark.parametrize("name", ["AUTH_PASSWORD", "SECRET_KEY"])
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"hidden\xff", "a folder"], ids=str)
+def test_a_file_without_a_secret_is_one_sentence(
+    name: str, content: bytes | str | None, instance: Path
+) -> None:
+    path = instance / "secret"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content:
+        path.mkdir()
+    pattern = rf"\A{name}(_FILE)? cannot be used: [^\n]+\Z"
+    with pytest.raises(SettingsError, match=pattern) as caught:
+        load_settings(instance, {f"{name}_FILE": path})
+    assert "hidden" not in str(caught.value)
+    assert "xff" not in str(caught.value)
+
+
+def test_a_password_in_a_file_that_ends_in_two_line_breaks_is_refused(instance: Path) -> None:
+    (instance / "secret").write_text("correct horse\n\n")
+    with pytest.raises(SettingsError, match="AUTH_PASSWORD cannot be used: it holds a line break"):
+        load_settings(instance, {"AUTH_PASSWORD_FILE": instance / "secret"})
+
+
+@pytest.mark.parametrize(
     "mistake",
     ["MAX_FILES = (", "unknown", b"\xff\xfe", "raise OSError(2)", "raise ValueError('a\\nb')"],
 )
@@ -416,6 +537,20 @@ def test_gunicorn_does_not_start_without_a_password(own_server: Server) -> None:
     own_server.init_db()
     del own_server.settings["AUTH_PASSWORD"]
     assert refusal(own_server).startswith("jobserver: AUTH_PASSWORD is not set")
+
+
+def test_a_server_with_secrets_in_files_serves_and_warns_of_weak_ones(
+    own_server: Server, tmp_path: Path
+) -> None:
+    for name, secret in (("AUTH_PASSWORD", "abc"), ("SECRET_KEY", "z")):
+        del own_server.settings[name]
+        own_server.settings[f"{name}_FILE"] = str(tmp_path / name)
+        (tmp_path / name).write_text(f"{secret}\n")
+    own_server.start()
+    assert own_server.sign_in("abc").status == 200
+    warnings = [line for line in own_server.log().splitlines() if "[WARNING]" in line]
+    assert len(warnings) == 2
+    assert all("so it can be guessed" in line for line in warnings)
 
 
 def test_flask_run_does_not_start_without_a_password_either(own_server: Server) -> None:

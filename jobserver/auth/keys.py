@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from jobserver.settings import Settings, SettingsError
+from jobserver.settings import Settings, SettingsError, make_folder
 
 FILE_NAME = "secret_key"  # in the instance folder
 
@@ -25,7 +25,7 @@ def signing_keys(settings: Settings) -> tuple[str, ...]:
     if settings.secret_key is not None:
         return settings.secret_key
     try:
-        settings.instance_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(settings, settings.instance_dir)
         return (_kept_key(settings.instance_dir / FILE_NAME),)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"SECRET_KEY cannot be used: none can be kept: {error}") from error

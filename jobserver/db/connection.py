@@ -6,12 +6,14 @@ Elsewhere the SQL keeps to what PostgreSQL also understands.
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from jobserver.db.errors import translate
 from jobserver.db.reserve import Reserve
+from jobserver.modes import create_private
 
 LOCK_TIMEOUT_S = 5.0  # how long a write waits for another before it raises DatabaseBusy
 LOG_SIZE = 4 * 1024 * 1024  # bytes; what a long reader let the log grow by is cut off again
@@ -136,7 +138,7 @@ def _check_columns(kind: type[Any], sql: str, cursor: Any) -> None:
 
 
 def connect(path: Path, lock_timeout_s: float = LOCK_TIMEOUT_S, create: bool = False) -> Connection:
-    """Open the database at `path`.
+    """Open the database at `path`; one that is created is its owner's alone, as its WAL is.
 
     A commit is on disk when it returns: in WAL mode that takes synchronous=FULL.
     Raises DatabaseUnavailable when there is no such file and `create` is false.
@@ -145,6 +147,9 @@ def connect(path: Path, lock_timeout_s: float = LOCK_TIMEOUT_S, create: bool = F
     uri = f"file:{quote(str(path))}?mode={'rwc' if create else 'rw'}"
     reserve = Reserve(path)
     reserve.make_way_to_open()
+    if create:
+        with suppress(OSError):  # it is there, or SQLite says why it cannot be
+            create_private(path)
     try:
         db = sqlite3.connect(
             uri,

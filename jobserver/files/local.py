@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from jobserver import modes
 from jobserver.files import durability
 from jobserver.files.keys import OUTPUTS, UPLOADS, source_key
 from jobserver.files.part_file import PartFile, remove_unlocked
@@ -28,10 +29,18 @@ _UPLOAD = re.compile(rf"\w{{22}}\.\w{{1,10}}|{re.escape(OWNER_FILE)}\.\w+")  # s
 class LocalStore:
     """Keeps uploads and outputs in a folder each; see store.Store.
 
-    min_free_space: bytes of either disk that no upload may use.
+    min_free_space: bytes of either disk that no upload may use. output_group: the id of the
+    group that may read outputs; None: the process's own.
     """
 
-    def __init__(self, upload_dir: Path, output_dir: Path, min_free_space: int) -> None:
+    def __init__(
+        self,
+        upload_dir: Path,
+        output_dir: Path,
+        min_free_space: int,
+        output_group: int | None = None,
+    ) -> None:
+        self._output_group = output_group
         self._uploads = LocalRoot("UPLOAD_DIR", upload_dir, min_free_space)
         self._outputs = LocalRoot("OUTPUT_DIR", output_dir, min_free_space)
 
@@ -52,10 +61,14 @@ class LocalStore:
         self, *, job_id: str, file_id: str, claim_token: int
     ) -> AbstractContextManager[Path]:
         """Make a folder inside the job's; those of earlier claims of the file are removed."""
-        return _scratch_dir(self._job_folder(job_id), file_id, claim_token)
+        job_folder = self._job_folder(job_id)
+        modes.make_folder(job_folder, self._output_group, shared=True)
+        return _scratch_dir(job_folder, file_id, claim_token)
 
     def put(self, path: Path, key: str, *, sync: bool = True) -> Staged:
         """Leave a file where it lies until publish() renames it. Raises OSError."""
+        if key.startswith(OUTPUTS):
+            modes.share(path, modes.SHARED_FILE, self._output_group)
         if sync:
             durability.make_durable(path)
         return Staged(path, key, sync)
@@ -103,11 +116,7 @@ class LocalStore:
 
         Whatever else lies in the folder is not ours to remove. Raises OSError.
         """
-        with os.scandir(self._uploads.folder) as entries:
-            names = [
-                each.name for each in entries if _UPLOAD.fullmatch(each.name) and each.is_file()
-            ]
-        return map(source_key, names)
+        return map(source_key, _upload_names(self._uploads.folder))
 
     def list_outputs(self) -> dict[str, set[str]]:
         """Return the names in each job's folder, by job: one listdir a folder. Raises OSError."""
@@ -139,13 +148,18 @@ class LocalStore:
         return self._outputs.folder / _checked(job_id)
 
 
+def _upload_names(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [each.name for each in entries if _UPLOAD.fullmatch(each.name) and each.is_file()]
+
+
 @contextmanager
 def _scratch_dir(job_folder: Path, file_id: str, claim_token: int) -> Iterator[Path]:
     for old in job_folder.glob(f".{file_id}.*"):
         if int(old.suffix[1:]) < claim_token:
             shutil.rmtree(old, ignore_errors=True)
     folder = job_folder / f".{file_id}.{claim_token}"
-    folder.mkdir(parents=True)
+    folder.mkdir(modes.PRIVATE_FOLDER)
     try:
         yield folder
     finally:

@@ -14,6 +14,7 @@ from jobserver.errors import InsufficientStorage
 from jobserver.files.keys import stored_name
 from jobserver.files.root import LocalRoot
 from jobserver.ids import generate_id
+from jobserver.modes import PRIVATE_FILE
 
 PART_SUFFIX = ".part"
 WRITE_BACK_SIZE = 32 * 1024 * 1024  # bytes that may wait in memory for the disk
@@ -104,4 +105,4 @@ def _create(folder: Path) -> tuple[str, FileIO]:
 
 
 def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags, PRIVATE_FILE)

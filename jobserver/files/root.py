@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jobserver.errors import InsufficientStorage, StorageUnavailable
 from jobserver.files import durability
+from jobserver.modes import create_private
 
 OWNER_FILE = ".database"  # holds the id of the database whose files are beside it
 LONGEST_ID = 100  # bytes that are read of it
@@ -57,7 +58,7 @@ class LocalRoot:
         """
         draft = self.folder / f"{OWNER_FILE}.{secrets.token_hex(8)}"
         try:
-            draft.write_text(database_id)
+            create_private(draft, database_id)
             durability.make_durable(draft)
             with suppress(FileNotFoundError):  # swept as an orphan: another process was faster
                 os.replace(draft, self.folder / OWNER_FILE)

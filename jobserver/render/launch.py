@@ -46,7 +46,7 @@ def main(sandbox_spec: str, *command: str) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for path in spec["writes"]:
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o666))
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600))
     if sys.platform == "linux" and spec["reads"] is not None:
         restrict([command[0], *spec["reads"]], spec["writes"])
     os.execve(command[0], command, {})  # noqa: S606  a list, no shell

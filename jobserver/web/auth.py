@@ -49,7 +49,9 @@ def sign_in() -> ResponseReturnValue:
     if not correct:
         raise InvalidPassword
     token = hot_path.token_signer(*_signing_inputs()).issue()
-    return jsonify(token=token, expiresIn=settings.token_max_age)
+    answer = jsonify(token=token, expiresIn=settings.token_max_age)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def require_auth() -> None:

@@ -121,7 +121,6 @@ def _head(etag: str, headers: Mapping[str, str]) -> Response:
     response = Response(headers=dict(headers))
     response.set_etag(etag)
     response.headers["Accept-Ranges"] = "bytes"
-    response.headers["X-Content-Type-Options"] = "nosniff"  # a client's bytes are never a page
     return response
 
 

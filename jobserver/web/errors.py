@@ -47,7 +47,7 @@ MISTAKE = "The server made a mistake; its log has the request id"
 def init_app(app: Flask) -> None:
     """Answer every error of `app` as JSON and name every answer; log in lines."""
     default_handler.setFormatter(LineFormatter(LOG_FORMAT))
-    app.after_request(_show_request_id)
+    app.after_request(_complete_headers)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(errors.JobserverError, _answer)
     app.register_error_handler(OSError, _answer_os_error)
@@ -106,6 +106,7 @@ def _log(error: BaseException) -> None:
     current_app.logger.error("request %s failed: %s", request_id(), error)
 
 
-def _show_request_id(response: Response) -> Response:
+def _complete_headers(response: Response) -> Response:
     response.headers["X-Request-ID"] = request_id()
+    response.headers["X-Content-Type-Options"] = "nosniff"  # a client's bytes are never a page
     return response

@@ -82,7 +82,7 @@ def test_an_upload_is_received_into_a_locked_part_of_mode_0600(
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_uploads_are_private_and_folders_follow_the_umask(
+def test_uploads_are_private_and_job_folders_shared_whatever_the_umask(
     store: LocalStore, upload_dir: Path, output_dir: Path, umask: int
 ) -> None:
     before = os.umask(umask)
@@ -93,9 +93,9 @@ def test_uploads_are_private_and_folders_follow_the_umask(
     finally:
         os.umask(before)
     modes = {path.suffix: path.stat().st_mode & 0o777 for path in upload_dir.iterdir()}
-    assert modes == {".mp4": 0o600, "": 0o666 & ~umask}
-    assert (output_dir / JOB).stat().st_mode & 0o777 == 0o777 & ~umask
-    assert (output_dir / JOB / "1.mp4").stat().st_mode & 0o777 == 0o666 & ~umask
+    assert modes == {".mp4": 0o600, "": 0o600}
+    assert (output_dir / JOB).stat().st_mode & 0o777 == 0o750
+    assert (output_dir / JOB / "1.mp4").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_committed_upload_stays_locked_until_its_request_is_over(

@@ -7,7 +7,7 @@ that a server of the version before can go on while the next one starts.
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from jobserver.db.connection import LOCK_TIMEOUT_S, Connection, connect
 from jobserver.db.errors import DatabaseBusy, DatabaseError, DatabaseUnusable
 from jobserver.db.transaction import exclusive
 from jobserver.ids import generate_id
+from jobserver.modes import exclude_others
 
 SCRIPTS: tuple[str, ...] = tuple(
     script.read_text()
@@ -47,6 +48,9 @@ def initialise(path: Path) -> int:
         db.execute("PRAGMA foreign_keys = OFF")  # a table is rebuilt by dropping the old one
         with exclusive(db, "schema"):
             _upgrade(db)
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            with suppress(OSError):  # others could read those of before
+                exclude_others(path.with_name(name))
     return latest_version()
 
 
