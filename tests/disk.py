@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 @contextmanager
-def mounted(folder: Path, mebibytes: int) -> Iterator[Path]:
-    """Mount an empty disk of this size on a new folder."""
+def mounted(folder: Path, mebibytes: int, inodes: int = 0) -> Iterator[Path]:
+    """Mount an empty disk of this size on a new folder; inodes: 0 for as many as fit."""
     folder.mkdir()
-    size = f"size={mebibytes}m,mode=0777"
+    size = f"size={mebibytes}m,nr_inodes={inodes},mode=0777"
     _as_root("mount", "-t", "tmpfs", "-o", size, "jobserver-test", str(folder))
     try:
         yield folder

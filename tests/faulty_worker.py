@@ -1,8 +1,9 @@
 """A worker with shortened times and, if asked, a fault: `python -m tests.faulty_worker`.
 
-LEASE_S, HEARTBEAT_S, IDLE_S, GRACE_S, LOCK_TIMEOUT_S, HOUSEKEEPING_S and RETRY_DELAYS_S
-(comma-separated) in the environment replace the worker's own. WORKER_FAULT is `step:KILL` or
-`step:STOP`: which signal the process sends itself when it reaches that step for the first time.
+LEASE_S, HEARTBEAT_S, BEAT_S, KEPT_S, IDLE_S, GRACE_S, LOCK_TIMEOUT_S, HOUSEKEEPING_S and
+RETRY_DELAYS_S (comma-separated) in the environment replace the worker's own. WORKER_FAULT is
+`step:KILL` or `step:STOP`: which signal the process sends itself when it reaches that step for
+the first time.
 
 Steps, in their sequence: claimed (committed, no heartbeat yet); probing and rendering (ffmpeg has
 begun to work); written (outputs whole, none durable or renamed); renaming (the first of a group
@@ -19,15 +20,19 @@ from typing import Any
 
 from jobserver import create_app, render
 from jobserver.files import local
+from jobserver.jobs import workers
 from jobserver.render import ffmpeg
 from jobserver.settings import prepare_folders
 from jobserver.worker import attempt, group, heartbeat, process, publish, render_thread
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.maintenance import Housekeeper
+from jobserver.worker.presence import Presence
 
 SECONDS = {
     "LEASE_S": heartbeat,
     "HEARTBEAT_S": heartbeat,
+    "BEAT_S": workers,
+    "KEPT_S": workers,
     "IDLE_S": render_thread,
     "LOCK_TIMEOUT_S": render_thread,
     "GRACE_S": process,
@@ -143,6 +148,7 @@ def place_faults() -> None:
     local.os = FaultyOs()  # type: ignore[assignment]
     publish.exclusive = exclusive
     Heartbeat._renew = using_database(Heartbeat._renew)  # type: ignore[method-assign]
+    Presence.beat = using_database(Presence.beat)  # type: ignore[method-assign]
     Housekeeper.round = using_database(Housekeeper.round)  # type: ignore[method-assign]
 
 

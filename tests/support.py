@@ -441,6 +441,7 @@ QUICK = {
     "WORKERS": "1",
     "LEASE_S": "2",
     "HEARTBEAT_S": "0.1",
+    "BEAT_S": "0.2",
     "IDLE_S": "0.05",
     "GRACE_S": "10",
     "RETRY_DELAYS_S": "0.05,0.1",

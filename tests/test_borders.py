@@ -33,6 +33,7 @@ WITH_SQL = (
     "db/",
     "auth/throttle.py",
     *(f"jobs/{name}.py" for name in ("events", "queries", "queue", "quota", "retention", "sweep")),
+    "jobs/workers.py",
 )
 # launch.py is what ffmpeg.py starts; it becomes ffmpeg.
 WITH_PROGRAMS = ("render/ffmpeg.py", "render/launch.py")
@@ -44,13 +45,10 @@ READS_CLOCK = (
 )  # what time it is; others receive it as `now`
 # How long something takes may be measured where it is done.
 READS_MONOTONIC = (
-    "cli.py",
-    "web/",
-    "worker/",
-    "serving/",
-    "render/",
+    *("cli.py", "web/", "worker/", "serving/", "render/"),
     "db/migrations/__init__.py",
     "db/reserve.py",
+    "fault_log.py",  # how long a fault lasts
 )
 
 MAX_LINES, MAX_CLASS_LINES, MAX_POSITIONAL = 350, 120, 4

@@ -467,11 +467,11 @@ def test_a_database_that_is_a_folder_is_refused(instance: Path) -> None:
 # -- the whole server -------------------------------------------------------------------
 
 
-def test_create_app_reads_overrides_then_instance_config_py_then_the_environment(
+def test_create_app_reads_overrides_then_the_environment_then_instance_config_py(
     project: Path,
 ) -> None:
     (project / "instance" / "config.py").write_text(
-        "MAX_FILES = 4\nMAX_UPLOADS = 5\nSECRET_KEY = 'by file'\nUNKNOWN = 1\n"
+        "MAX_FILES = 4\nMAX_UPLOADS = 5\nSECRET_KEY = 'by file'\nUNKNOWN = 1\nTOKEN_MAX_AGE = 4"
     )
     code = """if True:
         import json
@@ -481,7 +481,6 @@ def test_create_app_reads_overrides_then_instance_config_py_then_the_environment
         print(json.dumps([getattr(settings, name) for name in names], default=str))"""
     environment = {
         "PYTHONPATH": str(project),
-        "TOKEN_MAX_AGE": "3",
         "MAX_FILES": "3",
         "MAX_UPLOADS": "3",
         "SECRET_KEY": "by environment",
@@ -495,13 +494,13 @@ def test_create_app_reads_overrides_then_instance_config_py_then_the_environment
         check=True,
     )
     uploads = str(project / "instance" / "uploads")
-    assert json.loads(done.stdout) == [8080, 3, 4, 6, ["by file"], uploads]
+    assert json.loads(done.stdout) == [8080, 4, 3, 6, ["by environment"], uploads]
 
 
 def test_gunicorn_reads_the_instance_folder_that_create_app_reads(
     project: Path, own_server: Server
 ) -> None:
-    own_server.settings["PORT"] = "1"
+    del own_server.settings["PORT"]
     (project / "instance" / "config.py").write_text(f"PORT = {own_server.port}\nMAX_FILES = 1\n")
     own_server.start()
     assert own_server.upload(b"one", b"two").status == 400

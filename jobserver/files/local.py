@@ -61,7 +61,7 @@ class LocalStore:
         self, *, job_id: str, file_id: str, claim_token: int
     ) -> AbstractContextManager[Path]:
         """Make a folder inside the job's; those of earlier claims of the file are removed."""
-        job_folder = self._job_folder(job_id)
+        job_folder = self._outputs.folder / _checked(job_id)
         modes.make_folder(job_folder, self._output_group, shared=True)
         return _scratch_dir(job_folder, file_id, claim_token)
 
@@ -101,11 +101,7 @@ class LocalStore:
 
     def delete_job(self, job_id: str) -> None:
         """Remove the job's folder. Raises OSError, also when somebody wrote there meanwhile."""
-        folder = self._job_folder(job_id)
-        with suppress(FileNotFoundError):  # there was none, or somebody else removes it too
-            shutil.rmtree(folder)
-        if folder.exists():
-            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder))
+        _remove_folder(self._outputs.folder / _checked(job_id))
 
     def delete_orphan(self, key: str, is_listed: Callable[[], bool]) -> bool:
         """Remove an upload whose lock is free; asks `is_listed` once it holds that lock."""
@@ -135,17 +131,27 @@ class LocalStore:
         for root in self.roots:
             root.require_free(incoming_bytes)
 
+    def has_room_for_uploads(self) -> bool:
+        """Return whether both disks have the space to keep free, and inodes. Raises OSError."""
+        return all(root.has_room_for_uploads() for root in self.roots)
+
+    def has_room_for_outputs(self) -> bool:
+        """Return whether OUTPUT_DIR's disk takes another file. Raises OSError."""
+        return self._outputs.space().has(1)
+
     def _path(self, key: str) -> Path:
         """Return where an object lies. Raises ValueError for what is no key of keys.py."""
         if key.startswith(UPLOADS):
             return self._uploads.folder / _checked(key.removeprefix(UPLOADS))
-        if not key.startswith(OUTPUTS):
-            raise ValueError(f"{key!r} names no object")
-        job_id, _, name = key.removeprefix(OUTPUTS).partition("/")
-        return self._job_folder(job_id) / _checked(name)
+        job_id, name = _names_of(key)
+        return self._outputs.folder / _checked(job_id) / _checked(name)
 
-    def _job_folder(self, job_id: str) -> Path:
-        return self._outputs.folder / _checked(job_id)
+
+def _remove_folder(folder: Path) -> None:
+    with suppress(FileNotFoundError):  # there was none, or somebody else removes it too
+        shutil.rmtree(folder)
+    if folder.exists():
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder))
 
 
 def _upload_names(folder: Path) -> list[str]:
@@ -164,6 +170,13 @@ def _scratch_dir(job_folder: Path, file_id: str, claim_token: int) -> Iterator[P
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _names_of(key: str) -> tuple[str, str]:
+    if not key.startswith(OUTPUTS):
+        raise ValueError(f"{key!r} names no object")
+    job_id, _, name = key.removeprefix(OUTPUTS).partition("/")
+    return job_id, name
 
 
 def _checked(name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jobserver.errors import InsufficientStorage, StorageUnavailable
 from jobserver.files import durability
+from jobserver.files.space import Space, space_of
 from jobserver.modes import create_private
 
 OWNER_FILE = ".database"  # holds the id of the database whose files are beside it
@@ -71,8 +72,15 @@ class LocalRoot:
 
     def free(self) -> int:
         """Return the bytes that may still be written to this disk. Raises OSError."""
-        disk = os.statvfs(self.folder)
-        return disk.f_bavail * disk.f_frsize
+        return self.space().free
+
+    def space(self) -> Space:
+        """Return what its disk still takes. Raises OSError."""
+        return space_of(self.folder)
+
+    def has_room_for_uploads(self) -> bool:
+        """Return whether a small upload would be kept. Raises OSError."""
+        return self.space().has(self._min_free_space)
 
     def require_free(self, incoming_bytes: int) -> None:
         """Raise InsufficientStorage when so many more would use the space that is kept free."""

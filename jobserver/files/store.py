@@ -133,3 +133,9 @@ class Store(Protocol):
 
     def require_free(self, incoming_bytes: int) -> None:
         """Raise InsufficientStorage when so many more would use the space that is kept free."""
+
+    def has_room_for_uploads(self) -> bool:
+        """Return whether a small upload would be kept. Raises OSError."""
+
+    def has_room_for_outputs(self) -> bool:
+        """Return whether a worker can write anything at all. Raises OSError."""

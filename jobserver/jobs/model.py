@@ -137,6 +137,11 @@ class Claim(NamedTuple):
     sha256: str | None
     own_seed: int | None = None
 
+    @property
+    def label(self) -> str:
+        """What log lines call it: no name of a client's, which may hold anything."""
+        return f"job {self.job_id} file {self.id}"
+
 
 class SourceFacts(NamedTuple):
     """What a worker found out about a source; see File."""

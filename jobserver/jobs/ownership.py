@@ -8,10 +8,12 @@ from contextlib import suppress
 
 from jobserver.db import Connection, database_id
 from jobserver.errors import StorageUnavailable
+from jobserver.fault_log import FaultLog
 from jobserver.files.store import Root, Store
 from jobserver.jobs import queries
 
 log = logging.getLogger(__name__)
+_faults = FaultLog(log)
 
 
 def adopt_unowned(db: Connection, store: Store) -> None:
@@ -52,9 +54,11 @@ def owns(db: Connection, root: Root) -> bool:
 
 def owns_all(db: Connection, store: Store) -> bool:
     """Return whether files may be put into, and removed from, all of the store; log if not."""
-    reasons = why_not_all(db, store)
+    reasons, database = why_not_all(db, store), database_id(db)
     for reason in reasons:
-        log.warning("%s; nothing is removed", reason)
+        _faults.seen(database, f"{reason}; nothing is removed")
+    if not reasons:
+        _faults.over(database)
     return not reasons
 
 

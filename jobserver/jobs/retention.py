@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from jobserver.db import Connection, DatabaseFull, removing
+from jobserver.fault_log import FaultLog
 from jobserver.files.keys import source_key
 from jobserver.files.store import Store
 from jobserver.jobs import ownership, queries, queue
@@ -16,7 +17,7 @@ from jobserver.jobs.model import expires_at
 
 BATCH = 100  # jobs in one transaction: one sync, a lock that is held briefly, a log that is short
 
-log = logging.getLogger(__name__)
+_faults = FaultLog(logging.getLogger(__name__))
 T = TypeVar("T")
 
 
@@ -128,7 +129,7 @@ def _delete_files(db: Connection, store: Store, job_id: str) -> bool:
             store.delete(source_key(file.stored_name))
         store.delete_job(job_id)
     except OSError as error:
-        log.warning("job %s could not be deleted yet: %s", job_id, error)
+        _faults.seen(job_id, f"job {job_id} could not be deleted yet: {error}")
         return False
     return True
 

@@ -1,7 +1,7 @@
 """HTTP in and out, one module a resource.
 
 auth, health, jobs, outputs, storage, pages   the blueprints
-params, schemas                               what comes in as text; JSON shapes going out
+params, schemas, reasons                      what comes in as text; JSON shapes going out
 errors                                        each error's status
 context                                       settings, store and database of a request
 downloads, archive, conditional, links        ranges and ETags; names and ZIP; 304; signed links

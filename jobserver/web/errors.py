@@ -1,10 +1,12 @@
 """Every error gets its status and its one JSON shape: `{"error": "<sentence>"}`.
 
 An answer carries X-Request-ID, and so do the log lines about it: gunicorn's access line and,
-for a 500, the traceback. A client never sees a traceback or a path.
+for a 500, the traceback. A client never sees a traceback or a path. That the database or a
+folder is not available is logged once while it lasts, not for each request.
 """
 
 import errno
+import logging
 
 from flask import Flask, current_app
 from flask.logging import default_handler
@@ -13,6 +15,7 @@ from werkzeug.wrappers import Response
 
 from jobserver import errors
 from jobserver.db import DatabaseUnavailable
+from jobserver.fault_log import FaultLog
 from jobserver.logs import LineFormatter
 from jobserver.web.hot_path import request_id
 
@@ -47,6 +50,7 @@ MISTAKE = "The server made a mistake; its log has the request id"
 def init_app(app: Flask) -> None:
     """Answer every error of `app` as JSON and name every answer; log in lines."""
     default_handler.setFormatter(LineFormatter(LOG_FORMAT))
+    app.extensions["faults"] = FaultLog(app.logger)
     app.after_request(_complete_headers)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(errors.JobserverError, _answer)
@@ -103,7 +107,12 @@ def _json(status: int, sentence: str) -> Response:
 
 
 def _log(error: BaseException) -> None:
-    current_app.logger.error("request %s failed: %s", request_id(), error)
+    """Log that something of ours is not available, once while it lasts."""
+    faults: FaultLog = current_app.extensions["faults"]
+    # paths name the upload or the job, so they differ each time
+    kind = f"{type(error).__name__} {getattr(error, 'strerror', None) or error}"
+    message = f"request {request_id()} failed: {error}"
+    faults.seen("request", message, kind=kind, level=logging.ERROR)
 
 
 def _complete_headers(response: Response) -> Response:

@@ -1,22 +1,28 @@
-"""Health: alive, and ready to keep what is sent."""
+"""Health: alive, ready to keep what is sent, and somebody there to render it."""
 
 import os
 import platform
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from jobserver.db import DatabaseError, connect, database_id
+from jobserver.db import Connection, DatabaseError, connect, database_id
 from jobserver.db.migrations import is_current
 from jobserver.errors import StorageUnavailable
+from jobserver.files.space import space_of
 from jobserver.files.store import Store
-from jobserver.jobs import ownership, queries
+from jobserver.jobs import ownership, workers
+from jobserver.jobs.workers import WaitsFor, Workforce
 from jobserver.times import iso_utc
 from jobserver.version import VERSION
+from jobserver.web import reasons
 from jobserver.web.context import current_settings, get_store
+from jobserver.web.hot_path import timestamp
 
 ANSWER_WITHIN_S = 0.5  # a health check has no time to wait for a lock
 
@@ -24,35 +30,72 @@ bp = Blueprint("health", __name__, url_prefix="/api")
 _started = time.monotonic()
 
 
+class Health(NamedTuple):
+    """What was found. error: why uploads could not be kept, a sentence, or None.
+
+    workforce: None when the database does not answer. waits_for: what something waits for that
+    an operator has to do.
+    """
+
+    error: str | None
+    workforce: Workforce | None = None
+    waits_for: tuple[WaitsFor, ...] = ()
+
+
 @bp.get("/health")
 def show_health() -> ResponseReturnValue:
-    """Answer 200, or 503 with `error` when uploads could not be kept. No token needed."""
-    settings = current_settings()
-    mounted = is_writable(settings.upload_dir)
-    error = database_error(settings.database)
-    if error is None and not mounted:
-        error = "UPLOAD_DIR is missing or not writable"
-    error = error or folder_error(settings.database, get_store())
-    answer = {
-        "status": "ok" if error is None else "error",
-        "timestamp": iso_utc(time.time()),
-        "volumeMounted": mounted,
+    """Answer 200, or 503 with `error` when uploads could not be kept. No token needed.
+
+    A 200 says `degraded`, with `reasons`, while something waits for the operator.
+    """
+    settings, store, now = current_settings(), get_store(), time.time()
+    found = look(settings.database, settings.upload_dir, store, now)
+    answer: dict[str, object] = {
+        "status": "error" if found.error else "degraded" if found.waits_for else "ok",
+        "timestamp": iso_utc(now),
+        "volumeMounted": is_writable(settings.upload_dir),
         "pythonVersion": platform.python_version(),
         "version": VERSION,
         "uptime": int(time.monotonic() - _started),
+        "worker": _worker_json(found.workforce),
+        "freeBytes": free_bytes(store),
     }
-    return jsonify(answer if error is None else {**answer, "error": error}), 503 if error else 200
+    if found.waits_for:
+        answer["reasons"] = reasons.of_server(found.waits_for)
+    if found.error:
+        answer["error"] = found.error
+    return jsonify(answer), 503 if found.error else 200
 
 
-def folder_error(database: Path, store: Store) -> str | None:
+def look(database: Path, upload_dir: Path, store: Store, now: float) -> Health:
+    """Return what is the matter, if anything: first the database, then the folders."""
+    try:
+        with closing(connect(database, lock_timeout_s=ANSWER_WITHIN_S)) as db:
+            if not is_current(db):
+                return Health("The database does not answer: it is not of this version")
+            database_id(db)
+            workforce, files_wait = workers.workforce(db, now), workers.files_wait(db)
+            if not is_writable(upload_dir):
+                return Health("UPLOAD_DIR is missing or not writable", workforce)
+            if error := folder_error(db, store):
+                return Health(error, workforce)
+    except DatabaseError as error:
+        return Health(f"The database does not answer: {error.__cause__ or error}")
+    waits_for = (
+        *_what_files_wait_for(workforce if files_wait else None),
+        *_what_uploads_wait_for(store, database),
+    )
+    return Health(None, workforce, waits_for)
+
+
+def folder_error(db: Connection, store: Store) -> str | None:
     """Return None when every folder is this database's, or may become it, else a sentence."""
-    with closing(connect(database, lock_timeout_s=ANSWER_WITHIN_S)) as db:
-        for root in store.roots:
-            try:
-                if not ownership.owns(db, root):
-                    return f"{root.name} does not hold the files of this database; is it mounted?"
-            except StorageUnavailable as error:
-                return str(error)
+    for root in store.roots:
+        try:
+            if not ownership.owns(db, root):
+                return f"{root.name} does not hold the files of this database; is it mounted?"
+        except StorageUnavailable as error:
+            return str(error)
     return None
 
 
@@ -61,14 +104,28 @@ def is_writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK)
 
 
-def database_error(path: Path) -> str | None:
-    """Return None when the database answers a query about jobs, else a sentence."""
+def free_bytes(store: Store) -> int | None:
+    """Return the bytes free on the fuller of the disks, or None when a folder is not there."""
     try:
-        with closing(connect(path, lock_timeout_s=ANSWER_WITHIN_S)) as db:
-            if not is_current(db):
-                return "The database does not answer: it is not of this version"
-            queries.has_jobs(db)
-            database_id(db)
-    except DatabaseError as error:
-        return f"The database does not answer: {error.__cause__ or error}"
-    return None
+        return store.free()
+    except OSError:
+        return None
+
+
+def _what_files_wait_for(workforce: Workforce | None) -> Iterator[WaitsFor]:
+    if workforce is not None and workforce.waits_for is not None:
+        yield workforce.waits_for
+
+
+def _what_uploads_wait_for(store: Store, database: Path) -> Iterator[WaitsFor]:
+    try:
+        if not (store.has_room_for_uploads() and space_of(database.parent).has(1)):
+            yield "disk_space"
+    except OSError:  # gone since it was looked at
+        yield "storage_unavailable"
+
+
+def _worker_json(workforce: Workforce | None) -> dict[str, object]:
+    if workforce is None:
+        return {"count": None, "lastSeen": None}
+    return {"count": workforce.living, "lastSeen": timestamp(workforce.last_seen)}

@@ -12,10 +12,11 @@ from jobserver import uploads
 from jobserver.db import Connection, DatabaseError, exclusive, removing
 from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetry
 from jobserver.ids import generate_id
-from jobserver.jobs import queries, queue, quota, retention
+from jobserver.jobs import queries, queue, quota, retention, workers
 from jobserver.jobs.model import Job, JobDraft, NewFile
 from jobserver.jobs.quota import SpaceLimits
-from jobserver.web import params, schemas
+from jobserver.jobs.workers import NOBODY
+from jobserver.web import params, reasons, schemas
 from jobserver.web.auth import require_auth
 from jobserver.web.conditional import conditional_json
 from jobserver.web.context import current_settings, get_db, get_store
@@ -73,9 +74,12 @@ def list_jobs() -> ResponseReturnValue:
     limit = params.page_size(request.args.get("limit"))
     jobs = _jobs_on_page(db, request.args.get("before"), limit + 1)
     files = queries.file_summaries(db, [job.id for job in jobs[:limit]])
+    waiting = _reasons(db, jobs[:limit])
     lifetime_s = current_settings().job_lifetime
     page = [
-        schemas.summary_json(job, files[job.id], lifetime_s, link)
+        schemas.summary_json(
+            job, files[job.id], lifetime_s=lifetime_s, link=link, waits_for=waiting.get(job.id)
+        )
         for job in jobs[:limit]
         if files[job.id]  # else it was removed since
     ]
@@ -135,19 +139,29 @@ def _job_or_404(db: Connection, job_id: str) -> Job:
 
 def _job_json(db: Connection, job_id: str) -> dict[str, Any]:
     """Describe all of a job, in as few statements as its state allows. Raises JobNotFound."""
+    now = time.time()
     with one_reader:
         state = queries.job_state(db, job_id)
+        ended = state is None or state.job.ended
+        workforce = NOBODY if ended else workers.workforce(db, now)
     if state is None:
         raise JobNotFound
     begun = any(file.status != "queued" or file.progress for file in state.files)
-    settings = current_settings()
+    waiting = {} if ended else reasons.of_jobs(db, workforce, [job_id], now)
     return schemas.job_json(
         state,
         queries.outputs_of(db, job_id) if begun else [],
-        workers=settings.workers,
-        lifetime_s=settings.job_lifetime,
+        workers=workforce.threads,
+        lifetime_s=current_settings().job_lifetime,
         link=links(),
+        waits_for=waiting.get(job_id),
     )
+
+
+def _reasons(db: Connection, jobs: list[Job]) -> dict[str, reasons.Reason]:
+    """Return what each of these jobs waits for beside its turn, if anything, by id."""
+    now, waiting = time.time(), [job.id for job in jobs if not job.ended]
+    return reasons.of_jobs(db, workers.workforce(db, now), waiting, now) if waiting else {}
 
 
 def _jobs_on_page(db: Connection, before: str | None, limit: int) -> list[Job]:

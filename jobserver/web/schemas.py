@@ -22,6 +22,7 @@ from jobserver.jobs.model import (
 from jobserver.jobs.seeds import seed_of
 from jobserver.web import names
 from jobserver.web.hot_path import timestamp
+from jobserver.web.reasons import Reason
 
 Link: TypeAlias = Callable[..., str]  # endpoint and its ids -> signed address
 
@@ -46,7 +47,12 @@ def accepted_json(
 
 
 def summary_json(
-    job: Job, files: Sequence[FileSummary], lifetime_s: float, link: Link
+    job: Job,
+    files: Sequence[FileSummary],
+    *,
+    lifetime_s: float,
+    link: Link,
+    waits_for: Reason | None = None,
 ) -> dict[str, Any]:
     """Describe a job in the list."""
     return {
@@ -57,6 +63,7 @@ def summary_json(
         "createdAt": timestamp(job.created_at),
         "expiresAt": timestamp(expires_at(job.created_at, _finished_at(files), lifetime_s)),
         "progress": _percent(_share(files), ended=job.ended),
+        "waitsFor": waits_for,
         "files": [
             {
                 "name": file.name,
@@ -84,9 +91,18 @@ def cancelled_json(job: Job, completed: int, now: float) -> dict[str, Any]:
 
 
 def job_json(
-    state: JobState, outputs: Iterable[Output], *, workers: int, lifetime_s: float, link: Link
+    state: JobState,
+    outputs: Iterable[Output],
+    *,
+    workers: int,
+    lifetime_s: float,
+    link: Link,
+    waits_for: Reason | None = None,
 ) -> dict[str, Any]:
-    """Describe all of a job. workers: files that are rendered at once. link: see Link."""
+    """Describe all of a job. workers: files that are rendered at once, 0 while no worker lives.
+
+    link: see Link. waits_for: what it waits for beside its turn; it has no estimate then.
+    """
     job, files, estimate = state
     by_file = defaultdict(list)
     stems = names.stems(files)
@@ -110,7 +126,8 @@ def job_json(
         "finishedAt": timestamp(finished_at if job.ended else None),
         "expiresAt": timestamp(expires_at(job.created_at, finished_at, lifetime_s)),
         "queuePosition": _queue_position(job, estimate),
-        "etaSeconds": _eta_s(job, share, estimate, workers),
+        "etaSeconds": _eta_s(job, share, estimate, 0 if waits_for else workers),
+        "waitsFor": waits_for,
         "error": "Every video failed" if job.status == "failed" else None,
         "id": job.id,
         "completedVariations": sum(map(len, by_file.values())),
@@ -149,7 +166,7 @@ def _queue_position(job: Job, estimate: QueueEstimate | None) -> int | None:
 
 def _eta_s(job: Job, share: float, estimate: QueueEstimate | None, workers: int) -> int | None:
     """Estimate from the pace of the latest outputs: the work of older jobs, then its own."""
-    if estimate is None or estimate.seconds_per_variation is None:
+    if estimate is None or estimate.seconds_per_variation is None or not workers:
         return None
     work = estimate.variations_ahead + (1 - share) * job.total_variations
     return round(work * estimate.seconds_per_variation / workers)

@@ -4,17 +4,16 @@ A claim ends after one group of variations: the first are seen early, small jobs
 through, and after a crash the next claim of the file goes on where it stopped.
 """
 
-import errno
 import logging
 import time
 
 from jobserver import render
-from jobserver.db import Connection, DatabaseError, DatabaseFull, claiming, exclusive
-from jobserver.files.store import Store
-from jobserver.jobs import ownership, queue
+from jobserver.db import Connection, DatabaseError, claiming, exclusive
+from jobserver.jobs import queue
 from jobserver.jobs.model import MAX_ATTEMPTS, Claim
 from jobserver.worker.group import GroupRenderer
 from jobserver.worker.heartbeat import HeldClaim
+from jobserver.worker.readiness import Readiness, is_full_disk
 
 RETRY_DELAYS_S = (5.0, 30.0)  # before the second and the third attempt
 GAVE_UP = f"This video could not be rendered; {MAX_ATTEMPTS} attempts failed."
@@ -25,49 +24,50 @@ log = logging.getLogger(__name__)
 class Attempt:
     """Ends claims, one after the other, in one of the ways there are."""
 
-    def __init__(self, db: Connection, store: Store, renderer: GroupRenderer) -> None:
-        self._db, self._store, self._renderer = db, store, renderer
+    def __init__(self, db: Connection, renderer: GroupRenderer, readiness: Readiness) -> None:
+        self._db, self._renderer, self._readiness = db, renderer, readiness
 
     def run(self, held: HeldClaim) -> None:
         """Render the claim's next group; then it is released, finished, failed or rescheduled."""
         claim = held.claim
         if claim.attempts > MAX_ATTEMPTS:  # this file has crashed its worker each time
-            self._fail(claim, GAVE_UP)
-            return
-        # a volume may not be mounted; its files come back with it
-        if not ownership.owns_all(self._db, self._store):
-            self._reschedule(claim, RETRY_DELAYS_S[-1], counted=False)
+            self._give_up(claim, GAVE_UP)
             return
         try:
-            self._renderer.render_next(held)
+            if self._renderer.render_next(held):
+                self._readiness.has_published()
         except render.Cancelled:
-            if not held.lost:
+            if held.lost:
+                log.info("%s: cancelled, or lost to another worker", claim.label)
+            else:
                 self._reschedule(claim, 0, counted=False)
+                log.info("%s: given back", claim.label)
         except render.MediaError as error:
-            log.info("%s: %s %s", claim.id, error, error.detail)
-            self._fail(claim, str(error))
+            self._give_up(claim, str(error), error.detail)
         except (render.EngineError, OSError, DatabaseError) as error:
             self._after_trouble(claim, error)
 
     def _after_trouble(self, claim: Claim, error: Exception) -> None:
         """Try again later: as long as it takes while a disk is full, else MAX_ATTEMPTS times."""
-        log.warning("%s: %s %s", claim.id, error, getattr(error, "detail", ""))
-        if _is_full_disk(error):
-            self._reschedule(claim, RETRY_DELAYS_S[-1], counted=False)
+        last_delay = RETRY_DELAYS_S[-1]
+        if is_full_disk(error):
+            self._readiness.note_full(error, last_delay)
+            self._reschedule(claim, last_delay, counted=False)
+            return
+        log.warning("%s: %s", claim.label, f"{error} {getattr(error, 'detail', '')}".rstrip())
+        if self._readiness.missing(self._db):  # its folders have gone meanwhile
+            self._reschedule(claim, last_delay, counted=False)
         elif claim.attempts >= MAX_ATTEMPTS:
-            self._fail(claim, GAVE_UP)
+            self._give_up(claim, GAVE_UP)
         else:
             self._reschedule(claim, RETRY_DELAYS_S[claim.attempts - 1])
 
-    def _fail(self, claim: Claim, reason: str) -> None:
+    def _give_up(self, claim: Claim, reason: str, detail: str = "") -> None:
         with exclusive(self._db, "queue"):
-            queue.fail(self._db, claim, reason, time.time())
+            failed = queue.fail(self._db, claim, reason, time.time())
+        if failed:
+            log.warning("%s: gave up: %s", claim.label, f"{reason} {detail}".rstrip())
 
     def _reschedule(self, claim: Claim, delay_s: float, counted: bool = True) -> None:
         with claiming(self._db):
             queue.reschedule(self._db, claim, delay_s, now=time.time(), counted=counted)
-
-
-def _is_full_disk(error: Exception) -> bool:
-    full = isinstance(error, (render.DiskFull, DatabaseFull))
-    return full or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)

@@ -30,15 +30,16 @@ class GroupRenderer:
         self._made_with = made_with
         self._probed: tuple[str, render.Media] | None = None
 
-    def render_next(self, held: HeldClaim) -> None:
+    def render_next(self, held: HeldClaim) -> bool:
         """Render the next group of missing variations; publish them in one step.
 
+        Returns False when the file was lost meanwhile.
         Raises render.Cancelled, MediaError or EngineError, OSError or DatabaseError.
         """
         claim = held.claim
         job = queries.find_job(self._db, claim.job_id)
         if job is None:  # deleted since it was claimed: the claim is lost
-            return
+            return False
         media = self._probe(held)
         published = queries.published_numbers(self._db, claim.id)
         missing = [n for n in range(1, job.variations_per_video + 1) if n not in published]
@@ -54,7 +55,7 @@ class GroupRenderer:
             ]
             rendered = self._render(held, media, wanted, on_progress)
             staged = [stage(self._store, claim, each, self._made_with) for each in rendered]
-            publish(
+            published_now = publish(
                 self._db,
                 self._store,
                 claim,
@@ -63,6 +64,10 @@ class GroupRenderer:
                 last=len(numbers) == len(missing),
                 now=time.time,
             )
+        if published_now:
+            rest = len(missing) - len(numbers)
+            log.info("%s: published %s, %d to go", claim.label, _in_words(numbers), rest)
+        return published_now
 
     def _render(
         self,
@@ -122,7 +127,7 @@ class GroupRenderer:
         try:
             render.thumbnail(path, out, self._settings, held.cancel)
         except render.MediaError as error:
-            log.info("%s: no thumbnail: %s %s", held.claim.id, error, error.detail)
+            log.info("%s: no thumbnail: %s", held.claim.label, error)
             return None
         return out
 
@@ -130,3 +135,8 @@ class GroupRenderer:
         return self._store.scratch_dir(
             job_id=claim.job_id, file_id=claim.id, claim_token=claim.claim_token
         )
+
+
+def _in_words(numbers: Sequence[int]) -> str:
+    """Return `variation 3`, or `variations 1, 2, 3`."""
+    return f"variation{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"

@@ -1,6 +1,8 @@
-"""What a worker holds while it renders: a claim, whose lease the heartbeat renews."""
+"""What a worker holds while it renders: a claim, whose lease the heartbeat renews.
 
-import logging
+The heartbeat also says that the worker lives (presence.py).
+"""
+
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +13,10 @@ from pathlib import Path
 from jobserver.db import Connection, DatabaseError, claiming, connect
 from jobserver.jobs import queue
 from jobserver.jobs.model import Claim
+from jobserver.worker.presence import Presence
 
 LEASE_S = 30.0
 HEARTBEAT_S = 1.0
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -34,7 +35,9 @@ class HeldClaim:
 class Heartbeat:
     """Renews the leases of all render threads; one thread with its own connection."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, threads: int = 1) -> None:
+        """threads: how many render threads there are."""
+        self.presence = Presence(threads)
         self._database = database
         self._held: set[HeldClaim] = set()
         self._stopped = threading.Event()
@@ -42,7 +45,7 @@ class Heartbeat:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Renew leases inside `with`."""
+        """Renew leases, and say that this worker lives, inside `with`."""
         self._thread.start()
         try:
             yield
@@ -66,17 +69,21 @@ class Heartbeat:
 
     def _run(self) -> None:
         with closing(connect(self._database)) as db:
+            self.presence.beat(db)
             while not self._stopped.wait(HEARTBEAT_S):
                 for held in list(self._held):
                     self._renew(db, held)
+                self.presence.beat(db)
+            self.presence.leave(db)
 
     def _renew(self, db: Connection, held: HeldClaim) -> None:
         try:
             with claiming(db):
                 kept = queue.renew(db, held.claim, held.progress, lease_s=LEASE_S, now=time.time())
         except DatabaseError as error:  # busy or full; if the lease ends, the token still decides
-            log.warning("cannot renew the lease of %s: %s", held.claim.id, error)
+            self.presence.faults.seen("lease", f"cannot renew a lease: {error}")
             return
+        self.presence.faults.over("lease")
         if not kept:
             held.lost = True
             held.cancel.set()

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from jobserver.db import Connection, DatabaseFull, checkpoint, clock_note, note_clock, removing
 from jobserver.files.store import Store
-from jobserver.jobs import clock, ownership, quota, retention, sweep
+from jobserver.jobs import clock, ownership, quota, retention, sweep, workers
 from jobserver.jobs.clock import Reading
 from jobserver.jobs.quota import SpaceLimits
 
@@ -42,6 +42,7 @@ class Housekeeper:
             checkpoint(db)
         with removing(db, "housekeeping"):
             note_clock(db, note)
+            workers.forget_dead(db, now)
             if trusted:
                 retention.forget_expired(db, now - EXPIRED_IDS_KEPT_S)
         db.reserve.restore()

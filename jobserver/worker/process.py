@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobserver import render
 from jobserver.db import DatabaseError, DatabaseUnusable, connect, file_identity
+from jobserver.fault_log import FaultLog
 from jobserver.files.store import Store
 from jobserver.jobs import ownership
 from jobserver.jobs.quota import SpaceLimits
@@ -36,9 +37,11 @@ def run(settings: Settings, store: Store) -> None:
     """
     engine = render_settings(settings)
     render.check(engine)
-    beat, stopping = Heartbeat(settings.database), threading.Event()
+    beat, stopping = Heartbeat(settings.database, settings.workers), threading.Event()
     with _shutdown_signal() as shutdown, closing(connect(settings.database)) as db, beat.running():
         ownership.adopt_at_start(db, store)
+        name = beat.presence.name
+        log.info("worker %s: started, WORKERS=%d", name, settings.workers)
         workers = [
             RenderThread(settings.database, store, engine, beat) for _ in range(settings.workers)
         ]
@@ -49,10 +52,12 @@ def run(settings: Settings, store: Store) -> None:
             housekeeper = Housekeeper(
                 db, store, SpaceLimits.of(settings), lifetime_s=settings.job_lifetime
             )
-            _keep_house(housekeeper, settings.database, shutdown)
+            _keep_house(housekeeper, settings.database, shutdown, faults=beat.presence.faults)
         finally:
+            log.info("worker %s: stopping", name)
             stopping.set()
             _finish(threads, beat)
+            log.info("worker %s: stopped", name)
 
 
 @contextmanager
@@ -73,7 +78,9 @@ def _shutdown_signal() -> Iterator[socket.socket]:
         signal.set_wakeup_fd(-1)
 
 
-def _keep_house(housekeeper: Housekeeper, database: Path, shutdown: socket.socket) -> None:
+def _keep_house(
+    housekeeper: Housekeeper, database: Path, shutdown: socket.socket, *, faults: FaultLog
+) -> None:
     """Do a round now and then, in the main thread, until the shutdown signal."""
     identity = file_identity(database)
     shutdown.settimeout(HOUSEKEEPING_S)
@@ -82,13 +89,20 @@ def _keep_house(housekeeper: Housekeeper, database: Path, shutdown: socket.socke
             if file_identity(database) != identity:
                 raise DatabaseUnusable("Another database has taken the place of ours")
             housekeeper.round(time.time(), time.monotonic())
+            faults.over("housekeeping")
         except DatabaseUnusable:
             raise
         except (DatabaseError, OSError) as error:  # busy, full, not mounted: next time
-            log.warning("housekeeping failed: %s", error)
+            cause = error.__cause__ or error
+            faults.seen("housekeeping", f"housekeeping failed: {cause}", kind=_kind(error))
         with suppress(TimeoutError):
             shutdown.recv(1)
             return
+
+
+def _kind(error: Exception) -> str:
+    """Return what is the same of an error each time: its paths may differ."""
+    return f"{type(error).__name__} {getattr(error, 'errno', '')}"
 
 
 def _finish(threads: Sequence[threading.Thread], beat: Heartbeat) -> None:

@@ -1,22 +1,21 @@
 """One of a worker's WORKERS threads: claim, attempt, again."""
 
 import logging
-import os
-import socket
 import threading
 import time
 from functools import cached_property
 from pathlib import Path
 
 from jobserver import render
-from jobserver.db import Connection, DatabaseError, claiming, connect
+from jobserver.db import Connection, DatabaseError, DatabaseFull, claiming, connect
 from jobserver.files.store import Store
 from jobserver.jobs import queue
-from jobserver.worker import heartbeat
+from jobserver.worker import attempt, heartbeat
 from jobserver.worker.attempt import Attempt
 from jobserver.worker.engine import made_with
 from jobserver.worker.group import GroupRenderer
 from jobserver.worker.heartbeat import Heartbeat, HeldClaim
+from jobserver.worker.readiness import Readiness
 
 IDLE_S = 0.5
 LOCK_TIMEOUT_S = 30.0  # a finished render is worth a longer wait for the database than a request
@@ -31,8 +30,8 @@ class RenderThread:
         self, database: Path, store: Store, settings: render.Settings, beat: Heartbeat
     ) -> None:
         self._database, self._store, self._settings = database, store, settings
-        self._heartbeat = beat
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._heartbeat, self._presence = beat, beat.presence
+        self._readiness = Readiness(store, beat.presence)
         self._made_with = made_with(settings)
 
     @cached_property
@@ -43,32 +42,52 @@ class RenderThread:
     @cached_property
     def _attempt(self) -> Attempt:
         renderer = GroupRenderer(self._db, self._store, self._settings, self._made_with)
-        return Attempt(self._db, self._store, renderer)
+        return Attempt(self._db, renderer, self._readiness)
 
     def run(self, stopping: threading.Event) -> None:
-        """Work until `stopping` is set; a bug costs a file an attempt, not the thread."""
+        """Work until `stopping` is set."""
         while not stopping.is_set():
-            try:
-                found = self.work_once()
-            except DatabaseError as error:  # busy or full: nothing was claimed
-                log.warning("cannot claim: %s", error)
-                found = False
-            except Exception:
-                log.exception("the render thread goes on after an error")
-                found = False
-            if not found:
+            if not self._work_safely():
                 stopping.wait(IDLE_S)
-        self._db.close()
+        if "_db" in self.__dict__:  # else it could not connect
+            self._db.close()
+
+    def _work_safely(self) -> bool:
+        """Do what work_once() does; a bug costs a file an attempt, not the thread."""
+        faults = self._presence.faults
+        try:
+            found = self.work_once()
+        except DatabaseFull as error:
+            self._readiness.note_full(error, attempt.RETRY_DELAYS_S[-1])
+            return False
+        except DatabaseError as error:  # busy, damaged
+            faults.seen("claim", f"cannot claim: {error} ({error.__cause__})")
+            return False
+        except Exception as error:
+            kind = f"{type(error).__name__}: {error}"
+            faults.seen("claim", f"the render thread goes on after {kind}", error=error)
+            return False
+        faults.over("claim")
+        return found
 
     def work_once(self) -> bool:
-        """Claim the next file, render its next variations and publish them."""
+        """Claim the next file, render its next variations and publish them; False if it cannot."""
         db = self._db
         if not queue.has_claimable(db, heartbeat.LEASE_S, time.time()):
             return False
+        if not self._readiness.may_claim(db):
+            return False
         with claiming(db):
-            claim = queue.claim(db, self._name, heartbeat.LEASE_S, time.time())
+            claim = queue.claim(db, self._presence.name, heartbeat.LEASE_S, time.time())
         if claim is None:
             return False
+        again = self._readiness.was_full  # tried now and then for as long as that lasts
+        log.log(
+            logging.DEBUG if again else logging.INFO,
+            "%s: claimed, attempt %d",
+            claim.label,
+            claim.attempts,
+        )
         held = HeldClaim(claim, progress=claim.progress)
         with self._heartbeat.renewing(held):
             self._attempt.run(held)

@@ -310,7 +310,7 @@ def test_a_full_disk_refuses_uploads_puts_renders_off_and_harms_nothing(
     worker.log_path = tmp_path / "worker.log"  # elsewhere: it shall say what it met
     worker.start()
     try:
-        said = "disk is full" if database_too else "The disk is full|No space left"
+        said = "disk is full" if database_too else "no space for outputs"
         wait_for(lambda: re.search(said, worker.log()), 20, "a full disk in the log")
         assert site.show(job_id)["status"] in ("queued", "processing")
         assert site.client.get(done.output(), headers=site.headers).status_code == 200

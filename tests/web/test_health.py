@@ -33,7 +33,10 @@ from tests.db.damage import (
 )
 from tests.support import PASSWORD, PROJECT, Server, settings_of
 
-KEYS = ["status", "timestamp", "volumeMounted", "pythonVersion", "version", "uptime"]
+KEYS = [
+    *("status", "timestamp", "volumeMounted", "pythonVersion", "version", "uptime"),
+    *("worker", "freeBytes"),
+]
 
 
 def health_of(app: Flask) -> tuple[int, Any]:

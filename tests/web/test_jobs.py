@@ -165,6 +165,7 @@ def test_a_status_has_the_keys_of_the_contract(client):
         "expiresAt",
         "queuePosition",
         "etaSeconds",
+        "waitsFor",
         "error",
         "id",
         "completedVariations",
@@ -277,8 +278,8 @@ def test_the_list_has_the_keys_of_the_contract(client):
     created = upload(client, 1, 2, 3, variations="4").json
     [job] = client.get("/api/jobs").json
     contract = ["id", "status", "totalVideos", "totalVariations", "createdAt"]
-    added = ["jobId", "completedVariations", "failedVideos", "cancelledVideos"]
-    assert list(job) == [*contract, "expiresAt", "progress", "files", *added]
+    added = ["waitsFor", "files", "jobId", "completedVariations", "failedVideos", "cancelledVideos"]
+    assert list(job) == [*contract, "expiresAt", "progress", *added]
     assert job["files"][0] == {
         "name": "clip0.mp4",
         "status": "queued",

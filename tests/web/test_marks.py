@@ -91,8 +91,8 @@ def test_a_worker_waits_and_counts_no_attempt(
 ) -> None:
     site.upload(MP4_HEAD)
     replace(mark_of(site, "output_dir"), damage)
-    assert render_thread.work_once()
-    assert site.rows("SELECT status, attempts, error FROM job_file") == [("processing", 0, None)]
+    assert not render_thread.work_once()
+    assert site.rows("SELECT status, attempts, error FROM job_file") == [("queued", 0, None)]
 
 
 @pytest.mark.parametrize("damage", UNREADABLE, ids=lambda make: make.__name__)

@@ -19,7 +19,7 @@ JOB_KEYS = [
     *("jobId", "status", "progress", "totalVideos", "variationsPerVideo", "totalVariations"),
     *("recipe", "seed", "downloadUrl", "files", "createdAt", "startedAt", "finishedAt"),
     "expiresAt",
-    *("queuePosition", "etaSeconds", "error", "id", "completedVariations"),
+    *("queuePosition", "etaSeconds", "waitsFor", "error", "id", "completedVariations"),
     *("failedVideos", "cancelledVideos", "cancelledAt"),
 ]
 FILE_KEYS = [

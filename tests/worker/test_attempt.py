@@ -1,7 +1,6 @@
 """What an attempt leads to when something is wrong: the file, a disk, a volume, the database."""
 
 import os
-import re
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from tests.support import Site, Worker, wait_for
 from tests.worker.claims import GAVE_UP, StartWorker, run_claims
 
 ZEROS = bytes(1024)
-FULL = re.compile(r"^\d+ \w+: (The disk is full|.*No space left on device)", re.M)  # a log line
 
 
 @pytest.fixture
@@ -110,8 +108,9 @@ def test_a_volume_that_is_not_mounted_costs_no_attempt(
         for make in (folder.mkdir, folder.rmdir):  # an empty mount point, and none at all
             make()
             for _ in range(MAX_ATTEMPTS + 1):
-                assert render_thread.work_once()
-            assert site.show(job_id)["files"][0]["completedVariations"] == 0
+                assert not render_thread.work_once()
+            job = site.show(job_id)
+            assert (job["status"], job["files"][0]["completedVariations"]) == ("queued", 0)
             assert site.rows("SELECT attempts FROM job_file") == [(0,)]
         away.rename(folder)
     assert run_claims(render_thread) == 1
@@ -130,8 +129,10 @@ def test_a_full_disk_costs_no_attempt_however_often_rendering_is_tried(
     os.truncate(filler, filler.stat().st_size - left)
     worker = Worker(site.server).start()
     try:
-        wait_for(lambda: len(FULL.findall(worker.log())) > 4, 30, worker.log())
-        assert site.show(job_id)["status"] == "processing"
+        wait_for(lambda: site.show(job_id)["waitsFor"], 30, site.state())
+        if left:  # then only a try shows that it is not enough
+            wait_for(lambda: site.rows("SELECT claim_token FROM job_file")[0][0] > 8, 30)
+        assert site.rows("SELECT attempts FROM job_file") in ([(0,)], [(1,)])  # 1: it is tried now
         filler.unlink()
         site.wait_until(job_id, "completed")
         site.check_completed(job_id, 3)

@@ -112,6 +112,7 @@ function renderProgress() {
 }
 
 function progressText() {
+  if (job.waitsFor) return waitingText(job.waitsFor);
   const timeLeft = job.etaSeconds === null ? "" : `about ${duration(job.etaSeconds)} left`;
   const jobsAhead = (job.queuePosition ?? 1) - 1;
   const progress = job.status !== "queued" ? `${job.progress} % done`
@@ -119,6 +120,10 @@ function progressText() {
     : "Waiting; next in the queue";
   return timeLeft ? `${progress}, ${timeLeft}` : progress;
 }
+
+/** What the job waits for beside its turn, in the server's words: nobody knows for how long. */
+const waitingText = ({ message }) => job.progress ? `${job.progress} % done. ${message}.`
+  : `${message}.`;
 
 const allOutputs = () => job.files.flatMap((file) => file.outputs);
 const hasFileIn = (...states) => job.files.some((file) => states.includes(file.status));

@@ -162,7 +162,8 @@ function fillRow(row, job) {
   setText(part(row, "more"), more);
   const variations = hasEnded(job.status) ? resultSummary(job)
     : plural(job.totalVariations, "variation");
-  setText(part(row, "facts"), `${plural(job.totalVideos, "video")}, ${variations}`);
+  const waiting = job.waitsFor ? `. ${job.waitsFor.message}` : "";
+  setText(part(row, "facts"), `${plural(job.totalVideos, "video")}, ${variations}${waiting}`);
   fillTimes(row, job, now);
   setState(part(row, "state"), ...jobState(job));
   const percent = job.status === "processing" ? job.progress ?? null : null;

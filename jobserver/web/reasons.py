@@ -1,0 +1,62 @@
+"""Why a job waits, and why the server is degraded: a stable code, and a sentence for people.
+
+{"code": "no_worker", "message": "..."}: programs compare the code, pages show the message.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from jobserver.db import Connection
+from jobserver.files.space import space_of
+from jobserver.jobs import workers
+from jobserver.jobs.workers import WaitsFor, Workforce
+from jobserver.web.context import current_settings
+
+
+class Reason(TypedDict):
+    """A code of WaitsFor and a sentence."""
+
+    code: WaitsFor
+    message: str
+
+
+_OF_JOB: dict[WaitsFor, str] = {
+    "no_worker": "No worker is running; the job waits until one is started",
+    "disk_space": "The disk is full; the job waits until there is space",
+    "storage_unavailable": "A folder of the server is not available; the job waits until it is",
+}
+_OF_SERVER: dict[WaitsFor, str] = {
+    "no_worker": "Videos wait and no worker is running",
+    "disk_space": "The disk is full for uploads, or for what workers render",
+    "storage_unavailable": "Videos wait and no worker can use UPLOAD_DIR and OUTPUT_DIR",
+}
+
+
+def of_server(codes: Iterable[WaitsFor]) -> list[Reason]:
+    """Describe why the server is degraded, each code once."""
+    return [{"code": code, "message": _OF_SERVER[code]} for code in dict.fromkeys(codes)]
+
+
+def of_jobs(
+    db: Connection, workforce: Workforce, job_ids: Sequence[str], now: float
+) -> dict[str, Reason]:
+    """Describe what those of these unfinished jobs wait for that are not being rendered.
+
+    One that waits for its turn alone is not among them.
+    """
+    code = workforce.waits_for
+    if code is None or not job_ids:
+        return {}
+    if code == "no_worker" and not _has_room(current_settings().database.parent):
+        code = "disk_space"  # a worker that lives cannot say so then
+    rendered = workers.rendered_now(db, job_ids, now)
+    reason = Reason(code=code, message=_OF_JOB[code])
+    return {job_id: reason for job_id in job_ids if job_id not in rendered}
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        return space_of(folder).has(1)
+    except OSError:
+        return True

@@ -1,0 +1,69 @@
+"""May a render thread claim a file now? Not without its folders, nor on a full disk.
+
+A claim that is sure to fail would write to the database, and to the log, for each file that
+waits. Instead the worker says once what it waits for; the files keep their turns and attempts.
+"""
+
+import errno
+import time
+
+from jobserver import render
+from jobserver.db import Connection, DatabaseFull
+from jobserver.files.store import Store
+from jobserver.jobs import ownership
+from jobserver.jobs.workers import WaitsFor
+from jobserver.worker.presence import Presence
+
+
+class Readiness:
+    """One a render thread; what it waits for is the process's `presence.waits_for`.
+
+    was_full: the last attempt found a full disk.
+    """
+
+    def __init__(self, store: Store, presence: Presence) -> None:
+        self._store, self._presence = store, presence
+        self.was_full = False
+        self._retry_at = 0.0
+
+    def may_claim(self, db: Connection) -> bool:
+        """Return whether a claim can go well. Raises DatabaseError."""
+        missing = self.missing(db)
+        self._presence.waits_for = missing or ("disk_space" if self.was_full else None)
+        if self._presence.waits_for is None:
+            self._presence.faults.over("disk")
+        return missing is None and time.monotonic() >= self._retry_at
+
+    def missing(self, db: Connection) -> WaitsFor | None:
+        """Return what a render needs and does not have, or None."""
+        faults = self._presence.faults
+        try:
+            if not ownership.owns_all(db, self._store):  # which logs it
+                return "storage_unavailable"
+            if not self._store.has_room_for_outputs():
+                faults.seen("disk", "no space for outputs; nothing is claimed")
+                return "disk_space"
+        except OSError as error:
+            faults.seen("folders", f"a folder is not available: {error}; nothing is claimed")
+            return "storage_unavailable"
+        faults.over("folders")
+        return None
+
+    def note_full(self, error: Exception, retry_after_s: float) -> None:
+        """Note that a disk was full, although something may fit: claim nothing for a while."""
+        self.was_full = True
+        self._retry_at = time.monotonic() + retry_after_s
+        self._presence.waits_for = "disk_space"
+        self._presence.faults.seen("disk", f"no space for outputs or rows: {error}", kind="full")
+
+    def has_published(self) -> None:
+        """Note that there was space."""
+        self.was_full = False
+        self._presence.waits_for = None
+        self._presence.faults.over("disk")
+
+
+def is_full_disk(error: Exception) -> bool:
+    """Return whether an error says that a disk, or a quota of the system, is full."""
+    full = isinstance(error, (render.DiskFull, DatabaseFull))
+    return full or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
