@@ -100,7 +100,7 @@ def test_the_source_plays_in_sync_with_the_variation_beside_it(
     assert output.evaluate("video => video.currentTime") == pytest.approx(1, abs=0.2)
     assert source.evaluate("video => video.currentTime") == pytest.approx(1, abs=0.4)
     text = visitor.page.locator("#compare-differences").text_content() or ""
-    assert re.search(r"\d\.\d\s% closer, .*(brighter|darker), .*contrast, .*colour", text)
+    assert re.search(r"zoomed in \d\.\d\s%, .*(brighter|darker), .*contrast, .*colour", text)
     visitor.page.get_by_text("Exact parameters").click()
     visitor.sees("saturation")
     output.evaluate("video => new Promise(done => { video.onplaying = done; video.play(); })")

@@ -37,6 +37,14 @@ def cases() -> dict[str, list]:
             [[9_000, 0], "just now"],
         ],
         "expiry": [[[59_000, 0], "expires any moment"], [[10_800_000, 0], "expires in 3 hours"]],
+        "deletion": [
+            [[7_201_000, 0], None],
+            [[7_200_000, 0], "in 2 hours"],
+            [[4_859_000, 0], "in 1 hour 20 minutes"],
+            [[119_000, 0], "in 1 minute"],
+            [[59_000, 0], "within a minute"],
+            [[-60_000, 0], "within a minute"],
+        ],
         "withAdvice": [
             [
                 ["Too many uploads at once; try again.", "Trying."],
@@ -59,7 +67,7 @@ def cases() -> dict[str, list]:
         "differences": [
             [
                 [{"zoom": 0.012, "left": 0.5, "brightness": -0.03, "contrast": 1.02}],
-                "1.2 % closer, 3.0 % darker, 2.0 % more contrast",
+                "zoomed in 1.2 %, 3.0 % darker, 2.0 % more contrast",
             ],
             [
                 [{"rotation": 0.01, "saturation": 0.96}],
@@ -75,7 +83,7 @@ def test_values_are_shown_as_a_person_would_write_them(
     page = new_visitor(rendering_server).open().page
     script = """async ([name, args]) => {
         const text = (await import(location.origin + "/static/format.js"))[name](...args);
-        return text.replaceAll("\\u00a0", " ");
+        return text?.replaceAll("\\u00a0", " ") ?? null;
     }"""
     for name, calls in cases.items():
         for args, expected in calls:

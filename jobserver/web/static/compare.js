@@ -1,20 +1,27 @@
-// A dialog that plays a variation beside its source; the source plays in sync with it.
+// A dialog that plays a variation beside its source, in sync, and shows the source in the place of
+// the variation while a button or a key is held.
 
-import { byId, renderList, setMedia, setText } from "./dom.js";
+import { byId, renderList, setMedia, setShape, setText } from "./dom.js";
 import { differences, size } from "./format.js";
 
-const MAX_DRIFT_S = 0.15;  // beyond this, the source seeks to the variation's position
+const MAX_DRIFT_S = 0.15;  // beyond this, the playing source seeks to the variation's position
+const SOURCE_NOTE = "Source, without sound; it plays in sync with the variation";
+const STILL_NOTE = "Source, as a still: this browser cannot play the video";
 
 const dialog = byId("compare");
 const output = byId("compare-output");
 const source = byId("compare-source");
+const still = byId("compare-still");
+const swapButton = byId("compare-swap");
 
 let file = null;
 let index = 0;
+let isTabbing = false;  // the focus was moved by keyboard: the player's own keys are needed
 
 /** Open the dialog with one output of a file. compareFile: as in the API's job. */
 export function open(compareFile, outputId) {
   file = compareFile;
+  setShape(byId("compare-videos"), file);
   show(file.outputs.findIndex(({ id }) => id === outputId));
   dialog.showModal();
   byId("compare-title").focus();
@@ -24,23 +31,22 @@ export const close = () => dialog.close();
 
 /** position: of the output in its file; it wraps around at both ends. */
 function show(position) {
+  swap(false);
   index = (position + file.outputs.length) % file.outputs.length;
   const shown = file.outputs[index];
   setText(byId("compare-title"), `Variation ${shown.index} of ${file.name}`);
-  setText(byId("compare-output-name"), `Variation ${shown.index}, ${size(shown.size)}`);
+  setText(byId("compare-output-name"), outputName());
   setText(byId("compare-differences"), differences(shown.parameters));
   setText(byId("compare-error"), "");
   showParameters(shown.parameters);
   setMedia(output, inlineUrl(shown.url));
-  showSource();
+  setMedia(source, file.url ? inlineUrl(file.url) : null);
+  showSourceOrStill();
   byId("compare-download").href = shown.url;
   for (const name of ["previous", "next"]) byId(`compare-${name}`).hidden = file.outputs.length < 2;
 }
 
-function showSource() {
-  setMedia(source, file.url ? inlineUrl(file.url) : null);
-  setMedia(byId("compare-still"), file.url ? null : file.thumbnailUrl);
-}
+const outputName = () => `Variation ${file.outputs[index].index}, ${size(file.outputs[index].size)}`;
 
 function showParameters(parameters) {
   const entries = Object.entries(parameters).map(([name, value]) => [name, [name, String(value)]]);
@@ -65,22 +71,78 @@ function inlineUrl(downloadUrl) {
   return url.pathname + url.search;
 }
 
+// -- the source ------------------------------------------------------------------------
+
+/** Whether the browser plays no picture of it: some play the sound of what they cannot decode. */
+const isUnplayable = () => source.error !== null ||
+  (source.readyState >= HTMLMediaElement.HAVE_METADATA && source.videoWidth === 0);
+
+function showSourceOrStill() {
+  const asStill = !file.url || isUnplayable();
+  if (asStill !== source.hidden) swap(false);
+  source.hidden = asStill;
+  setMedia(still, asStill ? file.thumbnailUrl : null);
+  setText(byId("compare-source-note"), asStill ? STILL_NOTE : SOURCE_NOTE);
+}
+
+/** A paused source shows the very moment of the variation; a playing one seeks if it drifted. */
 function syncSource() {
-  if (Math.abs(source.currentTime - output.currentTime) > MAX_DRIFT_S) {
-    source.currentTime = output.currentTime;
-  }
+  const drift = Math.abs(source.currentTime - output.currentTime);
+  if (drift > (output.paused ? 0 : MAX_DRIFT_S)) source.currentTime = output.currentTime;
 }
 
-function unloadVideos() {
-  for (const video of [output, source]) {
-    video.pause();
-    video.removeAttribute("src");
-    delete video.dataset.failedUrl;  // when the dialog opens again, it is loaded again
-    video.load();
+/** Lay the source over the variation, or take it back to its place. */
+function swap(isSwapped) {
+  for (const media of [source, still]) {
+    media.classList.toggle("swapped", isSwapped);
+    media.style.transform = isSwapped && !media.hidden ? wayTo(output, media) : "";
   }
+  swapButton.ariaPressed = String(isSwapped);
+  if (file) setText(byId("compare-output-name"), isSwapped ? "Source" : outputName());
 }
 
-export function init() {
+function wayTo(target, element) {
+  const [to, from] = [target, element].map((each) => each.getBoundingClientRect());
+  return `translate(${to.x - from.x}px, ${to.y - from.y}px)`;
+}
+
+// -- keys and buttons ------------------------------------------------------------------
+
+function onKeyDown(event) {
+  if (event.key === "Tab") isTabbing = true;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key.toLowerCase() === "s") event.repeat || swap(true);
+  else if (!goByArrow(event)) return;
+  event.preventDefault();
+}
+
+/** Return whether a key went to another variation. */
+function goByArrow({ key, target }) {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
+  if (!step || (target === output && isTabbing)) return false;
+  if (file.outputs.length > 1) show(index + step);
+  return true;
+}
+
+function onKeyUp({ key }) {
+  if (key.toLowerCase() === "s") swap(false);
+}
+
+/** Show the source while the button is held; a press of a key on it, which has no end, toggles. */
+function initSwapButton() {
+  swapButton.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    swapButton.setPointerCapture(event.pointerId);
+    swap(true);
+  });
+  swapButton.addEventListener("lostpointercapture", () => swap(false));
+  swapButton.addEventListener("contextmenu", (event) => event.preventDefault());  // of a long touch
+  swapButton.addEventListener("click", ({ detail }) => {
+    if (detail === 0) swap(swapButton.ariaPressed !== "true");
+  });
+}
+
+function initVideos() {
   output.addEventListener("play", () => { syncSource(); source.play().catch(() => {}); });
   output.addEventListener("pause", () => { source.pause(); syncSource(); });
   output.addEventListener("seeked", syncSource);
@@ -91,8 +153,30 @@ export function init() {
   output.addEventListener("error", () => {
     if (output.getAttribute("src")) setText(byId("compare-error"), "This variation could not be played.");
   });
+  for (const type of ["error", "loadedmetadata"]) {
+    source.addEventListener(type, () => dialog.open && showSourceOrStill());
+  }
+}
+
+function unloadVideos() {
+  swap(false);
+  for (const video of [output, source]) {
+    video.pause();
+    video.removeAttribute("src");
+    delete video.dataset.failedUrl;  // when the dialog opens again, it is loaded again
+    video.load();
+  }
+}
+
+export function init() {
+  initVideos();
+  initSwapButton();
   byId("compare-close").addEventListener("click", close);
   byId("compare-previous").addEventListener("click", () => show(index - 1));
   byId("compare-next").addEventListener("click", () => show(index + 1));
+  dialog.addEventListener("keydown", onKeyDown);
+  dialog.addEventListener("keyup", onKeyUp);
+  dialog.addEventListener("pointerdown", () => { isTabbing = false; });
   dialog.addEventListener("close", unloadVideos);
+  addEventListener("blur", () => swap(false));  // the key is released elsewhere
 }

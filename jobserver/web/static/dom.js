@@ -41,6 +41,16 @@ export function setMedia(media, url) {
   media.src = url;
 }
 
+const SHAPES = { narrowest: 9 / 20, widest: 5 / 2 };  // beyond, a picture gets bars
+
+/** Have frames below an element take the shape of a video; {width, height}: null if unknown. */
+export function setShape(element, { width, height }) {
+  const ratio = width && height ? width / height : 16 / 9;
+  const shown = Math.min(Math.max(ratio, SHAPES.narrowest), SHAPES.widest);
+  element.style.setProperty("--ratio", shown.toFixed(4));
+  element.classList.toggle("upright", shown < 1);
+}
+
 const hasSamePath = (media, url) =>
   media.getAttribute("src")?.split("?")[0] === url.split("?")[0];
 

@@ -44,6 +44,18 @@ export function expiry(then, now) {
   return seconds < 60 ? "expires any moment" : `expires in ${approximate(seconds)}`;
 }
 
+const LAST_S = 2 * 3600;  // before the end of a job, in which the page warns
+
+/**
+ * Milliseconds -> "in 1 hour 20 minutes", when something is deleted that soon; null when there is
+ * more time.
+ */
+export function deletion(then, now) {
+  const seconds = (then - now) / 1000;
+  if (seconds > LAST_S) return null;
+  return seconds < 60 ? "within a minute" : `in ${duration(Math.floor(seconds / 60) * 60)}`;
+}
+
 function approximate(seconds) {
   const minutes = Math.max(1, Math.round(seconds / 60));
   if (minutes < 60) return plural(minutes, "minute");
@@ -85,7 +97,7 @@ const signed = (ratio, more, less) => `${percent(ratio)} ${ratio < 0 ? less : mo
 
 /** Recipe parameter -> text. */
 const DIFFERENCES = {
-  zoom: (value) => `${percent(value)} closer`,
+  zoom: (value) => `zoomed in ${percent(value)}`,
   rotation: (value) => `rotated ${Math.abs((value * 180) / Math.PI).toFixed(2)}° ` +
     (value < 0 ? "counter-clockwise" : "clockwise"),
   brightness: (value) => signed(value, "brighter", "darker"),

@@ -4,8 +4,8 @@ import { apiUrl, conditionalGet, isGone, request, serverNow } from "./api.js";
 import * as compare from "./compare.js";
 import { showConnectionStatus } from "./connection.js";
 import { announce, askToConfirm, byId, cloneTemplate, navigate, part, renderList, setMedia,
-  setProgress, setState, setText } from "./dom.js";
-import { ago, allCompleted, clock, differences, duration, expiry, jobName, jobState, plural,
+  setProgress, setShape, setState, setText } from "./dom.js";
+import { ago, allCompleted, clock, deletion, differences, duration, expiry, jobName, jobState, plural,
   resultSummary, size } from "./format.js";
 import { refreshJobs } from "./jobs.js";
 import { forgetJob, hasEnded, recordStatus, setTitle } from "./notifications.js";
@@ -63,6 +63,7 @@ function clearView() {
   byId("job-body").hidden = true;
   byId("job-files").replaceChildren();
   for (const name of ["job-facts", "job-error"]) setText(byId(name), "");
+  byId("job-deletion").hidden = true;
   setText(byId("job-title"), "Job");
   setState(byId("job-state"), "");
 }
@@ -99,8 +100,19 @@ function renderFacts() {
     `created ${ago(Date.parse(job.createdAt), now)}`,
   ];
   if (hasEnded(job.status) && !allCompleted(job)) facts.unshift(resultSummary(job));
-  if (hasEnded(job.status)) facts.push(expiry(Date.parse(job.expiresAt), now));
+  const soon = hasEnded(job.status) ? deletion(Date.parse(job.expiresAt), now) : null;
+  if (hasEnded(job.status) && !soon) facts.push(expiry(Date.parse(job.expiresAt), now));
   setText(byId("job-facts"), facts.join(" · "));
+  renderDeletion(soon);
+}
+
+/** Warn before the results are deleted; soon: as of deletion(). */
+function renderDeletion(soon) {
+  const sentence = allOutputs().length
+    ? `These results are deleted ${soon}. Download what you want to keep.`
+    : `This job is deleted ${soon}.`;
+  byId("job-deletion").hidden = !soon;
+  setText(byId("job-deletion"), soon ? sentence : "");
 }
 
 function renderProgress() {
@@ -157,6 +169,7 @@ function showAction(name, visible) {
 const newFile = () => cloneTemplate("file-block");
 
 function fillFile(block, file) {
+  setShape(block, file);
   setMedia(part(block, "thumbnail"), file.thumbnailUrl);
   setText(part(block, "name"), file.name);
   setText(part(block, "facts"), fileFacts(file));

@@ -4,7 +4,7 @@ import { apiUrl, ApiError, conditionalGet, pageUrl, request, serverNow } from ".
 import { showConnectionStatus } from "./connection.js";
 import { announce, byId, cloneTemplate, part, renderList, setMedia, setProgress, setState, setText }
   from "./dom.js";
-import { ago, expiry, jobName, jobState, plural, resultSummary, size } from "./format.js";
+import { ago, deletion, expiry, jobName, jobState, plural, resultSummary, size } from "./format.js";
 import { hasEnded, recordStatus } from "./notifications.js";
 import { Poller } from "./poll.js";
 
@@ -177,8 +177,11 @@ function fillTimes(row, job, now) {
   time.dateTime = job.createdAt;
   time.title = new Date(created).toLocaleString();
   setText(time, ago(created, now));
-  const expires = job.expiresAt && hasEnded(job.status);
-  setText(part(row, "expires"), expires ? `, ${expiry(Date.parse(job.expiresAt), now)}` : "");
+  const expires = job.expiresAt && hasEnded(job.status) ? Date.parse(job.expiresAt) : Infinity;
+  const soon = deletion(expires, now);
+  const end = soon ? `deleted ${soon}` : expires < Infinity ? expiry(expires, now) : "";
+  setText(part(row, "expires"), end && `, ${end}`);
+  part(row, "expires").classList.toggle("soon", soon !== null);
 }
 
 function fillThumbnails(parent, files) {

@@ -73,7 +73,7 @@ function onLinkClick(event) {
 function onSignedOut({ detail }) {
   setText(byId("sign-in-reason"), detail.expired
     ? "Your session has ended. Sign in to continue where you were."
-    : "Turn videos into measured creative variations.");
+    : "Turn videos into creative variations.");
   jobs.forgetAll();
   notifications.forgetAll();
   showRoute();
