@@ -69,6 +69,8 @@ class Camera:
         self.take("job")
         visitor.page.get_by_role("button", name="Play variation 2").first.click()
         visitor.wait_for_videos("#compare video")
+        visitor.play_to("#compare-output", 1.0)  # the player no longer shows that it is loading
+        visitor.wait_for_videos("#compare video")
         self.take("compare")
         visitor.button("Close").click()
         visitor.button("Delete").click()

@@ -9,9 +9,22 @@ from playwright.sync_api import Locator, expect
 
 from tests.pages.conftest import NewVisitor
 from tests.pages.visitor import Visitor
-from tests.support import Server
+from tests.support import Server, wait_for
 
 pytestmark = pytest.mark.browser
+
+
+# Keeps in `shown` the times of the frames that the two players show.
+RECORD_FRAMES = """() => {
+    window.shown = [];
+    for (const [index, video] of document.querySelectorAll("#compare video").entries()) {
+        const record = (_, { mediaTime }) => {
+            shown[index] = mediaTime;
+            video.requestVideoFrameCallback(record);
+        };
+        video.requestVideoFrameCallback(record);
+    }
+}"""
 
 
 def encode(path: Path, size: str, *words: str) -> Path:
@@ -117,6 +130,16 @@ def test_a_paused_source_shows_the_moment_of_the_variation(comparing: Visitor) -
         expect(source).to_have_js_property("currentTime", moment)
 
 
+def test_videos_that_are_paused_while_they_play_show_the_same_frame(comparing: Visitor) -> None:
+    comparing.page.evaluate(RECORD_FRAMES)
+    for _ in range(6):  # without a seek, one or two of them differ
+        comparing.page.locator("#compare-output").evaluate("video => { video.currentTime = 0; }")
+        comparing.wait_for_videos("#compare video")
+        comparing.play_to("#compare-output", 0.3)
+        comparing.wait_for_videos("#compare video")
+        wait_for(lambda: len(set(comparing.page.evaluate("() => shown"))) == 1, what="one frame")
+
+
 def test_the_arrow_keys_go_to_the_other_variations(comparing: Visitor) -> None:
     for key, number in (("ArrowRight", 2), ("ArrowRight", 3), ("ArrowRight", 1), ("ArrowLeft", 3)):
         comparing.page.keyboard.press(key)
@@ -152,7 +175,7 @@ def test_a_source_that_the_browser_cannot_decode_is_shown_as_a_still(
         visitor.wait_for_videos("#compare-output")
         expect(dialog.locator("#compare-still")).to_have_js_property("naturalWidth", 320)
         expect(dialog.locator("#compare-source")).to_be_hidden()
-        visitor.sees("Source, as a still: this browser cannot play the video")
+        visitor.sees("Source, as a small still: this browser cannot play the video")
         page.keyboard.down("s")
         assert is_source_in_place(visitor, "#compare-still")
         page.keyboard.up("s")
@@ -190,8 +213,42 @@ def test_an_upright_video_keeps_its_shape_everywhere(visitor: Visitor, tmp_path:
     for name in ("output", "source"):
         _, _, width, height = place(visitor, f"#compare-{name}")
         assert width / height == pytest.approx(9 / 16, rel=0.02)
+    assert place(visitor, "#compare-output-name")[0] == place(visitor, "#compare-output")[0]
     visitor.page.keyboard.press("Escape")
     visitor.page.get_by_role("link", name="All jobs").click()
     row = visitor.page.locator("#jobs > li").first
     expect(row).to_contain_text("story.mp4")
     assert shown_ratio(row.locator("img")) == pytest.approx(9 / 16, rel=0.01)
+
+
+def test_pictures_of_several_videos_lie_side_by_side_in_the_list(
+    visitor: Visitor, clips: list[Path], tmp_path: Path
+) -> None:
+    """Of the first a strip is shown, also where an upright one after it leaves room for more."""
+    upright = encode(tmp_path / "story.mp4", "180x320", "-an")
+    visitor.choose(clips[0], upright).upload(variations=1)
+    visitor.wait_for_status("completed")
+    visitor.page.get_by_role("link", name="All jobs").click()
+    pictures = visitor.page.locator("#jobs > li").first.locator("img")
+    expect(pictures).to_have_count(2)
+    assert shown_ratio(pictures.last) == pytest.approx(9 / 16, rel=0.01)
+    strip, frame = (each.locator("..") for each in (pictures.first, pictures.last))
+    expect(strip).to_have_css("overflow", "hidden")
+    picture_box, frame_box = pictures.last.bounding_box(), frame.bounding_box()
+    assert picture_box
+    assert frame_box
+    assert frame_box["width"] == pytest.approx(picture_box["width"], abs=1)
+
+
+@pytest.mark.parametrize("size", ["320x180", "180x320"])
+def test_the_comparison_fits_a_small_laptop_without_scrolling(
+    visitor: Visitor, tmp_path: Path, size: str
+) -> None:
+    visitor.page.set_viewport_size({"width": 1280, "height": 650})
+    visitor.choose(encode(tmp_path / "clip.mp4", size, "-an")).upload(variations=2)
+    visitor.wait_for_status("completed")
+    dialog = compare(visitor)
+    visitor.wait_for_videos("#compare video")
+    assert dialog.evaluate("dialog => dialog.scrollHeight - dialog.clientHeight") == 0
+    tops = [place(visitor, f"#compare-{name}")[1] for name in ("output", "source")]
+    assert tops[0] == tops[1]

@@ -88,3 +88,14 @@ def test_values_are_shown_as_a_person_would_write_them(
     for name, calls in cases.items():
         for args, expected in calls:
             assert page.evaluate(script, [name, args]) == expected, (name, args)
+
+
+def test_a_number_and_its_unit_stay_on_one_line(
+    new_visitor: NewVisitor, rendering_server: Server
+) -> None:
+    page = new_visitor(rendering_server).open().page
+    script = """async () => {
+        const { differences, size } = await import(location.origin + "/static/format.js");
+        return [size(1536), differences({ zoom: 0.012 })];
+    }"""
+    assert page.evaluate(script) == ["1.5\u00a0KB", "zoomed in 1.2\u00a0%"]

@@ -231,7 +231,7 @@ def test_a_running_upload_shows_its_progress_and_can_be_cancelled(
     expect(visitor.page.locator("#upload-progress-title")).to_have_text(
         re.compile(r"Uploading \d+ %")
     )
-    expect(visitor.page.locator("#chosen .small")).to_have_text(re.compile("MB of 24 MB"))
+    expect(visitor.page.locator("#chosen .small")).to_have_text(re.compile(r"MB of 24\sMB"))
     expect(visitor.button("Cancel upload")).to_be_focused()
     visitor.button("Cancel upload").click()
     expect(visitor.button("Start")).to_be_focused()

@@ -161,6 +161,14 @@ class Visitor:
         videos = self.page.locator(selector)
         wait_for(lambda: min(videos.evaluate_all(script)) >= ready_state, 15, f"data of {selector}")
 
+    def play_to(self, selector: str, moment_s: float) -> None:
+        """Play a video from where it is to a moment, then pause it."""
+        video = self.page.locator(selector)
+        video.evaluate("video => video.play()")
+        time = "video => video.currentTime"
+        wait_for(lambda: video.evaluate(time) >= moment_s, 15, f"{moment_s} s of {selector}")
+        video.evaluate("video => video.pause()")
+
     # -- uploading -----------------------------------------------------------------
 
     def choose(self, *files: Path | dict) -> "Visitor":

@@ -5,8 +5,9 @@ import { byId, renderList, setMedia, setShape, setText } from "./dom.js";
 import { differences, size } from "./format.js";
 
 const MAX_DRIFT_S = 0.15;  // beyond this, the playing source seeks to the variation's position
-const SOURCE_NOTE = "Source, without sound; it plays in sync with the variation";
-const STILL_NOTE = "Source, as a still: this browser cannot play the video";
+const SEEK_STEP_S = 0.001;  // less than a frame
+const SOURCE_NOTE = "Source, without sound, in sync";
+const STILL_NOTE = "Source, as a small still: this browser cannot play the video";
 
 const dialog = byId("compare");
 const output = byId("compare-output");
@@ -21,7 +22,7 @@ let isTabbing = false;  // the focus was moved by keyboard: the player's own key
 /** Open the dialog with one output of a file. compareFile: as in the API's job. */
 export function open(compareFile, outputId) {
   file = compareFile;
-  setShape(byId("compare-videos"), file);
+  setShape(dialog, file);
   show(file.outputs.findIndex(({ id }) => id === outputId));
   dialog.showModal();
   byId("compare-title").focus();
@@ -91,6 +92,14 @@ function syncSource() {
   if (drift > (output.paused ? 0 : MAX_DRIFT_S)) source.currentTime = output.currentTime;
 }
 
+function onPause() {
+  source.pause();
+  // The picture shown may lie some frames beside currentTime; a seek shows the one of that time,
+  // and brings syncSource. Chromium skips a seek to the very same time.
+  if (output.ended) syncSource();
+  else output.currentTime = Math.max(0, output.currentTime - SEEK_STEP_S);
+}
+
 /** Lay the source over the variation, or take it back to its place. */
 function swap(isSwapped) {
   for (const media of [source, still]) {
@@ -144,7 +153,7 @@ function initSwapButton() {
 
 function initVideos() {
   output.addEventListener("play", () => { syncSource(); source.play().catch(() => {}); });
-  output.addEventListener("pause", () => { source.pause(); syncSource(); });
+  output.addEventListener("pause", onPause);
   output.addEventListener("seeked", syncSource);
   // changing to another variation empties the video without a pause event
   output.addEventListener("emptied", () => { source.pause(); source.currentTime = 0; });

@@ -2,11 +2,11 @@
 
 const UNITS = ["bytes", "KB", "MB", "GB", "TB"];  // powers of 1024
 
-/** 1536 -> "1.5 KB" */
+/** 1536 -> "1.5 KB", with a no-break space, as percent() has one */
 export function size(bytes) {
   const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1);
   const value = bytes / 1024 ** power;
-  return `${power > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)} ${UNITS[power]}`;
+  return `${power > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)}\u00a0${UNITS[power]}`;
 }
 
 /** Replace a "; try again" at the end of a sentence with advice of our own. */
