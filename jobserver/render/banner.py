@@ -118,4 +118,4 @@ def _maybe_interlaced(stream: _Stream) -> bool:
 
 def _audio(stream: _Stream) -> Audio:
     decodable = bool(_SAMPLE_FORMAT.search(stream.details))
-    return Audio(stream=stream.number, codec=stream.codec, decodable=decodable)
+    return Audio(stream=stream.number, track=stream.track, codec=stream.codec, decodable=decodable)

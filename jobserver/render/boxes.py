@@ -2,14 +2,15 @@
 
 ffmpeg can decode half of a file and still exit with status 0, so `probe` compares what ffmpeg
 read with what the container declares. ffmpeg does not print the declared numbers, hence this
-reader. It decodes no media. It reads box headers and at most 32 bytes at fixed offsets of a
-few boxes, never follows an offset out of the enclosing box, never loads a whole box, and
-stops after `MAX_BOXES` headers.
+reader. It decodes no media. It reads box headers, at most 32 bytes at fixed offsets of a few
+boxes, and whole only those that it has a limit for: `stts` and the boxes of fragments. It never
+follows an offset out of the enclosing box, and stops after `MAX_BOXES` headers.
 
 Source: ISO/IEC 14496-12 (4.2 boxes, 8.2.2 mvhd, 8.3.2 tkhd, 8.4.2 mdhd, 8.4.3 hdlr, 8.5.2 stsd,
-8.7.3 stsz, 8.12 protected media).
+8.6.1.2 stts, 8.6.6 elst, 8.7.3 stsz, 8.8 fragments, 8.12 protected media).
 """
 
+import operator
 import os
 import struct
 from collections.abc import Iterator
@@ -18,13 +19,17 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from jobserver.render.errors import NotAnMP4, Truncated, Unsupported
+from jobserver.render.fragments import Fragments, check_end, check_order
 
 # A live recording may have one fragment (two boxes) per frame, so a whole file may hold many
 # boxes; an index has a few dozen per track.
 MAX_BOXES, MAX_BOXES_IN_INDEX = 1_000_000, 100_000
+# ffmpeg looks for each edit in all samples; a file as people cut it has a few dozen.
+MAX_EDITS = 500
+_MAX_LOADED = 16 * 1024**2  # bytes of a box that is read whole
 _FIRST = {b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"pnot"}
 _REQUIRED = {b"ftyp", b"moov", b"mdat", b"moof"}
-_CONTAINERS = {b"mdia", b"minf", b"stbl"}  # trak holds mdia, mdia holds minf, minf holds stbl
+_CONTAINERS = {b"edts", b"mdia", b"minf", b"stbl"}  # mdia holds minf, minf holds stbl
 _ENCRYPTED = {b"encv", b"enca", b"drmi", b"drms"}  # sample entries
 
 
@@ -40,17 +45,28 @@ class Box(NamedTuple):
 class Track:
     """What the index declares about one track; None where it declares nothing.
 
-    handler: `vide`, `soun`, or empty for other kinds. samples: number of samples. shown: seconds
-    after the edit list is applied. stored: seconds of all samples. encrypted: whether the
-    samples are encrypted.
+    handler: `vide`, `soun`, or empty for other kinds. samples: number of samples, in fragments
+    too. ticks: the sum of their durations. shown: seconds after the edit list is applied.
+    stored: seconds of all samples. timescale: ticks per second. edits: entries of the edit list.
+    edited: the sum of their durations, in ticks of the movie, if there are several. encrypted:
+    whether the samples are encrypted.
     """
 
     id: int = 0
     handler: str = ""
     samples: int | None = None
+    ticks: int = 0
     shown: float | None = None
     stored: float | None = None
+    timescale: int = 0
+    edits: int = 0
+    edited: int = 0
     encrypted: bool = False
+
+    @property
+    def timed(self) -> float:
+        """Seconds of all samples by their own durations, or 0 when not declared."""
+        return self.ticks / self.timescale if self.timescale else 0.0
 
 
 @dataclass
@@ -59,20 +75,24 @@ class Index:
 
     duration: seconds, or None when not declared. timescale: ticks per second of the movie
     header. fragmented: samples are declared in each fragment (`moof`), not in the index.
+    fragments_s: seconds of the movie with all its fragments, or 0. defaults: ticks of a sample
+    in fragments, by track.
     """
 
     duration: float | None = None
     fragmented: bool = False
     tracks: list[Track] = field(default_factory=list)
     timescale: int = 0
+    fragments_s: float = 0.0
+    defaults: dict[int, int] = field(default_factory=dict)
 
 
 def read_index(path: Path) -> Index:
     """Read the index of an MP4.
 
     Raises NotAnMP4 when the file does not start with a box of an MP4, Truncated when a required
-    box extends past the end of the file or the index is missing, Unsupported when there are
-    more boxes than allowed, and OSError.
+    box extends past the end of the file, the index or a fragment is missing, Damaged when
+    fragments are out of place, Unsupported when there are more boxes than allowed, and OSError.
     """
     with path.open("rb") as file:
         boxes = _BoxReader(file)
@@ -81,6 +101,8 @@ def read_index(path: Path) -> Index:
             raise Truncated
         index = _parse_index(boxes, moov)
         index.fragmented |= fragmented
+        if fragmented:
+            _add_fragments(index, boxes)
         return index
 
 
@@ -137,6 +159,13 @@ class _BoxReader:
         self.file.seek(min(start, self.size))
         return self.file.read(count).ljust(count, b"\0")
 
+    def load(self, box: Box) -> bytes:
+        """Return the payload of a box. Raises Unsupported when it is larger than allowed."""
+        if box.end - box.start > _MAX_LOADED:
+            raise Unsupported("This video is in too many pieces to be read.")
+        self.file.seek(min(box.start, self.size))
+        return self.file.read(box.end - box.start)
+
 
 def _parse_index(boxes: _BoxReader, moov: Box) -> Index:
     """Parse the boxes inside `moov`."""
@@ -147,6 +176,7 @@ def _parse_index(boxes: _BoxReader, moov: Box) -> Index:
             index.timescale, index.duration = _parse_duration(boxes, box)
         elif box.kind == b"mvex":
             index.fragmented = True
+            _parse_defaults(boxes, box, index)
         elif box.kind == b"trak":
             index.tracks.append(_parse_track(boxes, box, index.timescale))
     return index
@@ -173,9 +203,15 @@ def _parse_track(boxes: _BoxReader, trak: Box, timescale: int) -> Track:
         elif box.kind == b"hdlr" and not track.handler:
             track.handler = _parse_handler(boxes, box)
         elif box.kind == b"mdhd":
-            _, track.stored = _parse_duration(boxes, box)
-        elif box.kind == b"stsz":
-            (track.samples,) = struct.unpack(">I", boxes.read(box.start + 8, 4))
+            track.timescale, track.stored = _parse_duration(boxes, box)
+        elif box.kind in (b"stsz", b"stz2"):
+            (samples,) = struct.unpack(">I", boxes.read(box.start + 8, 4))
+            track.samples = max(samples, track.samples or 0)
+        elif box.kind == b"stts":
+            samples, track.ticks = _count_timed(boxes, box)
+            track.samples = max(samples, track.samples or 0)
+        elif box.kind == b"elst":
+            track.edits, track.edited = _count_edits(boxes, box)
         elif box.kind == b"stsd":
             entries = boxes.children(box.start + 8, box.end)
             track.encrypted = any(entry.kind in _ENCRYPTED for entry in entries)
@@ -217,3 +253,63 @@ def _seconds(duration: int, timescale: int, is_64bit: bool) -> float | None:
     """Convert a duration to seconds; None for all ones (unknown) and for 0 (not declared)."""
     unknown = 2**64 - 1 if is_64bit else 2**32 - 1
     return duration / timescale if timescale and duration not in (0, unknown) else None
+
+
+def _count_timed(boxes: _BoxReader, stts: Box) -> tuple[int, int]:
+    """Return how many samples have a duration, and the sum of these in ticks.
+
+    They are as many as have a size, unless the index is damaged.
+    """
+    payload = boxes.load(stts)
+    entries = max(0, min(int.from_bytes(payload[4:8]), (len(payload) - 8) // 8))
+    words = struct.unpack_from(f">{2 * entries}I", payload.ljust(8, b"\0"), 8)
+    return sum(words[::2]), sum(map(operator.mul, words[::2], words[1::2]))
+
+
+def _count_edits(boxes: _BoxReader, elst: Box) -> tuple[int, int]:
+    """Return the entries of an edit list, and the sum of their durations if they are several.
+
+    Entries are as many as it declares and has room for. A single one is often wrong about its
+    duration, and harmless: it shows nothing twice.
+    """
+    layout = ">QqI" if boxes.read(elst.start, 1) == b"\1" else ">IiI"
+    size = struct.calcsize(layout)
+    declared = int.from_bytes(boxes.read(elst.start + 4, 4))
+    count = max(0, min(declared, (elst.end - elst.start - 8) // size))
+    if not 1 < count <= MAX_EDITS:
+        return count, 0
+    entries = struct.iter_unpack(layout, boxes.load(elst)[8 : 8 + count * size])
+    return count, sum(duration for duration, _, _ in entries)
+
+
+def _parse_defaults(boxes: _BoxReader, mvex: Box, index: Index) -> None:
+    """Parse what holds for all fragments: `trex` and `mehd`."""
+    for box in boxes.children(mvex.start, mvex.end):
+        if box.kind == b"trex":
+            track, _, ticks = struct.unpack(">4xIII", boxes.read(box.start, 16))
+            index.defaults[track] = ticks
+        elif box.kind == b"mehd":
+            wide = boxes.read(box.start, 1) == b"\1"
+            ticks = int.from_bytes(boxes.read(box.start + 4, 8 if wide else 4))
+            index.fragments_s = _seconds(ticks, index.timescale, wide) or 0.0
+
+
+def _add_fragments(index: Index, boxes: _BoxReader) -> None:
+    """Add what the fragments declare to their tracks. Raises as `check_order`, `check_end`."""
+    fragments = Fragments(index.defaults)
+    boxes.left = MAX_BOXES
+    for box in boxes.children(0, boxes.size):
+        if box.kind == b"moof":
+            fragments.add(boxes.load(box))
+        elif box.kind == b"mfra":
+            fragments.add_random_access(boxes.load(box))
+        elif box.kind == b"sidx":
+            fragments.add_segment_index(boxes.load(box))
+    scales = {track.id: track.timescale for track in index.tracks}
+    check_order(fragments, {track.id: track.ticks for track in index.tracks})
+    check_end(fragments, scales, index.fragments_s)
+    for track in index.tracks:
+        if (found := fragments.tracks.get(track.id)) and track.timescale:
+            track.samples = (track.samples or 0) + found.samples
+            track.ticks += found.ticks
+            track.stored = track.timed

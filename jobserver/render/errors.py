@@ -45,6 +45,12 @@ class Damaged(MediaError):
     sentence = "This video is damaged and could not be read to its end."
 
 
+class DamagedSound(Damaged):
+    """The sound could not be decoded as long as the container declares."""
+
+    sentence = "The sound of this video is damaged: parts of it are missing."
+
+
 class Unsupported(MediaError):
     """The file needs something that this ffmpeg lacks: a codec, a decryption key, an encoder."""
 

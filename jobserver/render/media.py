@@ -12,7 +12,8 @@ class Packets:
 
     timebase: seconds per tick. timescale: denominator of the timebase. count: all packets.
     shown: packets that no edit list hides. first, end: seconds, of the shown packets only.
-    longest: duration of the longest shown frame, seconds.
+    longest: duration of the longest shown frame, seconds. total: of all shown ones together,
+    without the gaps between them. bytes: of all packets. largest: bytes of the largest packet.
     """
 
     timebase: float = 0.0
@@ -22,19 +23,25 @@ class Packets:
     first: float = float("inf")
     end: float = float("-inf")
     longest: float = 0.0
+    total: float = 0.0
+    bytes: int = 0
+    largest: int = 0
 
     @property
     def duration(self) -> float:
         """Seconds from the start of the first shown frame to the end of the last, or 0."""
         return max(0.0, self.end - self.first)
 
-    def add(self, pts: int, duration: int, hidden: bool) -> None:
+    def add(self, pts: int, duration: int, size: int, hidden: bool) -> None:
         """Count one packet. pts, duration: ticks of the timebase. hidden: by an edit list."""
         self.count += 1
+        self.bytes += size
+        self.largest = max(self.largest, size)
         if hidden:
             return
         seconds = duration * self.timebase
         self.shown += 1
+        self.total += seconds
         self.first = min(self.first, pts * self.timebase)
         self.end = max(self.end, pts * self.timebase + seconds)
         self.longest = max(self.longest, seconds)
@@ -78,9 +85,14 @@ class Video:
 
 @dataclass(frozen=True)
 class Audio:
-    """One audio track. stream: index in ffmpeg. decodable: whether ffmpeg has a decoder."""
+    """One audio track.
+
+    stream: index of the stream in ffmpeg. track: track id in the MP4. decodable: whether ffmpeg
+    has a decoder, without which nobody knows whether the sound is whole.
+    """
 
     stream: int
+    track: int
     codec: str
     decodable: bool = True
 
@@ -89,18 +101,13 @@ class Audio:
         """Whether the track can be copied into an MP4 without encoding it again."""
         return self.codec in COPYABLE
 
-    @property
-    def usable(self) -> bool:
-        """Whether an output can have this track, copied or encoded again."""
-        return self.copyable or self.decodable
-
 
 @dataclass(frozen=True, kw_only=True)
 class Media:
     """What a file contains.
 
-    size: bytes. duration: seconds, of the longest track. packets: of the video track. audio: the
-    usable audio tracks. audio_duration: seconds, of the first of them.
+    size: bytes. duration: seconds that a player shows. packets: of the video track. audio: the
+    usable audio tracks. sounds: the packets of each of them, as shown.
     """
 
     size: int
@@ -108,7 +115,7 @@ class Media:
     video: Video
     packets: Packets
     audio: tuple[Audio, ...] = ()
-    audio_duration: float = 0.0
+    sounds: tuple[Packets, ...] = ()
 
     @property
     def frames(self) -> int:

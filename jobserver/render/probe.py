@@ -1,24 +1,18 @@
 """Read what an MP4 contains, or why it cannot be rendered.
 
-One ffmpeg process demuxes the whole file with `-c copy -f framecrc`: it prints one line per
-packet, and decodes only what it needs to identify the streams. Size, codec and rotation of the
-streams come from its banner (banner.py). Both are checked against what the container itself
-declares (boxes.py).
-
-Source: https://ffmpeg.org/ffmpeg-formats.html#framecrc
+What ffmpeg lists and decodes (demux.py) is checked against what the container itself declares
+(boxes.py).
 """
 
 import threading
-from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
-from jobserver.render import ffmpeg
-from jobserver.render.banner import parse_banner
-from jobserver.render.boxes import Index, Track, read_index
-from jobserver.render.command import probe_command
+from jobserver.render.boxes import MAX_EDITS, Index, Track, read_index
+from jobserver.render.demux import Demuxed, demux
 from jobserver.render.errors import (
     Damaged,
+    DamagedSound,
     MediaError,
     NotAnMP4,
     NoVideo,
@@ -28,69 +22,72 @@ from jobserver.render.errors import (
     Unsupported,
 )
 from jobserver.render.media import Audio, Media, Packets, Video
-from jobserver.render.settings import MIB, Settings
+from jobserver.render.settings import Settings
 
 MAX_TRACKS = 32
 MAX_SIDE = 16384  # pixels; the limit of libx264
 MAX_LOST_SHARE = 0.05  # share of the frames that may be lost to damage
 MAX_FRAME_RATE = 1000  # frames per second; more is taken for an attack
-_WALL_S = 60.0
-_MIN_READ_RATE = 20e6  # bytes per second of the slowest supported disk
-_MEMORY = 1024 * MIB
+_MIN_LOST_SOUND_S = 0.1
+_ROUNDING_S = 0.1  # by which the duration of the header may differ from that of the packets
 
 
-def probe(path: Path, settings: Settings, cancel: threading.Event | None = None) -> Media:
+def probe(
+    path: Path,
+    settings: Settings,
+    cancel: threading.Event | None = None,
+    *,
+    decode_sound: bool = True,
+) -> Media:
     """Return what a file contains. `cancel` stops it early.
 
-    Raises a MediaError whose sentence says why the file cannot be rendered (NotAnMP4, NoVideo,
-    Truncated, Damaged, Unsupported, TooLarge, TooLong), the errors of ffmpeg.run, and OSError.
+    decode_sound: False for an output, whose sound is a copy of one that was decoded. Raises a
+    MediaError whose sentence says why the file cannot be rendered (NotAnMP4, NoVideo, Truncated,
+    Damaged, DamagedSound, Unsupported, TooLarge, TooLong), the errors of ffmpeg.run, and OSError.
     """
     path = path.absolute()
     index = read_index(path)
     _check_declared(index, settings)
-    report = _PacketReport()
-    completed = _demux(path, report, settings, cancel)
-    video, audio = parse_banner(completed.log)
-    if video is None:
-        raise _no_video_error(index, completed)
-    _check_size(video, settings)
-    if completed.status or not report.shown.shown:
-        raise Damaged(detail=completed.detail)
-    duration = max(index.duration or 0.0, report.shown.duration)
+    found = demux(path, index, settings, cancel, decode_sound=decode_sound)
+    if found.video is None:
+        raise _no_video_error(index, found)
+    _check_size(found.video, settings)
+    if found.completed.status or not found.shown.shown:
+        raise Damaged(detail=found.completed.detail)
+    duration = _duration(index, [found.shown, *found.sounds])
     _check_duration(duration, settings)
-    _check_complete(index, report, video)
-    usable = _usable_audio(audio)
+    _check_complete(index, found.stored, found.video)
+    _check_sound(index, found)
+    usable = _usable_audio(found.audio)
     return Media(
         size=path.stat().st_size,
         duration=duration,
-        video=video,
-        packets=report.shown,
+        video=found.video,
+        packets=found.shown,
         audio=usable,
-        audio_duration=report.audio[audio.index(usable[0])].duration if usable else 0.0,
+        sounds=tuple(found.sounds[found.audio.index(track)] for track in usable),
     )
 
 
-def _demux(
-    path: Path, report: "_PacketReport", settings: Settings, cancel: threading.Event | None
-) -> ffmpeg.Completed:
-    """List every packet into `report`; the returned log contains the banner."""
-    limits = ffmpeg.Limits(
-        wall_s=_WALL_S + path.stat().st_size / _MIN_READ_RATE,
-        stall_s=settings.stall_s,
-        memory=_MEMORY,
-        file_bytes=MIB,
-    )
-    access = ffmpeg.Access([path], sandbox=settings.sandbox)
-    command = probe_command(path, settings)
-    return ffmpeg.run(command, limits, access, report.add_line, cancel=cancel)
+def _duration(index: Index, tracks: Sequence[Packets]) -> float:
+    """Return how many seconds a player shows: to the end of the last packet.
+
+    The header counts where it agrees: packets of sound end up to a frame later than the sound.
+    Fragments may start at any time; players do not wait for it.
+    """
+    played = [track for track in tracks if track.shown]
+    start = min(track.first for track in played) if index.fragmented else 0.0
+    seconds = max(track.end for track in played) - start
+    declared = index.duration or 0.0
+    return declared if abs(declared - seconds) <= _ROUNDING_S else seconds
 
 
 def _usable_audio(audio: tuple[Audio, ...]) -> tuple[Audio, ...]:
-    """Drop audio tracks that cannot be copied or decoded; raise Unsupported when none remains.
+    """Drop audio tracks that cannot be decoded; raise Unsupported when none remains.
 
     Phones record a second track in a new codec beside one that every player supports.
     """
-    usable = tuple(track for track in audio if track.usable)
+    usable = tuple(track for track in audio if track.decodable)
     if audio and not usable:
         raise Unsupported("The sound of this video is in a format that is not supported.")
     return usable
@@ -102,13 +99,24 @@ def _check_declared(index: Index, settings: Settings) -> None:
         raise Unsupported(f"This video has too many tracks (at most {MAX_TRACKS}).")
     if any(track.encrypted for track in index.tracks):
         raise Unsupported("This video is encrypted.")
-    durations = [index.duration, *(track.shown for track in index.tracks)]
-    _check_duration(max((d for d in durations if d), default=0.0), settings)
+    if (edits := sum(track.edits for track in index.tracks)) > MAX_EDITS:
+        raise Unsupported(f"This video is made of too many cuts: {edits} (at most {MAX_EDITS}).")
+    _check_duration(_declared_duration(index), settings)
     frames = max((t.samples or 0 for t in index.tracks if t.handler == "vide"), default=0)
     if frames > settings.max_duration * MAX_FRAME_RATE:
         raise TooLong("This video has too many frames.")
     if not index.fragmented and index.tracks and all(t.handler != "vide" for t in index.tracks):
         raise NoVideo
+
+
+def _declared_duration(index: Index) -> float:
+    """Return the duration that the edits have, or that both the header and a track declare.
+
+    One of these two alone may be wrong. Edits may show the same part of a track many times.
+    """
+    stored = max((track.stored or 0.0 for track in index.tracks), default=0.0)
+    edited = max((track.edited for track in index.tracks), default=0) / max(1, index.timescale)
+    return max(edited, min(index.duration or 0.0, stored))
 
 
 def _check_duration(seconds: float, settings: Settings) -> None:
@@ -139,16 +147,15 @@ def _check_size(video: Video, settings: Settings) -> None:
         )
 
 
-def _check_complete(index: Index, report: "_PacketReport", video: Video) -> None:
+def _check_complete(index: Index, stored: Packets, video: Video) -> None:
     """Compare the packets that were read with what the container declares, as stored.
 
     A few missing samples, as cameras leave them, are accepted. A missing end is Truncated, many
     missing samples are Damaged.
     """
-    track = next((t for t in index.tracks if t.id == video.track), Track())
-    stored = report.stored
+    track = _track(index, video.track)
     lost = (track.samples or 0) - stored.count
-    if index.fragmented or (track.samples and lost <= 0):
+    if track.samples and lost <= 0:
         return
     slack = 2 * stored.duration / stored.count
     if track.stored and stored.duration < track.stored - slack:
@@ -157,48 +164,29 @@ def _check_complete(index: Index, report: "_PacketReport", video: Video) -> None
         raise Damaged(detail=f"{stored.count} of {track.samples} samples")
 
 
-def _no_video_error(index: Index, completed: ffmpeg.Completed) -> MediaError:
-    """Return the error for a file in which ffmpeg found no video track."""
-    if any(track.handler == "vide" for track in index.tracks):
-        return Damaged(detail=completed.detail)
-    if index.tracks:
-        return NoVideo(detail=completed.detail)
-    return NotAnMP4(detail=completed.detail)
+def _check_sound(index: Index, found: Demuxed) -> None:
+    """Compare the sound that was decoded with the durations of its samples.
 
-
-@dataclass
-class _PacketReport:
-    """The framecrc output of `probe_command`, parsed line by line.
-
-    stored: the video packets with the edit list ignored (output stream 0). shown: with it
-    applied (1). audio: those of each audio track, counted from 0 (2 and up).
+    ffmpeg drops what it cannot decode. A camera's hiccup loses a few frames of it, and a player
+    goes on after them; a track that lost more is not copied into outputs as if it were whole.
     """
+    for n, decoded in found.decoded.items():
+        declared = _track(index, found.audio[n].track).timed or found.sounds[n].total
+        lost = declared - decoded.total
+        if lost > max(_MIN_LOST_SOUND_S, declared * MAX_LOST_SHARE) or not decoded.count:
+            raise DamagedSound(detail=f"sound {n}: {decoded.total:.3f} s of {declared:.3f} s")
 
-    stored: Packets = field(default_factory=Packets)
-    shown: Packets = field(default_factory=Packets)
-    audio: dict[int, Packets] = field(default_factory=lambda: defaultdict(Packets))
 
-    def add_line(self, line: bytes) -> bool:
-        """Parse one line of stdout; every line shows progress."""
-        if line.startswith(b"#tb "):
-            self._timebase(line[4:].decode("ascii", "replace"))
-        elif line and not line.startswith(b"#"):
-            self._packet(line.split(b",", 6))
-        return True
+def _track(index: Index, number: int) -> Track:
+    """Return the track with this id as the index declares it."""
+    return next((track for track in index.tracks if track.id == number), Track())
 
-    def _timebase(self, text: str) -> None:
-        stream, _, ratio = text.partition(": ")
-        over, _, under = ratio.partition("/")
-        packets = self._packets_of(int(stream))
-        packets.timebase, packets.timescale = int(over) / int(under), int(under)
 
-    def _packet(self, fields: list[bytes]) -> None:
-        # AV_PKT_FLAG_DISCARD (4) marks packets hidden by an edit list. framecrc prints the
-        # flags only when they are not 1.
-        flags = fields[6].strip() if len(fields) > 6 else b""
-        hidden = flags.startswith(b"F=0x") and bool(int(flags[4:].split(b",")[0], 16) & 4)
-        packets = self._packets_of(int(fields[0]))
-        packets.add(pts=int(fields[2]), duration=int(fields[3]), hidden=hidden)
-
-    def _packets_of(self, stream: int) -> Packets:
-        return (self.stored, self.shown)[stream] if stream < 2 else self.audio[stream - 2]
+def _no_video_error(index: Index, found: Demuxed) -> MediaError:
+    """Return the error for a file in which ffmpeg found no video track."""
+    detail = found.completed.detail
+    if any(track.handler == "vide" for track in index.tracks):
+        return Damaged(detail=detail)
+    if index.tracks:
+        return NoVideo(detail=detail)
+    return NotAnMP4(detail=detail)

@@ -20,7 +20,7 @@ def verify(
     ffmpeg.run.
     """
     try:
-        media = probe(out, settings, cancel)
+        media = probe(out, settings, cancel, decode_sound=False)
     except MediaError as error:
         raise Damaged(detail=f"output: {error} {error.detail}") from error
     if missing := missing_content(source, media):
@@ -43,8 +43,9 @@ def missing_content(source: Media, out: Media) -> str:
         return f"{out.frames} frames of {source.frames}"
     if len(out.audio) != len(source.audio):
         return f"{len(out.audio)} sound tracks of {len(source.audio)}"
-    if out.audio_duration < source.audio_duration - _AUDIO_TOLERANCE_S:
-        return f"{out.audio_duration:.3f} s of sound, not {source.audio_duration:.3f} s"
+    for mine, whole in zip(out.sounds, source.sounds, strict=True):
+        if mine.total < whole.total - _AUDIO_TOLERANCE_S:
+            return f"{mine.total:.3f} s of sound, not {whole.total:.3f} s"
     return ""
 
 

@@ -142,7 +142,7 @@ def test_audio_that_cannot_be_decoded_is_dropped_if_another_track_can(clip, rend
     path = with_unknown_audio_codec(clip("pcm-aac"), tmp_path / "x.mp4")
     [output] = rendered(path, 1)
     assert len(output.media.audio) == 1
-    assert output.media.audio_duration == pytest.approx(1, abs=0.1)
+    assert output.media.sounds[0].duration == pytest.approx(1, abs=0.1)
 
 
 def test_a_video_whose_only_audio_cannot_be_decoded_is_refused(clip, settings, tmp_path):

@@ -1,0 +1,130 @@
+"""List every packet of an MP4, and decode its sound, by one ffmpeg process.
+
+`-c copy -f framecrc` prints one line per packet, and decodes only what it needs to identify the
+streams, which it describes in its banner (banner.py). The sound is decoded by the same process,
+since outputs get a copy of it: nothing else would notice that it is damaged. The picture is
+decoded while it is rendered.
+
+Source: https://ffmpeg.org/ffmpeg-formats.html#framecrc
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobserver.render import ffmpeg
+from jobserver.render.banner import parse_banner
+from jobserver.render.boxes import Index
+from jobserver.render.command import probe_command
+from jobserver.render.errors import DamagedSound
+from jobserver.render.media import Audio, Packets, Video
+from jobserver.render.settings import MIB, Settings
+
+_WALL_S = 60.0
+_MIN_READ_RATE = 20e6  # bytes per second of the slowest supported disk
+_MIN_DECODE_SPEED = 50.0  # seconds of sound per second; AAC has about 1000
+_MEMORY = 1024 * MIB
+
+
+@dataclass(frozen=True)
+class Demuxed:
+    """What ffmpeg found in a file.
+
+    stored, shown: the video packets without and with the edit list. sounds: the packets of each
+    audio track, as shown. decoded: what the decoder made of an audio track, by its place in
+    `audio`; without an edit list.
+    """
+
+    completed: ffmpeg.Completed
+    video: Video | None
+    audio: tuple[Audio, ...]
+    stored: Packets
+    shown: Packets
+    sounds: Sequence[Packets]
+    decoded: dict[int, Packets]
+
+
+def demux(
+    path: Path,
+    index: Index,
+    settings: Settings,
+    cancel: threading.Event | None,
+    *,
+    decode_sound: bool,
+) -> Demuxed:
+    """List all packets; decode all sound that can be, if wanted.
+
+    ffmpeg must know what to decode before it has said what there is, so the first run goes by
+    the index; when that was wrong, it has ended at once or another one follows. Raises
+    DamagedSound when ffmpeg fails because of the sound, the errors of `parse_banner` and of
+    ffmpeg.run, and OSError.
+    """
+    seconds = [track.timed for track in index.tracks if track.handler == "soun"]
+    wall_s = _WALL_S + path.stat().st_size / _MIN_READ_RATE + sum(seconds) / _MIN_DECODE_SPEED
+    limits = ffmpeg.Limits(wall_s=wall_s, stall_s=settings.stall_s, memory=_MEMORY, file_bytes=MIB)
+
+    def run(sounds: list[int]) -> Demuxed:
+        report = _PacketReport()
+        access = ffmpeg.Access([path], sandbox=settings.sandbox)
+        command = probe_command(path, settings, sounds)
+        completed = ffmpeg.run(command, limits, access, report.add_line, cancel=cancel)
+        return _demuxed(report, completed, sounds)
+
+    if not decode_sound:
+        return run([])
+    declared = list(range(len(seconds)))
+    found = run(declared)
+    decodable = [n for n, track in enumerate(found.audio) if track.decodable]
+    if decodable != declared:
+        found = run(decodable)
+    if found.completed.status and decodable and not run([]).completed.status:
+        raise DamagedSound(detail=found.completed.detail)
+    return found
+
+
+def _demuxed(
+    report: "_PacketReport", completed: ffmpeg.Completed, sounds: Sequence[int]
+) -> Demuxed:
+    """Give each output stream of `probe_command` its name."""
+    video, audio = parse_banner(completed.log)
+    decoded_at, shown_at = 2, 2 + len(sounds)
+    return Demuxed(
+        completed=completed,
+        video=video,
+        audio=audio,
+        stored=report.streams[0],
+        shown=report.streams[1],
+        sounds=[report.streams[shown_at + n] for n in range(len(audio))],
+        decoded={n: report.streams[decoded_at + at] for at, n in enumerate(sounds)},
+    )
+
+
+@dataclass
+class _PacketReport:
+    """The framecrc output of `probe_command`, parsed line by line. streams: by their number."""
+
+    streams: dict[int, Packets] = field(default_factory=lambda: defaultdict(Packets))
+
+    def add_line(self, line: bytes) -> bool:
+        """Parse one line of stdout; every line shows progress."""
+        if line.startswith(b"#tb "):
+            self._timebase(line[4:].decode("ascii", "replace"))
+        elif line and not line.startswith(b"#"):
+            self._packet(line.split(b",", 6))
+        return True
+
+    def _timebase(self, text: str) -> None:
+        stream, _, ratio = text.partition(": ")
+        over, _, under = ratio.partition("/")
+        packets = self.streams[int(stream)]
+        packets.timebase, packets.timescale = int(over) / int(under), int(under)
+
+    def _packet(self, fields: list[bytes]) -> None:
+        # AV_PKT_FLAG_DISCARD (4) marks packets hidden by an edit list. framecrc prints the
+        # flags only when they are not 1.
+        flags = fields[6].strip() if len(fields) > 6 else b""
+        hidden = flags.startswith(b"F=0x") and bool(int(flags[4:].split(b",")[0], 16) & 4)
+        stream, _, pts, duration, size = map(int, fields[:5])
+        self.streams[stream].add(pts=pts, duration=duration, size=size, hidden=hidden)
