@@ -6,9 +6,9 @@ and a ratio says more than a figure. Names of benchmarks as words run just those
 
 import sys
 
-from benchmarks import render, results, web
+from benchmarks import quality, render, results, web
 
-ALL = (*web.ALL, *render.ALL, *results.ALL)
+ALL = (*web.ALL, *render.ALL, *results.ALL, *quality.ALL)
 BENCHMARKS = {benchmark.__name__: benchmark for benchmark in ALL}
 
 for name in sys.argv[1:] or BENCHMARKS:

@@ -26,7 +26,7 @@ from jobserver.render.settings import default_ffmpeg
 from tests.support import PROJECT, Server, wait_for
 
 COUNT, SECONDS = 5, 20
-ENCODING = Encoding(preset="ultrafast")
+ENCODING = Encoding(preset="ultrafast", rate=("-crf", "21"))
 ENCODE = ("-c:v", "libx264", "-preset", "ultrafast", *ENCODING.rate, "-c:a", "copy")
 PATTERN = "testsrc2=s=1280x720:r=30"
 GRAIN = (

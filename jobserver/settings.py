@@ -167,7 +167,9 @@ class Settings(BaseSettings):
     encoder_preset: Annotated[str, BeforeValidator(str)] = Field(
         "superfast", description="the encoder's -preset; may be empty"
     )
-    encoder_rate: Words = Field(("-crf", "21"), description="its rate options, as for ffmpeg")
+    encoder_rate: Words = Field(
+        (), description="its rate options, as for ffmpeg; none: a quality, limited by the source"
+    )
     max_pixels: Whole = Field(4096 * 2304, ge=1, description="pixels of one frame")
     max_duration: Whole = Field(3600, ge=1, description="seconds of one video")
     render_memory: Whole = Field(2048 * MIB, ge=256 * MIB, description="bytes of one ffmpeg")

@@ -124,7 +124,7 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "accel_redirect": None,
         "encoder": "libx264",
         "encoder_preset": "superfast",
-        "encoder_rate": ("-crf", "21"),
+        "encoder_rate": (),
         "max_pixels": 4096 * 2304,
         "max_duration": 3600,
         "render_memory": 2147483648,

@@ -10,6 +10,7 @@ from jobserver.render import ffmpeg
 from jobserver.render.errors import Cancelled, DiskFull, EngineError, MediaError, RenderError
 from jobserver.render.media import Media
 from jobserver.render.probe import probe
+from jobserver.render.rate import size_factors
 from jobserver.render.recipe import (
     DEFAULT_RECIPE,
     RECIPES,
@@ -47,6 +48,7 @@ __all__ = [
     "parameters",
     "probe",
     "render",
+    "size_factors",
     "thumbnail",
     "version",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobserver.render.media import Audio, Media, Video
+from jobserver.render.rate import limit_options
 from jobserver.render.recipe import MAX_ZOOM, Parameters
 from jobserver.render.settings import Encoding, Settings
 
@@ -68,7 +69,7 @@ def check_command(settings: Settings) -> list[str]:
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "error"),
         *("-f", "lavfi", "-i", "color=gray:s=320x240:r=25", "-frames:v", "1"),
-        *(*_video_options(settings.encoding), "-f", "null", "-"),
+        *(*_video_options(settings.encoding, ()), "-f", "null", "-"),
     ]
 
 
@@ -169,7 +170,7 @@ def _output(number: int, path: Path, media: Media, settings: Settings) -> list[s
     return [
         *("-map", f"[v{number}]"),
         *(word for audio in media.audio for word in ("-map", f"0:{audio.stream}")),
-        *_video_options(settings.encoding),
+        *_video_options(settings.encoding, limit_options(media, settings.encoding)),
         *("-fps_mode", "vfr", "-enc_time_base", "demux"),
         *("-video_track_timescale", str(media.packets.timescale)),
         *_audio_options(media.audio, settings.encoding),
@@ -179,10 +180,11 @@ def _output(number: int, path: Path, media: Media, settings: Settings) -> list[s
     ]
 
 
-def _video_options(encoding: Encoding) -> list[str]:
+def _video_options(encoding: Encoding, limit: Sequence[str]) -> list[str]:
+    """Return the options of the encoder. limit: those that depend on the source."""
     preset = ("-preset", encoding.preset) if encoding.preset else ()
     return [
-        *("-c:v", encoding.encoder, *preset, *encoding.rate),
+        *("-c:v", encoding.encoder, *preset, *encoding.quality, *limit),
         *("-pix_fmt", "yuv420p", "-threads:v", str(encoding.threads)),
     ]
 
@@ -193,7 +195,7 @@ def _audio_options(tracks: Sequence[Audio], encoding: Encoding) -> list[str]:
         if audio.copyable:
             options += [f"-c:a:{n}", "copy"]
         else:
-            options += [f"-c:a:{n}", "aac", f"-b:a:{n}", encoding.audio_rate]
+            options += [f"-c:a:{n}", "aac", f"-b:a:{n}", str(encoding.audio_rate)]
             options += [f"-filter:a:{n}", f"aformat=channel_layouts={AAC_LAYOUTS}"]
             options += [f"-flags:a:{n}", "+bitexact"]
     return options

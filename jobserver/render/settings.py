@@ -14,20 +14,38 @@ def default_ffmpeg() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
+# Rate control by the times of the frames, not by a frame rate: a source may have none.
+_X264 = "force-cfr=0"
+# superfast with the cheapest parts of slower presets: no more CPU at this quality, and fewer bytes.
+_X264_SUPERFAST = f"{_X264}:mbtree=1:rc-lookahead=10:trellis=1:aq-strength=0.5"
+
+
 @dataclass(frozen=True)
 class Encoding:
     """How outputs are encoded.
 
     encoder: name of an H.264 encoder of ffmpeg. preset: its `-preset`, empty when it has none.
-    rate: its rate control options. threads: per encoder; fixed, because the output bytes of
-    x264 depend on it. audio_rate: bit rate of AAC, for audio that cannot be copied.
+    rate: its rate control options, taken as they are; empty: those below, and with libx264 the
+    rate is limited by the source's (see rate.py). threads: per encoder; fixed, because the output
+    bytes of x264 depend on it. audio_rate: bits per second of AAC, for audio that cannot be
+    copied.
     """
 
     encoder: str = "libx264"
     preset: str = "superfast"
-    rate: tuple[str, ...] = ("-crf", "21")
+    rate: tuple[str, ...] = ()
     threads: int = 1
-    audio_rate: str = "192k"
+    audio_rate: int = 192_000
+
+    @property
+    def quality(self) -> tuple[str, ...]:
+        """The rate control options that do not depend on the source."""
+        if self.rate:
+            return self.rate
+        if self.encoder != "libx264":
+            return ("-crf", "21")
+        superfast = self.preset == "superfast"
+        return ("-crf", "18.5", "-x264-params", _X264_SUPERFAST if superfast else _X264)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from jobserver.render.verify import verify
 # queues, and those held by each encoder, whose lookahead is longer in slower presets.
 _BASE_MEMORY = 64 * MIB
 _SOURCE_FRAMES = 40
-_OUTPUT_FRAMES = {"ultrafast": 20, "superfast": 48, "veryfast": 66}
+_OUTPUT_FRAMES = {"ultrafast": 20, "superfast": 60, "veryfast": 66}
 _OUTPUT_FRAMES |= dict.fromkeys(("faster", "fast", "medium"), 145)
 _MAX_OUTPUT_FRAMES = 250  # of any other preset or encoder
 _STARTUP_S = 60.0

@@ -8,7 +8,7 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from jobserver.render import DEFAULT_RECIPE, RECIPES
+from jobserver.render import DEFAULT_RECIPE, RECIPES, Encoding, size_factors
 from jobserver.uploads.brands import OTHER_FORMATS
 from jobserver.web.context import current_settings
 from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_VARIATIONS
@@ -42,6 +42,7 @@ bp = Blueprint("pages", __name__, static_folder="static", template_folder="templ
 def show_page(job_id: str | None = None) -> ResponseReturnValue:
     """Answer 200 with the document; its script reads the address to know what to show."""
     settings = current_settings()
+    encoding = Encoding(encoder=settings.encoder, rate=settings.encoder_rate)
     page = render_template(
         "page.html",
         max_files=settings.max_files,
@@ -49,6 +50,7 @@ def show_page(job_id: str | None = None) -> ResponseReturnValue:
         variations=(DEFAULT_VARIATIONS, MAX_VARIATIONS),
         max_seed=MAX_SEED,
         other_formats=OTHER_FORMATS,
+        size_factors=size_factors(encoding),
         recipes=sorted(RECIPES, key=lambda recipe: recipe != DEFAULT_RECIPE),
     )
     return page, {"Cache-Control": "no-cache"}

@@ -27,5 +27,5 @@ def render_settings(settings: Settings) -> render.Settings:
 def made_with(settings: render.Settings) -> str:
     """Return what decides an output's bytes beside its source: server, ffmpeg, encoder."""
     encoding = settings.encoding
-    words = (encoding.encoder, encoding.preset, *encoding.rate)
+    words = (encoding.encoder, encoding.preset, *encoding.quality)
     return f"jobserver {VERSION}; {render.version(settings)}; {' '.join(words)}"

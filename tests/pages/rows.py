@@ -24,6 +24,16 @@ def set_progress(db: Connection, job_id: str, progress: float) -> None:
     db.execute("UPDATE job_file SET progress = :progress WHERE job_id = :id", values)
 
 
+def add_output(db: Connection, job_id: str, number: int, size: int) -> None:
+    """List a variation of so many bytes of the job's first file."""
+    db.execute(
+        """INSERT INTO output (id, file_id, number, name, size, sha256, parameters, seconds,
+                               created_at)
+           SELECT :id, id, :number, :id, :size, '', '{}', 1, 0 FROM job_file WHERE job_id = :job""",
+        {"id": f"{job_id}.{number}", "number": number, "size": size, "job": job_id},
+    )
+
+
 def complete_job(db: Connection, job_id: str) -> None:
     values = {"now": time.time(), "id": job_id}
     db.execute(

@@ -10,6 +10,7 @@ import { ago, allCompleted, clock, deletion, differences, duration, expiry, jobN
 import { refreshJobs } from "./jobs.js";
 import { forgetJob, hasEnded, recordStatus, setTitle } from "./notifications.js";
 import { Poller } from "./poll.js";
+import { expectedZipBytes } from "./zip_size.js";
 
 const TIMES_REFRESH_MS = 30_000;
 
@@ -102,6 +103,8 @@ function renderFacts() {
   if (hasEnded(job.status) && !allCompleted(job)) facts.unshift(resultSummary(job));
   const soon = hasEnded(job.status) ? deletion(Date.parse(job.expiresAt), now) : null;
   if (hasEnded(job.status) && !soon) facts.push(expiry(Date.parse(job.expiresAt), now));
+  if (!hasEnded(job.status) && allOutputs().length)
+    facts.push(`ZIP of about ${size(expectedZipBytes(job))}`);
   setText(byId("job-facts"), facts.join(" · "));
   renderDeletion(soon);
 }

@@ -12,6 +12,7 @@ import { notifyInBackground, recordStatus } from "./notifications.js";
 import * as uploadFiles from "./upload_files.js";
 import { SpeedMeter, uploadedPerFile } from "./upload_progress.js";
 import { cancelledError, postForm } from "./upload_request.js";
+import { zipLimit } from "./zip_size.js";
 
 const PROGRESS_INTERVAL_MS = 1_000;
 
@@ -174,8 +175,11 @@ function renderTotal() {
   const videos = uploadFiles.files().length;
   const variations = jobOptions.variations();
   const isShown = videos > 0 && variations !== null && !upload;
-  setText(byId("upload-total"), isShown ? `${plural(videos * variations, "variation")} of ` +
-    `${plural(videos, "video")}, ${size(totalSize())} to upload` : "");
+  if (!isShown) return setText(byId("upload-total"), "");
+  const text = `${plural(videos * variations, "variation")} of ${plural(videos, "video")}, ` +
+    `${size(totalSize())} to upload`;
+  const limit = zipLimit(totalSize(), variations);
+  setText(byId("upload-total"), limit ? `${text}, ${limit}` : text);
 }
 
 function renderProgress() {
