@@ -25,7 +25,7 @@ PAGE = {  # what visitors read, and what runs in their browsers
 
 # Where each thing may be used: a module, or a room with its "/".
 HTTP = ("web/",)
-WITH_FLASK = ("__init__.py", "cli.py", *HTTP)
+WITH_FLASK = ("__init__.py", "cli/", *HTTP)
 WITH_WERKZEUG = ("uploads/multipart.py", *HTTP)
 WITH_GUNICORN = ("serving/",)
 WITH_SQLITE3 = ("db/",)
@@ -33,19 +33,19 @@ WITH_SQL = (
     "db/",
     "auth/throttle.py",
     *(f"jobs/{name}.py" for name in ("events", "queries", "queue", "quota", "retention", "sweep")),
-    "jobs/workers.py",
+    *("jobs/overview.py", "jobs/workers.py"),
 )
 # launch.py is what ffmpeg.py starts; it becomes ffmpeg.
 WITH_PROGRAMS = ("render/ffmpeg.py", "render/launch.py")
 READS_CLOCK = (
-    "cli.py",
+    "cli/",
     "logs.py",
     "web/",
     "worker/",
 )  # what time it is; others receive it as `now`
 # How long something takes may be measured where it is done.
 READS_MONOTONIC = (
-    *("cli.py", "web/", "worker/", "serving/", "render/"),
+    *("cli/", "web/", "worker/", "serving/", "render/"),
     "db/migrations/__init__.py",
     "db/reserve.py",
     "fault_log.py",  # how long a fault lasts
@@ -200,7 +200,7 @@ def unwanted_words(text: str) -> list[str]:
     ("package", "allowed"),
     [
         ("flask", WITH_FLASK),
-        ("click", ("cli.py",)),
+        ("click", ("cli/",)),
         ("werkzeug", WITH_WERKZEUG),
         ("multipart", ("uploads/multipart.py",)),
         ("itsdangerous", ("auth/",)),
@@ -241,7 +241,7 @@ def test_the_worker_and_the_command_line_know_no_http() -> None:
     for name, source in SOURCES.items():
         if name.startswith("worker/"):
             assert not any(imports_of(source, package) for package in ("flask", "werkzeug")), name
-    assert not imports_of(SOURCES["cli.py"], "werkzeug")
+    assert not imports_of(SOURCES["cli/jobs.py"], "werkzeug")
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -56,30 +56,7 @@ def make_leftovers(site: Site) -> list[str]:
     return [expired.id, marked.id, f"uploads/{orphan.name}", f"outputs/{kept.id}/.file.1"]
 
 
-# -- flask jobs ---------------------------------------------------------------
-
-
-def test_flask_jobs_lists_the_newest_first(site: Site):
-    older = make_job(site.server, created_at=1_800_000_000.0)
-    newer = make_job(site.server, Clip(status="queued"), Clip(), created_at=1_800_000_060.0)
-    lines = flask(site.app, "jobs").output.splitlines()
-    assert [line.split()[0] for line in lines] == [newer.id, older.id]
-    assert re.fullmatch(rf"{older.id}  completed +1 x 5  2027-01-15T08:00:00\.000Z", lines[1]), (
-        lines[1]
-    )
-    assert "processing" in lines[0]
-    assert "2 x 5" in lines[0]
-
-
-def test_flask_jobs_lists_at_most_the_limit(site: Site):
-    for _ in range(3):
-        make_job(site.server)
-    assert len(flask(site.app, "jobs", "--limit", "2").output.splitlines()) == 2
-
-
-def test_flask_jobs_prints_nothing_for_an_empty_database(site: Site):
-    result = flask(site.app, "jobs")
-    assert (result.exit_code, result.output) == (0, "")
+# -- flask jobs --events ------------------------------------------------------
 
 
 def test_flask_jobs_prints_the_events_of_one_job(
@@ -329,6 +306,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(new_app: Flask, tmp_path: 
 def test_the_commands_are_there_in_a_terminal(site: Site):
     job = make_job(site.server)
     done = site.server.flask("jobs")
-    assert (done.returncode, done.stdout.split()[0]) == (0, job.id), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].startswith(job.id)
     done = site.server.flask("sweep", "--dry-run")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

@@ -32,6 +32,8 @@ SWEEP = ("sweep", "--trust-clock")
 COMMANDS = [
     ("jobs",),
     ("jobs", "--events", "none"),
+    ("jobs", "show", "none"),
+    ("jobs", "--json"),
     ("sweep", "--dry-run"),
     SWEEP,
     ("adopt",),

@@ -1,4 +1,4 @@
--- Version 5: workers say that they live, so that a dead one is noticed.
+-- Version 7: workers say that they live, so that a dead one is noticed.
 
 CREATE TABLE worker (
     id         TEXT PRIMARY KEY,            -- made at each start of the process

@@ -1,0 +1,33 @@
+"""init-db and worker: what prepares a server, and what renders."""
+
+import logging
+
+import click
+
+from jobserver import db, logs, render
+from jobserver.cli.common import command, current_settings, current_store
+from jobserver.settings import prepare_folders
+from jobserver.worker import process
+
+
+@command("init-db")
+def init_db() -> None:
+    """Create the database or bring it up to date; keeps what is in it."""
+    settings = current_settings()
+    prepare_folders(settings)
+    version = db.initialise(settings.database)
+    click.echo(f"The database {settings.database} has version {version}.")
+
+
+@command("worker")
+def worker() -> None:
+    """Render queued files until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, handlers=[logs.line_handler()])
+    settings = current_settings()
+    try:
+        prepare_folders(settings)
+        db.check(settings.database)
+        process.run(settings, current_store())
+    except render.EngineError as error:
+        names = "FFMPEG, ENCODER, ENCODER_PRESET or ENCODER_RATE"
+        raise click.ClickException(f"{names} cannot be used: {error}") from error
