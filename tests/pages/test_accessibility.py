@@ -88,7 +88,7 @@ def test_axe_finds_no_serious_problem_during_an_upload_or_while_a_job_is_queued(
     assert findings(visitor) == []
     relay.resume()
     visitor.page.wait_for_url(re.compile("/jobs/"))
-    visitor.sees("Waiting; next in the queue")
+    visitor.sees("No worker is running; the job waits until one is started.")
     assert findings(visitor) == []
 
 

@@ -243,7 +243,7 @@ def test_a_queued_job_can_be_cancelled(
 ) -> None:
     visitor = new_visitor(idle_server).open_signed_in()
     visitor.choose(clips[0]).upload()
-    visitor.sees("Waiting; next in the queue")
+    visitor.sees("No worker is running; the job waits until one is started.")
     visitor.button("Cancel job").click()
     visitor.page.locator("#confirm").get_by_role("button", name="Cancel job").click()
     visitor.wait_for_status("cancelled")

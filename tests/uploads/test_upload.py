@@ -370,7 +370,7 @@ def check_next_request(connection: http.client.HTTPConnection) -> None:
     try:
         connection.request("GET", "/api/health")
         answer = connection.getresponse()
-        assert (answer.status, json.loads(answer.read())["status"]) == (200, "ok")
+        assert (answer.status, json.loads(answer.read())["volumeMounted"]) == (200, True)
     except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
         pass
 

@@ -82,7 +82,7 @@ def test_a_worker_that_dies_or_freezes_is_said_and_so_is_its_return(
     site.wait_until(site.upload(clip, variations="1"), "completed")
     job_id = site.upload(long_clip, variations="2")
     site.wait_until(job_id, "processing")
-    wait_for(lambda: site.show(job_id)["etaSeconds"], 20, site.state())
+    wait_for(lambda: site.show(job_id)["etaSeconds"] is not None, 20, site.state())
     assert (codes(site), waits_for(site, job_id)) == ([], None)
     worker.process.send_signal(number)
     wait_until_both_say(site, job_id, "no_worker")
