@@ -9,6 +9,7 @@ No thread waits for the reader of a small answer (answer_socket).
 A server that does not give its socket (`gunicorn.socket`) is served without these limits.
 """
 
+import inspect
 import socket
 import sys
 import threading
@@ -16,9 +17,11 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
+from gunicorn.http.body import LengthReader
 from gunicorn.http.errors import ParseException
+from gunicorn.http.unreader import Unreader
 
 from jobserver.errors import Busy, ClientGone, ClientTooSlow
 from jobserver.serving.answer_socket import AnswerSocket
@@ -27,9 +30,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 MIN_RATE = 8 * 1024  # bytes a second; a slower client is cut off
+RATE_WINDOW = 1024 * 1024  # bytes over which MIN_RATE is held, where they are read in pieces
+PIECE_SIZE = 64 * 1024  # bytes that are worth the work on a piece
 BUFFERED_SIZE = 16 * 1024  # bytes that a socket takes without waiting for its client (tcp(7))
 LIMITS = "jobserver.client_limits"  # in the WSGI environment
 TICK_S = 1.0  # how exactly the watchdog keeps its deadlines
+HAS_READ_AHEAD = "read_ahead" in inspect.signature(Unreader.read).parameters  # gunicorn 27
 
 
 class ClientLimits:
@@ -109,7 +115,7 @@ def _length(environ: "WSGIEnvironment") -> int:
 
 
 class TimedBody:
-    """A request body whose read(size) raises ClientTooSlow or ClientGone instead of waiting."""
+    """A request body that raises ClientTooSlow or ClientGone instead of waiting."""
 
     def __init__(
         self,
@@ -126,6 +132,7 @@ class TimedBody:
         self._left = length or sys.maxsize
         self._silence_s = silence_s
         self._watchdog = watchdog
+        self._window_left, self._waited_s = 0, 0.0
 
     def shorten_timeout(self, silence_s: float) -> None:
         """Allow at most `silence_s` seconds without a byte from now on."""
@@ -134,15 +141,30 @@ class TimedBody:
     def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer at the end of the body or when the client hung up."""
         size = min(size, self._left)  # bytes that will not come give nobody more time
-        self._sock.settimeout(self._silence_s)
-        chunk = self._read(size, self._silence_s + size / MIN_RATE)
-        self._left -= len(chunk)
-        return chunk
+        return self._read(self._stream.read, size, self._silence_s + size / MIN_RATE)
 
-    def _read(self, size: int, limit_s: float) -> bytes:
+    def read1(self, size: int) -> bytes:
+        """Return some bytes, `size` at most, b"" at the end; see io.BufferedIOBase.read1.
+
+        gunicorn collects what read() asks for in a buffer and copies it three times.
+        """
+        size = min(size, self._left)
+        if not _gives_pieces(self._stream):
+            return self.read(size)
+        if self._window_left <= 0:
+            self._window_left, self._waited_s = min(RATE_WINDOW, self._left), 0.0
+        limit_s = self._silence_s + self._window_left / MIN_RATE - self._waited_s
+        start = time.monotonic()
+        piece = self._read(partial(_next_piece, self._stream), size, limit_s)
+        self._waited_s += time.monotonic() - start
+        self._window_left -= len(piece)
+        return piece
+
+    def _read(self, read: Callable[[int], bytes], size: int, limit_s: float) -> bytes:
+        self._sock.settimeout(self._silence_s)
         self._watchdog.watch(self._sock, limit_s)
         try:
-            chunk = self._stream.read(size)
+            chunk = read(size)
         except TimeoutError as error:
             raise ClientTooSlow from error
         except (OSError, ParseException) as error:
@@ -151,7 +173,35 @@ class TimedBody:
             in_time = self._watchdog.release(self._sock)
         if not in_time:
             raise ClientTooSlow
+        self._left -= len(chunk)
         return chunk
+
+
+def _gives_pieces(stream: Any) -> bool:
+    """Return whether _next_piece() may read gunicorn's body: its length is known."""
+    reader = getattr(stream, "reader", None)
+    return HAS_READ_AHEAD and isinstance(reader, LengthReader) and not stream.buf.tell()
+
+
+def _next_piece(stream: Any, size: int) -> bytes:
+    """Receive PIECE_SIZE or, what comes at once, up to `size`; count it as LengthReader does."""
+    reader, pieces, received = stream.reader, [], 0
+    try:
+        while received < min(size, PIECE_SIZE):
+            piece: bytes = reader.unreader.read(None, read_ahead=size - received)
+            if not piece:
+                break
+            pieces.append(piece)
+            received += len(piece)
+    except Exception:
+        stream.failed = True  # where the next request starts is unknown
+        raise
+    together = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if received > size:  # the next request's, which came with this one
+        reader.unreader.unread(together[size:])
+        together = together[:size]
+    reader.length -= len(together)
+    return together
 
 
 class Watchdog:

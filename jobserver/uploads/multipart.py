@@ -22,7 +22,7 @@ from jobserver.uploads.incoming import IncomingFile, StoredFile
 from jobserver.uploads.limits import MAX_FIELD_SIZE, UploadLimits
 
 VIDEOS = "videos"  # the form field of the files
-READ_SIZE = 1024 * 1024  # gunicorn receives up to 1 MiB and recopies what a smaller read leaves
+READ_SIZE = 1024 * 1024  # as much as gunicorn receives at once
 MAX_FIELDS = 50
 MAX_AROUND = 8 * 1024  # bytes of headers, boundary and padding around one part
 
@@ -123,8 +123,8 @@ def _parse(chunks: Iterator[bytes], boundary: bytes, parts: "Parts") -> None:
 
 def _chunks(stream: IO[bytes], content_length: int | None) -> Iterator[bytes]:
     """Yield the body. Raises ClientGone when it ends before its Content-Length."""
-    received = 0
-    while chunk := stream.read(READ_SIZE):
+    received, read = 0, getattr(stream, "read1", stream.read)  # as it comes, if that can be had
+    while chunk := read(READ_SIZE):
         received += len(chunk)
         yield chunk
     if content_length is not None and received != content_length:

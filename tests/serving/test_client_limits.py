@@ -146,6 +146,103 @@ def test_a_connection_reset_is_a_client_gone():
             length_body(server, 1000).read(MIB)
 
 
+# -- the same in pieces -------------------------------------------------------------------
+
+
+def test_a_piece_is_what_has_come_and_never_the_next_request(pair):
+    server, client = pair
+    client.sendall(b"x" * 1000 + b"GET / HTTP/1.1\r\n\r\n")
+    body = length_body(server, 1000)
+    assert body.read1(600) == b"x" * 600
+    assert body.read1(600) == b"x" * 400
+    assert body.read1(600) == b""
+    unreader = body._stream.reader.unreader
+    assert unreader.read(14) == b"GET / HTTP/1.1"
+    assert body._stream.reader.length == 0
+
+
+def test_large_pieces_come_as_they_were_received_and_small_ones_together(pair):
+    server, client = pair
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * MIB)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MIB)
+    content = os.urandom(300 * KIB)
+    body = length_body(server, len(content))
+
+    def send() -> None:
+        for start in range(0, len(content), 3000):
+            client.sendall(content[start : start + 3000])
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    pieces = []
+    while piece := body.read1(MIB):
+        pieces.append(piece)
+    sender.join()
+    assert b"".join(pieces) == content
+    assert all(len(piece) >= client_limits.PIECE_SIZE for piece in pieces[:-1])
+
+
+def test_silence_ends_a_piece_after_the_timeout(pair):
+    server, client = pair
+    client.sendall(b"x" * 10)
+    body = length_body(server, 1000, silence_s=0.2)
+    assert 0.2 <= elapsed_until(ClientTooSlow, lambda: body.read1(8 * KIB)) < 0.9
+    assert body._stream.failed
+
+
+def test_a_trickle_of_pieces_ends_as_a_trickle_of_a_read_does(pair, monkeypatch):
+    server, client = pair
+    monkeypatch.setattr(client_limits, "PIECE_SIZE", 1)
+    body = length_body(server, 4 * KIB, silence_s=0.5)
+    ended = threading.Event()
+
+    def trickle() -> None:
+        for _ in range(100):
+            if ended.wait(0.05):
+                return
+            client.send(b"x")
+        client.shutdown(socket.SHUT_WR)
+
+    def read() -> None:
+        while body.read1(MIB):
+            pass
+
+    sender = threading.Thread(target=trickle)
+    sender.start()
+    try:
+        took = elapsed_until(ClientTooSlow, read)
+    finally:
+        ended.set()
+        sender.join()
+    assert 1.0 <= took < 1.0 + 2 * client_limits.TICK_S + 0.5
+
+
+def test_the_time_between_two_pieces_is_not_the_clients(pair, monkeypatch):
+    server, client = pair
+    monkeypatch.setattr(client_limits, "MIN_RATE", 10 * MIB)  # 0.1 s for each MiB
+    monkeypatch.setattr(client_limits, "TICK_S", 0.05)
+    body = length_body(server, 2000, silence_s=0.2)
+    for _ in range(2):
+        client.sendall(b"x" * 1000)
+        time.sleep(0.5)  # what a slow disk takes
+        assert body.read1(1000) == b"x" * 1000
+
+
+def test_a_body_cut_short_by_the_client_ends_its_pieces(pair):
+    server, client = pair
+    client.sendall(b"x" * 10)
+    client.close()
+    body = length_body(server, 1000)
+    assert (body.read1(MIB), body.read1(MIB)) == (b"x" * 10, b"")
+
+
+def test_a_chunked_body_has_no_pieces_but_is_read(pair):
+    server, client = pair
+    client.sendall(b"5\r\nabcde\r\n0\r\n\r\n")
+    body = chunked_body(server)
+    assert (body.read1(MIB), body.read1(MIB)) == (b"abcde", b"")
+
+
 # -- the watchdog -----------------------------------------------------------------------------
 
 
