@@ -547,9 +547,16 @@ class Site:
         return f"{rows} {log.read_text()[-3000:] if log.exists() else ''}"
 
     def found(self) -> set[str]:
-        """Everything below OUTPUT_DIR but the jobs' own folders, as paths from there."""
-        paths = (path for path in self.output_dir.glob("*/**/*") if path.exists())
-        return {str(path.relative_to(self.output_dir)) for path in paths}
+        """Everything below OUTPUT_DIR but the jobs' own folders, as paths from there.
+
+        os.walk passes over folders that a worker removes meanwhile; Path.glob raises.
+        """
+        below = {
+            Path(folder, name).relative_to(self.output_dir)
+            for folder, folders, files in os.walk(self.output_dir)
+            for name in (*folders, *files)
+        }
+        return {str(path) for path in below if len(path.parts) > 1}
 
     def listed(self) -> dict[str, tuple[int, str]]:
         """Size and SHA-256 of every listed output, by path from OUTPUT_DIR."""
