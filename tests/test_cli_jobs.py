@@ -111,6 +111,16 @@ def test_json_has_one_object_a_line(site: Site) -> None:
     assert job["files"][0]["worker"] is None
 
 
+def test_a_job_on_its_way_is_as_far_as_the_api_says(site: Site) -> None:
+    job = make_job(site.server, Clip(status="queued"))
+    for progress in (0.29, 1.0):
+        let_render(site, job.id)
+        change(site, "UPDATE job_file SET progress = ?", progress)
+        api, found = site.show(job.id), json.loads(flask(site.app, "jobs", "--json").output)
+        assert found["progress"] == api["progress"]
+        assert found["files"][0]["progress"] == api["files"][0]["progress"]
+
+
 def test_show_tells_of_each_video_where_it_is_and_who_renders_it(site: Site) -> None:
     job = make_job(site.server, Clip("a.mp4", status="queued"), Clip("b.mp4", status="queued"))
     let_render(site, job.id)

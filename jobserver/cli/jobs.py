@@ -10,8 +10,9 @@ import click
 from jobserver.cli.common import command, current_settings, in_app, open_database
 from jobserver.db import Connection
 from jobserver.jobs import events, overview, queries
-from jobserver.jobs.model import ENDED, Job, expires_at
+from jobserver.jobs.model import Job, expires_at
 from jobserver.jobs.overview import FileOverview
+from jobserver.jobs.progress import finished_at, percent, share_of
 from jobserver.logs import one_line
 from jobserver.times import iso_utc
 
@@ -45,7 +46,7 @@ def show(job_id: str, as_json: bool) -> None:
         job = queries.find_job(db, job_id)
         if job is None:
             raise click.ClickException(f"There is no job {job_id}")
-        files = overview.files_of_jobs(db, [job_id])[job_id]
+        files = overview.files_with_workers(db, job_id)
     found = _json(job, files, time.time())
     if as_json:
         click.echo(json.dumps(found))
@@ -62,11 +63,10 @@ jobs.add_command(show)
 
 def _echo_list(db: Connection, limit: int, as_json: bool) -> None:
     found, now = queries.newest_jobs(db, limit), time.time()
-    files = overview.files_of_jobs(db, [job.id for job in found])
     if found and not as_json:
         click.echo(_columns(TITLES))
     for job in found:
-        about = _json(job, files[job.id], now)
+        about = _json(job, overview.files_with_workers(db, job.id), now)
         click.echo(json.dumps(about) if as_json else _line(about))
 
 
@@ -82,14 +82,12 @@ def _echo_events(db: Connection, job_id: str) -> None:
 
 def _json(job: Job, files: Sequence[FileOverview], now: float) -> dict[str, Any]:
     """Describe a job in the words of the API where it has them."""
-    finished = [file.finished_at for file in files if file.finished_at is not None]
     lifetime_s = current_settings().job_lifetime
-    expires = expires_at(job.created_at, max(finished, default=None), lifetime_s)
-    done = sum(1.0 if file.status in ENDED else file.progress for file in files)
+    expires = expires_at(job.created_at, finished_at(files), lifetime_s)
     return {
         "id": job.id,
         "status": job.status,
-        "progress": int(100 * done / max(1, len(files))),
+        "progress": percent(share_of(files), ended=job.ended),
         "completedVariations": sum(file.completed_variations for file in files),
         "totalVariations": job.total_variations,
         "createdAt": iso_utc(job.created_at),
@@ -108,7 +106,7 @@ def _file_json(file: FileOverview) -> dict[str, Any]:
         "size": file.size,
         "source": file.stored_name,
         "status": file.status,
-        "progress": 100 if file.status == "completed" else int(100 * file.progress),
+        "progress": percent(file.progress, ended=file.status == "completed"),
         "completedVariations": file.completed_variations,
         "attempts": file.attempts,
         "worker": file.worker if file.status == "processing" else None,

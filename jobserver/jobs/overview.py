@@ -1,6 +1,5 @@
 """What an operator sees of jobs: of each file also its worker, its attempts and its error."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobserver.db import Connection
@@ -23,14 +22,11 @@ class FileOverview(NamedTuple):
     completed_variations: int
 
 
-def files_of_jobs(db: Connection, job_ids: Sequence[str]) -> dict[str, list[FileOverview]]:
-    """Return the files of several jobs by job, in the sequence of their upload."""
-    by_job: dict[str, list[FileOverview]] = {job_id: [] for job_id in job_ids}
+def files_with_workers(db: Connection, job_id: str) -> list[FileOverview]:
+    """Return the files of a job in the sequence of their upload."""
     query = """
         SELECT id, job_id, name, stored_name, size, status, progress, finished_at, error, worker,
                attempts, (SELECT COUNT(*) FROM output WHERE file_id = job_file.id)
                    AS completed_variations
         FROM job_file WHERE job_id = :id ORDER BY position"""
-    for job_id, files in by_job.items():
-        files += db.all(FileOverview, query, {"id": job_id})
-    return by_job
+    return db.all(FileOverview, query, {"id": job_id})

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from jobserver.jobs.model import (
-    ENDED,
     File,
     FileSummary,
     Job,
@@ -19,6 +18,7 @@ from jobserver.jobs.model import (
     QueueEstimate,
     expires_at,
 )
+from jobserver.jobs.progress import finished_at, percent, share_of
 from jobserver.jobs.seeds import seed_of
 from jobserver.web import names
 from jobserver.web.hot_path import timestamp
@@ -61,8 +61,8 @@ def summary_json(
         "totalVideos": job.total_videos,
         "totalVariations": job.total_variations,
         "createdAt": timestamp(job.created_at),
-        "expiresAt": timestamp(expires_at(job.created_at, _finished_at(files), lifetime_s)),
-        "progress": _percent(_share(files), ended=job.ended),
+        "expiresAt": timestamp(expires_at(job.created_at, finished_at(files), lifetime_s)),
+        "progress": percent(share_of(files), ended=job.ended),
         "waitsFor": waits_for,
         "files": [
             {
@@ -108,12 +108,12 @@ def job_json(
     stems = names.stems(files)
     for output in outputs:
         by_file[output.file_id].append(_output_json(job.id, output, stems[output.file_id], link))
-    finished_at, share = _finished_at(files), _share(files)
+    last, share = finished_at(files), share_of(files)
     started = [file.started_at for file in files if file.started_at is not None]
     return {
         "jobId": job.id,
         "status": job.status,
-        "progress": _percent(share, ended=job.ended),
+        "progress": percent(share, ended=job.ended),
         "totalVideos": job.total_videos,
         "variationsPerVideo": job.variations_per_video,
         "totalVariations": job.total_variations,
@@ -123,8 +123,8 @@ def job_json(
         "files": [_file_json(job, file, by_file[file.id], link) for file in files],
         "createdAt": timestamp(job.created_at),
         "startedAt": timestamp(min(started, default=None)),
-        "finishedAt": timestamp(finished_at if job.ended else None),
-        "expiresAt": timestamp(expires_at(job.created_at, finished_at, lifetime_s)),
+        "finishedAt": timestamp(last if job.ended else None),
+        "expiresAt": timestamp(expires_at(job.created_at, last, lifetime_s)),
         "queuePosition": _queue_position(job, estimate),
         "etaSeconds": _eta_s(job, share, estimate, 0 if waits_for else workers),
         "waitsFor": waits_for,
@@ -132,9 +132,7 @@ def job_json(
         "id": job.id,
         "completedVariations": sum(map(len, by_file.values())),
         **_ended_otherwise(files),
-        "cancelledAt": timestamp(
-            _finished_at(file for file in files if file.status == "cancelled")
-        ),
+        "cancelledAt": timestamp(finished_at(file for file in files if file.status == "cancelled")),
     }
 
 
@@ -145,18 +143,6 @@ def _ended_otherwise(files: Sequence[File | FileSummary]) -> dict[str, int]:
         "failedVideos": statuses.count("failed"),
         "cancelledVideos": statuses.count("cancelled"),
     }
-
-
-def _finished_at(files: Iterable[File | FileSummary]) -> float | None:
-    """Return when the last of the files that have ended did, or None before the first."""
-    times = [file.finished_at for file in files if file.finished_at is not None]
-    return max(times, default=None)
-
-
-def _share(files: Sequence[File | FileSummary]) -> float:
-    """Return 0 to 1: what has ended counts whole, however it ended."""
-    done = sum(1.0 if file.status in ENDED else file.progress for file in files)
-    return done / max(1, len(files))
 
 
 def _queue_position(job: Job, estimate: QueueEstimate | None) -> int | None:
@@ -192,7 +178,7 @@ def _file_json(job: Job, file: File, outputs: list[dict[str, Any]], link: Link) 
         "name": file.name,
         "size": file.size,
         "status": file.status,
-        "progress": _percent(file.progress, ended=file.status == "completed"),
+        "progress": percent(file.progress, ended=file.status == "completed"),
         "error": file.error,
         "completedVariations": len(outputs),
         "duration": None if file.duration is None else round(file.duration, 3),
@@ -220,8 +206,3 @@ def _output_json(job_id: str, output: Output, stem: str, link: Link) -> dict[str
         "thumbnailUrl": link("outputs.output_thumbnail", **ids) if output.thumbnail else None,
         "downloadName": names.variation_name(stem, output.number),
     }
-
-
-def _percent(share: float, ended: bool) -> int:
-    """Return 0 to 99, and 100 for what has ended: rendered is not yet published."""
-    return 100 if ended else min(99, int(share * 100 + 1e-9))
