@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from io import BytesIO
 
 import pytest
@@ -80,9 +80,9 @@ def test_silence_ends_a_read_after_the_timeout(pair):
     assert 0.2 <= elapsed_until(ClientTooSlow, lambda: body.read(8 * KIB)) < 0.9
 
 
-def test_a_trickle_ends_a_read_although_it_is_never_silent(pair):
-    server, client = pair
-    body = length_body(server, 4 * KIB, silence_s=0.5)
+@contextmanager
+def trickling(client: socket.socket) -> Iterator[None]:
+    """Send a byte each 0.05 s, for 5 s at most, while `with` lasts; then no more."""
     ended = threading.Event()
 
     def trickle() -> None:
@@ -95,10 +95,17 @@ def test_a_trickle_ends_a_read_although_it_is_never_silent(pair):
     sender = threading.Thread(target=trickle)
     sender.start()
     try:
-        took = elapsed_until(ClientTooSlow, lambda: body.read(4 * KIB))
+        yield
     finally:
         ended.set()
         sender.join()
+
+
+def test_a_trickle_ends_a_read_although_it_is_never_silent(pair):
+    server, client = pair
+    body = length_body(server, 4 * KIB, silence_s=0.5)
+    with trickling(client):
+        took = elapsed_until(ClientTooSlow, lambda: body.read(4 * KIB))
     assert 1.0 <= took < 1.0 + 2 * client_limits.TICK_S + 0.5
 
 
@@ -194,26 +201,13 @@ def test_a_trickle_of_pieces_ends_as_a_trickle_of_a_read_does(pair, monkeypatch)
     server, client = pair
     monkeypatch.setattr(client_limits, "PIECE_SIZE", 1)
     body = length_body(server, 4 * KIB, silence_s=0.5)
-    ended = threading.Event()
-
-    def trickle() -> None:
-        for _ in range(100):
-            if ended.wait(0.05):
-                return
-            client.send(b"x")
-        client.shutdown(socket.SHUT_WR)
 
     def read() -> None:
         while body.read1(MIB):
             pass
 
-    sender = threading.Thread(target=trickle)
-    sender.start()
-    try:
+    with trickling(client):
         took = elapsed_until(ClientTooSlow, read)
-    finally:
-        ended.set()
-        sender.join()
     assert 1.0 <= took < 1.0 + 2 * client_limits.TICK_S + 0.5
 
 
