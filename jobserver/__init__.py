@@ -11,13 +11,13 @@ from jobserver import cli, db, uploads, web
 from jobserver.auth.keys import signing_keys
 from jobserver.files.local import LocalStore
 from jobserver.files.store import Store
+from jobserver.folders import prepare_folders
 from jobserver.jobs import ownership, sweep
 from jobserver.serving.client_limits import ClientLimits
 from jobserver.settings import (
     Settings,
     SettingsError,
     load_settings,
-    prepare_folders,
     weak_secrets,
 )
 

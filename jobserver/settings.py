@@ -2,7 +2,7 @@
 
 A value comes from create_app's overrides, else the environment, else instance/config.py,
 else the default: what is set for one run wins over what a file says of all. A value that cannot
-be used stops the start with one sentence. Reading creates nothing; `prepare_folders` does.
+be used stops the start with one sentence. Reading creates nothing; folders.py does.
 
 pydantic-settings, because it is typed and maintained, and its models will also give the JSON
 schemas of the API. environs would bring marshmallow and only read the environment.
@@ -20,7 +20,6 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from jobserver import modes
 from jobserver.errors import JobserverError
 
 MIB = 1024 * 1024
@@ -182,7 +181,7 @@ class Settings(BaseSettings):
             if (file := values.get(f"{name}_FILE")) is None:
                 continue
             if values.get(name) is not None:
-                raise _unusable(f"{name}_FILE", f"{name} is given as well")
+                raise unusable(f"{name}_FILE", f"{name} is given as well")
             values = {**values, name: _secret_in(f"{name}_FILE", file)}
         return values
 
@@ -195,11 +194,11 @@ class Settings(BaseSettings):
         )
         for name, folder in (("UPLOAD_DIR", uploads), ("OUTPUT_DIR", outputs)):
             if database.is_relative_to(folder):
-                raise _unusable("DATABASE", f"it lies in {name}, whose files come and go")
+                raise unusable("DATABASE", f"it lies in {name}, whose files come and go")
         if outputs.is_relative_to(uploads):
-            raise _unusable("OUTPUT_DIR", "it is UPLOAD_DIR or lies in it")
+            raise unusable("OUTPUT_DIR", "it is UPLOAD_DIR or lies in it")
         if uploads.is_relative_to(outputs):
-            raise _unusable("UPLOAD_DIR", "it lies in OUTPUT_DIR")
+            raise unusable("UPLOAD_DIR", "it lies in OUTPUT_DIR")
         return self
 
 
@@ -208,9 +207,9 @@ def _secret_in(name: str, file: Any) -> str:
     try:
         content = _path(file).read_text(encoding="utf-8")
     except UnicodeDecodeError:  # its text would show a byte of the secret
-        raise _unusable(name, f"{file} is not UTF-8") from None
+        raise unusable(name, f"{file} is not UTF-8") from None
     except (OSError, ValueError) as error:
-        raise _unusable(name, error) from error
+        raise unusable(name, error) from error
     return content.removesuffix("\n")
 
 
@@ -242,51 +241,6 @@ def weak_secrets(settings: Settings) -> list[str]:
     return [f"{sentence}, so it can be guessed" for sentence in sentences]
 
 
-def prepare_folders(settings: Settings) -> None:
-    """Make UPLOAD_DIR, OUTPUT_DIR and the folder of DATABASE. Raises SettingsError."""
-    if settings.output_group is not None:
-        _require_member(settings.output_group)
-    _prepare(settings, "DATABASE", settings.database.parent, settings.database)
-    _prepare(settings, "UPLOAD_DIR", settings.upload_dir)
-    _prepare(settings, "OUTPUT_DIR", settings.output_dir)
-    if settings.output_group is not None:
-        _share_outputs(settings.output_dir, settings.output_group)
-
-
-def make_folder(settings: Settings, folder: Path) -> None:
-    """Make a folder and those above it; only what leads to outputs is shared. Raises OSError."""
-    if not folder.is_dir():
-        make_folder(settings, folder.parent)
-        shared = settings.output_dir.is_relative_to(folder)
-        modes.make_folder(folder, settings.output_group, shared=shared)
-
-
-def _prepare(settings: Settings, name: str, folder: Path, file: Path | None = None) -> None:
-    try:
-        make_folder(settings, folder)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise _unusable(name, f"{folder} is not writable")
-        if file and file.exists() and not file.is_file():
-            raise _unusable(name, f"{file} is not a file")
-    except OSError as error:
-        raise _unusable(name, error) from error
-
-
-def _require_member(group: int) -> None:
-    if os.geteuid() != 0 and group not in (os.getegid(), *os.getgroups()):
-        raise _unusable("OUTPUT_GROUP", f"this user is not in the group {group}")
-
-
-def _share_outputs(folder: Path, group: int) -> None:
-    """Give the group an OUTPUT_DIR that was there before. Raises SettingsError."""
-    found = folder.stat()
-    try:
-        if found.st_gid != group or found.st_mode & 0o050 != 0o050:
-            modes.share(folder, found.st_mode & 0o7777 | 0o050, group)
-    except OSError as error:
-        raise _unusable("OUTPUT_GROUP", error) from error
-
-
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
@@ -302,7 +256,7 @@ def _run_config_file(path: Path) -> dict[str, Any]:
         if path.exists():
             exec(compile(path.read_bytes(), path, "exec"), module.__dict__)  # noqa: S102
     except Exception as error:  # any program can raise anything
-        raise _unusable(str(path), error) from error
+        raise unusable(str(path), error) from error
     return _given({name: value for name, value in vars(module).items() if name.isupper()})
 
 
@@ -310,8 +264,8 @@ def _first_problem(error: ValidationError) -> SettingsError:
     problem = error.errors()[0]
     name = str(problem["loc"][0])
     if problem["type"] in ("greater_than_equal", "less_than_equal"):
-        return _unusable(name, f"{problem['input']} is not {_range(name)}")
-    return _unusable(name, problem.get("ctx", {}).get("error", problem["msg"]))
+        return unusable(name, f"{problem['input']} is not {_range(name)}")
+    return unusable(name, problem.get("ctx", {}).get("error", problem["msg"]))
 
 
 def _range(name: str) -> str:
@@ -321,6 +275,7 @@ def _range(name: str) -> str:
     return f"at least {field['minimum']}{upper}"
 
 
-def _unusable(name: str, reason: object) -> SettingsError:
+def unusable(name: str, reason: object) -> SettingsError:
+    """Return the error whose sentence names a setting and what is wrong with it."""
     lines = str(reason).splitlines() or [type(reason).__name__]
     return SettingsError(f"{name} cannot be used: {' '.join(lines)}")

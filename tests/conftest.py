@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from jobserver import create_app, db
-from jobserver.settings import prepare_folders
+from jobserver.folders import prepare_folders
 from jobserver.worker.engine import render_settings
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.render_thread import RenderThread

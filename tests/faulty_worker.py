@@ -20,9 +20,9 @@ from typing import Any
 
 from jobserver import create_app, render
 from jobserver.files import local
+from jobserver.folders import prepare_folders
 from jobserver.jobs import workers
 from jobserver.render import ffmpeg
-from jobserver.settings import prepare_folders
 from jobserver.worker import attempt, group, heartbeat, process, publish, render_thread
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.maintenance import Housekeeper

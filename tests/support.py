@@ -23,7 +23,8 @@ from flask import Flask
 from jobserver import create_app, prepare_serving, store_of
 from jobserver.db import Connection, connect, initialise
 from jobserver.files.local import LocalStore
-from jobserver.settings import Settings, prepare_folders
+from jobserver.folders import prepare_folders
+from jobserver.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent

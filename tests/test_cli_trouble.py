@@ -11,10 +11,10 @@ from flask import Flask
 
 from jobserver import create_app, db
 from jobserver.files.root import OWNER_FILE
+from jobserver.folders import prepare_folders
 from jobserver.ids import generate_id
 from jobserver.jobs import queue
 from jobserver.jobs.model import JobDraft, JobOptions, NewFile
-from jobserver.settings import prepare_folders
 from tests.db.damage import (
     another_process,
     job_ids,

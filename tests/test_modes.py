@@ -16,7 +16,8 @@ import pytest
 from jobserver import db, store_of
 from jobserver.auth.keys import signing_keys
 from jobserver.files.keys import output_key
-from jobserver.settings import Settings, SettingsError, load_settings, prepare_folders
+from jobserver.folders import prepare_folders
+from jobserver.settings import Settings, SettingsError, load_settings
 from tests.nginx import Nginx
 from tests.support import Server, Worker, file_part, form, wait_for
 

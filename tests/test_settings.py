@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from jobserver.folders import prepare_folders
 from jobserver.settings import (
     Settings,
     SettingsError,
     load_settings,
-    prepare_folders,
     weak_secrets,
 )
 from tests import support

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from jobserver.settings import Settings, SettingsError, make_folder
+from jobserver.folders import make_folder
+from jobserver.settings import Settings, SettingsError
 
 FILE_NAME = "secret_key"  # in the instance folder
 

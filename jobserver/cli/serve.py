@@ -6,7 +6,7 @@ import click
 
 from jobserver import db, logs, render
 from jobserver.cli.common import command, current_settings, current_store
-from jobserver.settings import prepare_folders
+from jobserver.folders import prepare_folders
 from jobserver.worker import process
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from flask import Flask
 
 from jobserver import create_app, db
-from jobserver.settings import prepare_folders
+from jobserver.folders import prepare_folders
 from tests.support import PASSWORD, settings_of
 
 PAGE_SIZE = 4096  # of a database file, bytes
