@@ -135,10 +135,6 @@ class LocalStore:
         """Return whether both disks have the space to keep free, and inodes. Raises OSError."""
         return all(root.has_room_for_uploads() for root in self.roots)
 
-    def has_room_for_outputs(self) -> bool:
-        """Return whether OUTPUT_DIR's disk takes another file. Raises OSError."""
-        return self._outputs.space().has(1)
-
     def _path(self, key: str) -> Path:
         """Return where an object lies. Raises ValueError for what is no key of keys.py."""
         if key.startswith(UPLOADS):

@@ -136,6 +136,3 @@ class Store(Protocol):
 
     def has_room_for_uploads(self) -> bool:
         """Return whether a small upload would be kept. Raises OSError."""
-
-    def has_room_for_outputs(self) -> bool:
-        """Return whether a worker can write anything at all. Raises OSError."""

@@ -55,7 +55,7 @@ class Attempt:
             self._reschedule(claim, last_delay, counted=False)
             return
         log.warning("%s: %s", claim.label, f"{error} {getattr(error, 'detail', '')}".rstrip())
-        if self._readiness.missing(self._db):  # its folders have gone meanwhile
+        if not self._readiness.has_folders(self._db):  # gone meanwhile
             self._reschedule(claim, last_delay, counted=False)
         elif claim.attempts >= MAX_ATTEMPTS:
             self._give_up(claim, GAVE_UP)

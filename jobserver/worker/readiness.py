@@ -11,7 +11,6 @@ from jobserver import render
 from jobserver.db import Connection, DatabaseFull
 from jobserver.files.store import Store
 from jobserver.jobs import ownership
-from jobserver.jobs.workers import WaitsFor
 from jobserver.worker.presence import Presence
 
 
@@ -28,26 +27,19 @@ class Readiness:
 
     def may_claim(self, db: Connection) -> bool:
         """Return whether a claim can go well. Raises DatabaseError."""
-        missing = self.missing(db)
-        self._presence.waits_for = missing or ("disk_space" if self.was_full else None)
-        if self._presence.waits_for is None:
+        has_folders = self.has_folders(db)
+        if not has_folders:
+            self._presence.waits_for = "storage_unavailable"
+        elif self.was_full:
+            self._presence.waits_for = "disk_space"
+        else:
+            self._presence.waits_for = None
             self._presence.faults.over("disk")
-        return missing is None and time.monotonic() >= self._retry_at
+        return has_folders and time.monotonic() >= self._retry_at
 
-    def missing(self, db: Connection) -> WaitsFor | None:
-        """Return what a render needs and does not have, or None."""
-        faults = self._presence.faults
-        try:
-            if not ownership.owns_all(db, self._store):  # which logs it
-                return "storage_unavailable"
-            if not self._store.has_room_for_outputs():
-                faults.seen("disk", "no space for outputs; nothing is claimed")
-                return "disk_space"
-        except OSError as error:
-            faults.seen("folders", f"a folder is not available: {error}; nothing is claimed")
-            return "storage_unavailable"
-        faults.over("folders")
-        return None
+    def has_folders(self, db: Connection) -> bool:
+        """Return whether the folders are there, and this database's; log if not."""
+        return ownership.owns_all(db, self._store)
 
     def note_full(self, error: Exception, retry_after_s: float) -> None:
         """Note that a disk was full, although something may fit: claim nothing for a while."""
