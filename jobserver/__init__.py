@@ -59,7 +59,6 @@ def prepare_serving(app: Flask) -> None:
     """
     settings: Settings = app.extensions["settings"]
     store: Store = app.extensions["store"]
-    log = app.logger  # made at first use; until then the warnings of other rooms have no handler
     if settings.auth_password is None:
         raise SettingsError("AUTH_PASSWORD is not set, so nobody could sign in")
     signing_keys(settings)
@@ -71,4 +70,4 @@ def prepare_serving(app: Flask) -> None:
         if ownership.owns_all(database, store):
             sweep.sweep_uploads(database, store)
     for sentence in weak_secrets(settings):
-        log.warning(sentence)
+        app.logger.warning(sentence)

@@ -45,12 +45,5 @@ class LineFormatter(logging.Formatter):
         return _set_in(super().formatStack(stack_info))
 
 
-def line_handler() -> logging.Handler:
-    """Return a handler that writes lines to stderr."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(message)s"))
-    return handler
-
-
 def _set_in(lines: str) -> str:
     return "\n".join(SET_IN + one_line(line) for line in lines.split("\n"))

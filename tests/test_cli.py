@@ -277,12 +277,13 @@ def test_serving_makes_the_folders(new_app: Flask, tmp_path: Path):
 @pytest.fixture
 def flask_worker(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`flask worker` on a database whose folders have been removed."""
-    server = Server(tmp_path)
+    server = Server(tmp_path, WORKERS="1")
     assert server.init_db().returncode == 0
     for folder in (server.upload_dir, Path(server.settings["OUTPUT_DIR"])):
         folder.rmdir()
     command = [BIN / "flask", "--app", "wsgi", "worker"]
-    process = subprocess.Popen(command, cwd=PROJECT, env=server.environment)
+    with server.log_path.open("wb") as log:
+        process = subprocess.Popen(command, cwd=PROJECT, env=server.environment, stderr=log)
     yield process
     process.kill()
     process.wait(10)
@@ -293,6 +294,19 @@ def test_a_worker_makes_the_folders(flask_worker: subprocess.Popen[bytes], tmp_p
     wait_for(lambda: all(mark.is_file() for mark in marks), 20, "both folders")
     flask_worker.send_signal(signal.SIGTERM)
     assert flask_worker.wait(20) == 0
+
+
+def test_a_worker_says_each_thing_once_with_its_time_and_process(
+    flask_worker: subprocess.Popen[bytes], tmp_path: Path
+):
+    log = tmp_path / "log"
+    wait_for(lambda: "started" in log.read_text(), 20, "a worker")
+    flask_worker.send_signal(signal.SIGTERM)
+    assert flask_worker.wait(20) == 0
+    lines = log.read_text().splitlines()
+    begin = rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ \[{flask_worker.pid}\] \[INFO\] worker "
+    assert all(re.match(begin, line) for line in lines), lines
+    assert [line.split(": ")[1] for line in lines] == ["started, WORKERS=1", "stopping", "stopped"]
 
 
 @pytest.mark.parametrize("command", ["init-db", "worker"])

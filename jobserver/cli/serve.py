@@ -4,7 +4,7 @@ import logging
 
 import click
 
-from jobserver import db, logs, render
+from jobserver import db, render
 from jobserver.cli.common import command, current_settings, current_store
 from jobserver.folders import prepare_folders
 from jobserver.worker import process
@@ -22,7 +22,7 @@ def init_db() -> None:
 @command("worker")
 def worker() -> None:
     """Render queued files until SIGTERM or Ctrl-C."""
-    logging.basicConfig(level=logging.INFO, handlers=[logs.line_handler()])
+    logging.getLogger("jobserver").setLevel(logging.INFO)  # its handler is the app's
     settings = current_settings()
     try:
         prepare_folders(settings)
