@@ -4,6 +4,10 @@ A request names its faults in the header X-Fault, for example `rename:3:KILL` or
 `write:1:SHORT,write:2:ENOSPC`: at which step of this request (counted from 1, each kind of
 step by itself) what happens. Other requests are served as ever.
 
+How many writes a body takes depends on how it arrives, so a number of a write says no more
+than that it is one of this request's. A SHORT write takes half of its bytes; LOST takes half
+and says that it took all.
+
 Steps are the calls of `os` that the local store makes (open, write, fstat, fdatasync, rename,
 fsync) and those of the database: begin (before it), commit (before it), committed (after it).
 """
@@ -21,7 +25,6 @@ from jobserver.db import connection
 from jobserver.files import durability, local, part_file
 from wsgi import app as real_app
 
-SHORT = 48_576  # bytes of 65,536 that such a write takes
 WHOLE = 1 << 30  # pages: as many as SQLite likes
 FILE_STEPS = frozenset({"open", "write", "fstat", "fdatasync", "rename", "fsync"})
 
@@ -76,8 +79,8 @@ class FaultyOs:
         fault = _reach(step)
         if fault in ("SHORT", "LOST"):
             descriptor, content = args
-            taken = call(descriptor, content[:SHORT])
-            return taken if fault == "SHORT" else len(content)  # LOST: claims to have taken all
+            taken = call(descriptor, content[: len(content) // 2])
+            return taken if fault == "SHORT" else len(content)
         return call(*args)
 
 

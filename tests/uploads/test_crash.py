@@ -91,7 +91,8 @@ def check_kept(server: Server, accepted: Answer, contents: list[bytes]) -> None:
     ("step", "left"),
     [
         pytest.param("write:1", (1, 0), id="part open"),
-        pytest.param("write:4", (2, 0), id="in the middle of the body"),
+        pytest.param("write:2", (1, 0), id="in the middle of a file"),
+        pytest.param("open:3", (2, 0), id="in the middle of the body"),
         pytest.param("fdatasync:1", (5, 0), id="received, not synced"),
         pytest.param("rename:1", (5, 0), id="synced, not renamed"),
         pytest.param("rename:4", (2, 3), id="third of five renamed"),
