@@ -10,6 +10,12 @@ from jobserver.render.settings import Encoding, Settings
 
 Wanted = tuple[Parameters | None, Path]
 
+WEBP = "libwebp"
+DARK = 32  # average luma of a frame, 0..255, that is no good thumbnail
+_SCAN_S = 30
+# Display aspect ratio in square pixels. A WebP side is at most 16383 pixels.
+_THUMBNAIL = "scale=320:'min(3200,max(2,2*round(160/dar)))',setsar=1,format=yuv420p"
+
 # Channel layouts that ffmpeg's AAC encoder accepts; others (a single left channel, 7.1.4) are
 # remixed to the nearest. Source: libavcodec/aacenc.c, aac_normal_chan_layouts, aac_pce_configs.
 AAC_LAYOUTS = (
@@ -46,12 +52,18 @@ def probe_command(path: Path, settings: Settings, sounds: Sequence[int] = ()) ->
 
 
 def render_command(
-    path: Path, media: Media, wanted: Sequence[Wanted], settings: Settings
+    path: Path,
+    media: Media,
+    wanted: Sequence[Wanted],
+    settings: Settings,
+    *,
+    thumbnails: Sequence[Path] = (),
 ) -> list[str]:
     """Decode the source once and write every wanted variation.
 
     wanted: parameters and absolute output path of each variation. Parameters of None encode
-    the unchanged picture, for the benchmarks.
+    the unchanged picture, for the benchmarks. thumbnails: the path of a picture of each
+    variation, or none at all.
     """
     # Each decoder thread holds frames in memory, so the count must not follow the CPU count.
     decoder = ("-threads", "4", "-max_pixels", str(settings.max_pixels))
@@ -59,8 +71,9 @@ def render_command(
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
         *("-progress", "pipe:1", "-stats_period", "0.25"),
         *source(path, decoder),
-        *_filters(media.video, [parameters for parameters, _ in wanted]),
+        *_filters(media.video, [parameters for parameters, _ in wanted], bool(thumbnails)),
         *(word for n, (_, out) in enumerate(wanted) for word in _output(n, out, media, settings)),
+        *(word for n, out in enumerate(thumbnails) for word in _thumbnail_output(f"[t{n}]", out)),
     ]
 
 
@@ -78,37 +91,67 @@ def thumbnail_command(path: Path, out: Path, min_luma: int, settings: Settings) 
 
     Scans the first 30 s only; a longer fade-in is taken as intended.
     """
-    pick = f"signalstats,metadata=mode=select:key=lavfi.signalstats.YAVG:value={min_luma}"
-    # Display aspect ratio in square pixels. A WebP side is at most 16383 pixels.
-    shape = "scale=320:'min(3200,max(2,2*round(160/dar)))',setsar=1,format=yuv420p"
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
-        *("-t", "30", *source(path, ("-max_pixels", str(settings.max_pixels)))),
-        *("-map", "0:V:0", "-vf", f"format=yuv420p,{pick}:function=greater,{shape}"),
-        *("-frames:v", "1", "-c:v", "libwebp", "-quality", "75", "-map_metadata", "-1"),
-        *("-fflags", "+bitexact", "-progress", "pipe:1", "-f", "webp", f"file:{out}"),
+        *("-progress", "pipe:1"),
+        *("-t", str(_SCAN_S), *source(path, ("-max_pixels", str(settings.max_pixels)))),
+        *("-vf", f"format=yuv420p,{_brighter(min_luma)},{_THUMBNAIL}"),
+        *_thumbnail_output("0:V:0", out),
     ]
 
 
-def _filters(video: Video, wanted: Sequence[Parameters | None]) -> list[str]:
+def _thumbnail_output(stream: str, out: Path) -> list[str]:
+    """Return the options that write one frame of a stream, or filter output, as WebP."""
+    return [
+        *("-map", stream, "-frames:v", "1", "-fps_mode", "passthrough"),
+        *("-c:v", WEBP, "-quality", "75", "-map_metadata", "-1"),
+        *("-fflags", "+bitexact", "-f", "webp", f"file:{out}"),
+    ]
+
+
+def _brighter(min_luma: int) -> str:
+    """Return the filters that drop frames whose average luma is at most `min_luma`."""
+    luma = f"key=lavfi.signalstats.YAVG:value={min_luma}"
+    return f"signalstats,metadata=mode=select:{luma}:function=greater"
+
+
+def _filters(video: Video, wanted: Sequence[Parameters | None], thumbnails: bool) -> list[str]:
     """Return the filter graph and its thread count.
 
     Slice threads cost more CPU time than they save, except for the `rotate` filter.
     """
     rotates = any(parameters and "rotation" in parameters.values for parameters in wanted)
     threads = () if rotates else ("-filter_complex_threads", "1")
-    return [*threads, "-filter_complex", _graph(video, wanted)]
+    return [*threads, "-filter_complex", _graph(video, wanted, thumbnails)]
 
 
-def _graph(video: Video, wanted: Sequence[Parameters | None]) -> str:
+def _graph(video: Video, wanted: Sequence[Parameters | None], thumbnails: bool) -> str:
     """Convert the frames once, then split them into one filter chain per variation."""
     pads = "".join(f"[s{n}]" for n in range(len(wanted)))
-    chains = [f"[s{n}]{_chain(parameters, video)}[v{n}]" for n, parameters in enumerate(wanted)]
+    chains = [
+        f"[s{n}]{_chain(parameters, video)}{_thumbnail_chain(n) if thumbnails else ''}[v{n}]"
+        for n, parameters in enumerate(wanted)
+    ]
     # By default RGB is converted with the SD matrix (BT.601), but players decode an untagged
     # HD video with BT.709.
     matrix = ":out_color_matrix=bt709" if video.rgb else ""
     common = f"{_deinterlace(video)}scale=out_range=tv{matrix},format=yuv420p"
     return ";".join([f"[0:{video.stream}]{common},split={len(wanted)}{pads}", *chains])
+
+
+def _thumbnail_chain(n: int) -> str:
+    """Return the filters that make the thumbnail of a variation and leave its frames to [v].
+
+    It is the first frame that is not dark, else the first: `concat` takes that one only when
+    there is no other. `trim` ends with its frame, and so does all before it up to the split:
+    the frames that follow cost nothing.
+    """
+    one = "trim=end_frame=1"
+    return (
+        f",split[w{n}][p{n}];[p{n}]trim=duration={_SCAN_S},{_THUMBNAIL},split[a{n}][b{n}];"
+        f"[a{n}]{one}[first{n}];[b{n}]{_brighter(DARK)},{one}[bright{n}];"
+        f"[bright{n}][first{n}]concat[t{n}];[w{n}]null"
+    )
 
 
 def _deinterlace(video: Video) -> str:

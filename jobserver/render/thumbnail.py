@@ -4,13 +4,12 @@ import threading
 from pathlib import Path
 
 from jobserver.render import ffmpeg
-from jobserver.render.command import thumbnail_command
+from jobserver.render.command import DARK, thumbnail_command
 from jobserver.render.errors import Damaged
 from jobserver.render.settings import MIB, Settings
 
 _WALL_S = 60.0
 _MEMORY = 1024 * MIB
-_DARK = 32  # average luma, 0..255
 _ANY = -1  # below every luma: the first frame
 
 
@@ -26,7 +25,7 @@ def thumbnail(
         wall_s=_WALL_S, stall_s=settings.stall_s, memory=_MEMORY, file_bytes=4 * MIB
     )
     access = ffmpeg.Access([path], [out], settings.sandbox)
-    for min_luma in (_DARK, _ANY):
+    for min_luma in (DARK, _ANY):
         command = thumbnail_command(path, out, min_luma, settings)
         completed = ffmpeg.run(command, limits, access, lambda _line: True, cancel=cancel)
         if completed.status == 0 and out.stat().st_size:

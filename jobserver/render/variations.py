@@ -4,10 +4,11 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from jobserver.render import ffmpeg
-from jobserver.render.command import Wanted, check_command, render_command
+from jobserver.render.command import WEBP, Wanted, check_command, render_command
 from jobserver.render.errors import Damaged, EngineError, RenderError, Unsupported
 from jobserver.render.media import Media
 from jobserver.render.recipe import Parameters
@@ -24,16 +25,23 @@ _MAX_OUTPUT_FRAMES = 250  # of any other preset or encoder
 _STARTUP_S = 60.0
 _LOG_PREFIX = re.compile(r"^(\[[^]]*\] )+")  # as in `[libx264 @ 0x55c0930dcb80] message`
 _ENCODER_FAILED = "while opening encoder"  # because of a setting, or of the picture size
+_NO_WEBP = f"Unknown encoder '{WEBP}'"
 _BAD_SETTING = re.compile(f"Unknown encoder|{_ENCODER_FAILED}|No such filter|Unrecognized option")
 
 
 @dataclass(frozen=True)
 class Output:
-    """One verified variation, at the path given in `wanted`."""
+    """One verified variation, at the path given in `wanted`. thumbnail: a WebP, if there is one."""
 
     parameters: Parameters | None
     path: Path
     media: Media
+    thumbnail: Path | None = None
+
+    def remove(self) -> None:
+        """Delete its files."""
+        for path in filter(None, (self.path, self.thumbnail)):
+            path.unlink(missing_ok=True)
 
 
 def check(settings: Settings) -> None:
@@ -57,10 +65,12 @@ def render(
     *,
     on_progress: Callable[[float], None] = lambda share: None,
     cancel: threading.Event | None = None,
+    thumbnails: bool = False,
 ) -> Iterator[Output]:
     """Render the wanted variations of a probed file; yield those of a group when it is verified.
 
     wanted: parameters and output path of each variation; the path is created or overwritten.
+    thumbnails: write one of each variation beside it, with the suffix `.webp`.
     Outputs that were yielded belong to the caller; all others are removed when this raises or
     is closed. on_progress: called with the share of all work that is done, 0..1, never
     decreasing. Raises MediaError, EngineError or Cancelled (see errors.py).
@@ -74,7 +84,13 @@ def render(
             on_progress((start + share * len(group)) / len(wanted))
 
         outputs = _render_group(
-            path.absolute(), media, group, settings=settings, on_progress=report, cancel=cancel
+            path.absolute(),
+            media,
+            group,
+            settings=settings,
+            on_progress=report,
+            cancel=cancel,
+            thumbnails=thumbnails,
         )
         report(1.0)
         yield from _yield_or_delete(outputs)
@@ -87,7 +103,7 @@ def _yield_or_delete(outputs: list[Output]) -> Iterator[Output]:
             yield outputs.pop(0)
     finally:
         for output in outputs:
-            output.path.unlink(missing_ok=True)
+            output.remove()
 
 
 def group_size(media: Media, settings: Settings) -> int:
@@ -106,24 +122,43 @@ def _render_group(
     settings: Settings,
     on_progress: Callable[[float], None],
     cancel: threading.Event | None,
+    thumbnails: bool,
 ) -> list[Output]:
     """Run one ffmpeg process; return its verified outputs, or raise and remove all of them."""
     outs = [out for _, out in group]
-    try:
-        completed = ffmpeg.run(
-            render_command(path, media, group, settings),
+    pictures = [out.with_suffix(".webp") for out in outs] if thumbnails else []
+
+    def run(pictures: Sequence[Path]) -> ffmpeg.Completed:
+        return ffmpeg.run(
+            render_command(path, media, group, settings, thumbnails=pictures),
             limits_for(media, len(group), settings),
-            ffmpeg.Access([path], outs, settings.sandbox),
+            ffmpeg.Access([path], [*outs, *pictures], settings.sandbox),
             _Progress(media.duration, on_progress).add_line,
             cancel=cancel,
         )
+
+    try:
+        completed = run(pictures)
+        if completed.status and _NO_WEBP in completed.log:  # an operator's own ffmpeg
+            completed = run([])
         if completed.status:
             raise _failure(completed, settings)
-        return [Output(p, out, verify(out, media, settings, cancel)) for p, out in group]
+        return [
+            Output(p, out, verify(out, media, settings, cancel), _written(picture))
+            for (p, out), picture in zip_longest(group, pictures)
+        ]
     except BaseException:
-        for out in outs:
+        for out in (*outs, *pictures):
             out.unlink(missing_ok=True)
         raise
+
+
+def _written(picture: Path | None) -> Path | None:
+    """Return the path of a picture; None, and no file, when nothing was written to it."""
+    if picture is None or picture.stat().st_size:
+        return picture
+    picture.unlink()
+    return None
 
 
 def _failure(completed: ffmpeg.Completed, settings: Settings) -> RenderError:

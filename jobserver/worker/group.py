@@ -76,7 +76,7 @@ class GroupRenderer:
         wanted: Sequence[tuple[render.Parameters, Path]],
         on_progress: Callable[[float], None],
     ) -> list[Rendered]:
-        """Render one group; return it with a picture of each."""
+        """Render one group, with a picture of each."""
         start = time.monotonic()
         with self._store.local_path(source_key(held.claim.stored_name)) as source:
             outputs = list(
@@ -87,15 +87,11 @@ class GroupRenderer:
                     self._settings,
                     on_progress=on_progress,
                     cancel=held.cancel,
+                    thumbnails=True,
                 )
             )
         seconds = (time.monotonic() - start) / max(1, len(wanted))
-        return [
-            Rendered(
-                each, self._thumbnail(held, each.path, each.path.with_suffix(".webp")), seconds
-            )
-            for each in outputs
-        ]
+        return [Rendered(each, seconds) for each in outputs]
 
     def _probe(self, held: HeldClaim) -> render.Media:
         """Probe the file once; a claim of the same file right after knows it already."""
@@ -113,7 +109,7 @@ class GroupRenderer:
         claim = held.claim
         width, height = media.displayed
         with self._scratch_dir(claim) as folder:
-            picture = self._thumbnail(held, path, folder / f"{claim.id}.webp")
+            picture = self._source_thumbnail(held, path, folder / f"{claim.id}.webp")
             facts = SourceFacts(
                 duration=media.duration,
                 width=width,
@@ -123,7 +119,7 @@ class GroupRenderer:
             )
             publish_source(self._db, self._store, claim, facts=facts, picture=picture)
 
-    def _thumbnail(self, held: HeldClaim, path: Path, out: Path) -> Path | None:
+    def _source_thumbnail(self, held: HeldClaim, path: Path, out: Path) -> Path | None:
         try:
             render.thumbnail(path, out, self._settings, held.cancel)
         except render.MediaError as error:

@@ -22,13 +22,9 @@ PIECE_SIZE = 1024 * 1024
 
 
 class Rendered(NamedTuple):
-    """A whole variation in the claim's scratch folder.
-
-    thumbnail: its picture beside it, or None. seconds: that rendering took.
-    """
+    """A whole variation in the claim's scratch folder. seconds: that rendering took."""
 
     output: render.Output
-    thumbnail: Path | None
     seconds: float
 
 
@@ -43,13 +39,13 @@ def stage(store: Store, claim: Claim, rendered: Rendered, made_with: str) -> Sta
     """Make one output and its picture durable; nothing is visible yet."""
     parameters = rendered.output.parameters
     assert parameters is not None  # noqa: S101  only benchmarks render without
-    path, number = rendered.output.path, parameters.index
+    path, thumbnail, number = rendered.output.path, rendered.output.thumbnail, parameters.index
     name = output_name(claim.id, claim.name, number)
-    picture = None if rendered.thumbnail is None else str(Path(name).with_suffix(".webp"))
+    picture = None if thumbnail is None else str(Path(name).with_suffix(".webp"))
     files = [store.put(path, output_key(claim.job_id, name))]
-    if rendered.thumbnail is not None and picture is not None:
+    if thumbnail is not None and picture is not None:
         key = output_key(claim.job_id, picture)
-        files.insert(0, store.put(rendered.thumbnail, key, sync=False))
+        files.insert(0, store.put(thumbnail, key, sync=False))
     row = NewOutput(
         id=output_id(claim.id, number),
         number=number,
