@@ -1,7 +1,7 @@
 """Parse the stream lines that ffmpeg prints to stderr about its input.
 
 pip's ffmpeg comes without ffprobe, so size, codec and rotation are read from these lines. Only
-input 1 of `probe_command` counts: the file with its edit list applied.
+one input of a file in `probe_command` counts: the one with its edit list applied.
 
 Source: libavformat/dump.c, av_dump_format.
 """
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from jobserver.render.errors import Damaged, Unsupported
 from jobserver.render.media import Audio, Video
 
-_STREAM = re.compile(r"^  Stream #1:(\d+)\[0x([0-9a-f]+)\](?:\(\S*\))?: (Video|Audio): (\w+)(.*)$")
+_STREAM = re.compile(
+    r"^  Stream #(\d+):(\d+)\[0x([0-9a-f]+)\](?:\(\S*\))?: (Video|Audio): (\w+)(.*)$"
+)
 _SIZE = re.compile(r", (\d+)x(\d+)(?: \[SAR (\d+):(\d+) DAR \d+:\d+\])?(?:,|$)")
 _CONTAINER_SAR = re.compile(r", SAR (\d+):(\d+) DAR ")  # printed when it differs from the codec's
 _SAMPLE_FORMAT = re.compile(r", (?:u8|s16|s32|s64|flt|dbl)p?\b")  # printed if there is a decoder
@@ -34,27 +36,27 @@ class _Stream:
     rotation: float | None = None
 
 
-def parse_banner(log: str) -> tuple[Video | None, tuple[Audio, ...]]:
-    """Return the first video track that is not cover art, or None, and all audio tracks.
+def parse_banner(log: str, source: int) -> tuple[Video | None, tuple[Audio, ...]]:
+    """Return the first video track of an input that is not cover art, or None; all audio tracks.
 
-    Raises Unsupported when ffmpeg does not know the video codec, Damaged when it could not
-    find the frame size.
+    source: number of the input. Raises Unsupported when ffmpeg does not know the video codec,
+    Damaged when it could not find the frame size.
     """
-    streams = _streams(log)
+    streams = _streams(log, source)
     pictures = (s for s in streams if s.kind == "Video" and "(attached pic)" not in s.details)
     video = next(map(_video, pictures), None)
     return video, tuple(_audio(stream) for stream in streams if stream.kind == "Audio")
 
 
-def _streams(log: str) -> list[_Stream]:
-    """Return the streams sorted by number; ffmpeg prints those of stream groups first."""
+def _streams(log: str, source: int) -> list[_Stream]:
+    """Return an input's streams sorted by number; ffmpeg prints those of stream groups first."""
     streams: dict[int, _Stream] = {}
     stream: _Stream | None = None
-    for line in _without_groups(log):
-        if found := _STREAM.match(line):
+    for line in _without_groups(log, source):
+        if (found := _STREAM.match(line)) and int(found[1]) == source:
             stream = _stream(found)
             streams.setdefault(stream.number, stream)
-        elif line.startswith("  Stream #"):
+        elif line.startswith(("  Stream #", "Input #")):
             stream = None
         elif stream and stream.rotation is None and (found := _ROTATION.match(line)):
             stream.rotation = -float(found[1]) % 360
@@ -63,7 +65,7 @@ def _streams(log: str) -> list[_Stream]:
     return [streams[number] for number in sorted(streams)]
 
 
-def _without_groups(log: str) -> Iterator[str]:
+def _without_groups(log: str, source: int) -> Iterator[str]:
     """Yield the lines; those inside a stream group (e.g. of a timecode) lose their extra indent.
 
     Metadata of a file must not be taken for a stream. ffmpeg indents metadata deeper than
@@ -74,12 +76,12 @@ def _without_groups(log: str) -> Iterator[str]:
     in_group = False
     for line in log.split("\n"):
         if re.match(r"  \S", line):
-            in_group = line.startswith("  Stream group #1:")
+            in_group = line.startswith(f"  Stream group #{source}:")
         yield line[2:] if in_group and line.startswith("    ") else line
 
 
 def _stream(found: re.Match[str]) -> _Stream:
-    number, track, kind, codec, details = found.groups()
+    _, number, track, kind, codec, details = found.groups()
     return _Stream(
         number=int(number), track=int(track, 16), kind=kind, codec=codec, details=details
     )

@@ -30,22 +30,28 @@ def source(path: Path, options: Sequence[str] = ()) -> list[str]:
     return [*options, "-protocol_whitelist", "file", "-f", "mov", "-i", f"file:{path}"]
 
 
-def probe_command(path: Path, settings: Settings, sounds: Sequence[int] = ()) -> list[str]:
+def probe_command(
+    paths: Sequence[Path], settings: Settings, sounds: Sequence[int] = ()
+) -> list[str]:
     """List the packets of the video stream twice and of every audio stream; decode no picture.
 
-    Input 0 ignores the edit list (packets as stored), input 1 applies it (packets as shown).
-    sounds: numbers, among the audio streams, of those that are decoded as well. Whatever is
-    wrong with a packet of sound, ffmpeg shall drop it, not conceal it.
+    Of the two inputs of a file the first ignores the edit list (packets as stored), the second
+    applies it (packets as shown). sounds: numbers, among the audio streams of a single file, of
+    those that are decoded as well. Whatever is wrong with a packet of sound, ffmpeg shall drop
+    it, not conceal it.
     """
     limit = ("-max_pixels", str(settings.max_pixels))
     strict = ("-err_detect:a", "crccheck+explode")
+    command = [settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "info"]
+    for path in paths:
+        command += source(path, ("-ignore_editlist", "1", *limit, *strict))
+        command += source(path, limit)
+    for stored in range(0, 2 * len(paths), 2):
+        command += ["-map", f"{stored}:V:0", "-map", f"{stored + 1}:V:0"]
+        command += [word for n in sounds for word in ("-map", f"{stored}:a:{n}")]
+        command += ["-map", f"{stored + 1}:a?"]
     return [
-        *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "info"),
-        *source(path, ("-ignore_editlist", "1", *limit, *strict)),
-        *source(path, limit),
-        *("-map", "0:V:0", "-map", "1:V:0"),
-        *(word for n in sounds for word in ("-map", f"0:a:{n}")),
-        *("-map", "1:a?", "-c", "copy", "-copyts"),
+        *(*command, "-c", "copy", "-copyts"),
         *(word for n in range(len(sounds)) for word in (f"-c:a:{n}", "pcm_s16le")),
         *("-max_error_rate", "1", "-f", "framecrc", "-"),
     ]

@@ -46,15 +46,8 @@ class Demuxed:
     decoded: dict[int, Packets]
 
 
-def demux(
-    path: Path,
-    index: Index,
-    settings: Settings,
-    cancel: threading.Event | None,
-    *,
-    decode_sound: bool,
-) -> Demuxed:
-    """List all packets; decode all sound that can be, if wanted.
+def demux(path: Path, index: Index, settings: Settings, cancel: threading.Event | None) -> Demuxed:
+    """List all packets; decode all sound that can be.
 
     ffmpeg must know what to decode before it has said what there is, so the first run goes by
     the index; when that was wrong, it has ended at once or another one follows. Raises
@@ -62,18 +55,12 @@ def demux(
     ffmpeg.run, and OSError.
     """
     seconds = [track.timed for track in index.tracks if track.handler == "soun"]
-    wall_s = _WALL_S + path.stat().st_size / _MIN_READ_RATE + sum(seconds) / _MIN_DECODE_SPEED
-    limits = ffmpeg.Limits(wall_s=wall_s, stall_s=settings.stall_s, memory=_MEMORY, file_bytes=MIB)
 
     def run(sounds: list[int]) -> Demuxed:
-        report = _PacketReport()
-        access = ffmpeg.Access([path], sandbox=settings.sandbox)
-        command = probe_command(path, settings, sounds)
-        completed = ffmpeg.run(command, limits, access, report.add_line, cancel=cancel)
+        decode_s = sum(seconds) / _MIN_DECODE_SPEED
+        completed, report = _list([path], settings, cancel, sounds=sounds, decode_s=decode_s)
         return _demuxed(report, completed, sounds)
 
-    if not decode_sound:
-        return run([])
     declared = list(range(len(seconds)))
     found = run(declared)
     decodable = [n for n, track in enumerate(found.audio) if track.decodable]
@@ -84,18 +71,59 @@ def demux(
     return found
 
 
+def demux_together(
+    paths: Sequence[Path], settings: Settings, cancel: threading.Event | None
+) -> list[Demuxed]:
+    """List all packets of several files by one process; decode nothing.
+
+    Raises the errors of `parse_banner` and of ffmpeg.run, and OSError.
+    """
+    completed, report = _list(paths, settings, cancel)
+    found: list[Demuxed] = []
+    streams = 0
+    for n in range(len(paths)):
+        found.append(_demuxed(report, completed, source=2 * n + 1, first=streams))
+        streams += 2 + len(found[-1].audio)
+    return found
+
+
+def _list(
+    paths: Sequence[Path],
+    settings: Settings,
+    cancel: threading.Event | None,
+    *,
+    sounds: Sequence[int] = (),
+    decode_s: float = 0.0,
+) -> tuple[ffmpeg.Completed, "_PacketReport"]:
+    """Run `probe_command`. decode_s: seconds that decoding the sounds may take."""
+    size = sum(path.stat().st_size for path in paths)
+    wall_s = _WALL_S + size / _MIN_READ_RATE + decode_s
+    limits = ffmpeg.Limits(wall_s=wall_s, stall_s=settings.stall_s, memory=_MEMORY, file_bytes=MIB)
+    report, access = _PacketReport(), ffmpeg.Access(paths, sandbox=settings.sandbox)
+    command = probe_command(paths, settings, sounds)
+    return ffmpeg.run(command, limits, access, report.add_line, cancel=cancel), report
+
+
 def _demuxed(
-    report: "_PacketReport", completed: ffmpeg.Completed, sounds: Sequence[int]
+    report: "_PacketReport",
+    completed: ffmpeg.Completed,
+    sounds: Sequence[int] = (),
+    *,
+    source: int = 1,
+    first: int = 0,
 ) -> Demuxed:
-    """Give each output stream of `probe_command` its name."""
-    video, audio = parse_banner(completed.log)
-    decoded_at, shown_at = 2, 2 + len(sounds)
+    """Give the output streams of one file of `probe_command` their names.
+
+    source: number of the input that is described. first: number of the file's first output stream.
+    """
+    video, audio = parse_banner(completed.log, source)
+    decoded_at, shown_at = first + 2, first + 2 + len(sounds)
     return Demuxed(
         completed=completed,
         video=video,
         audio=audio,
-        stored=report.streams[0],
-        shown=report.streams[1],
+        stored=report.streams[first],
+        shown=report.streams[first + 1],
         sounds=[report.streams[shown_at + n] for n in range(len(audio))],
         decoded={n: report.streams[decoded_at + at] for at, n in enumerate(sounds)},
     )

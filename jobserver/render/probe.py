@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobserver.render.boxes import MAX_EDITS, Index, Track, read_index
-from jobserver.render.demux import Demuxed, demux
+from jobserver.render.demux import Demuxed, demux, demux_together
 from jobserver.render.errors import (
     Damaged,
     DamagedSound,
@@ -32,23 +32,41 @@ _MIN_LOST_SOUND_S = 0.1
 _ROUNDING_S = 0.1  # by which the duration of the header may differ from that of the packets
 
 
-def probe(
-    path: Path,
-    settings: Settings,
-    cancel: threading.Event | None = None,
-    *,
-    decode_sound: bool = True,
-) -> Media:
+def probe(path: Path, settings: Settings, cancel: threading.Event | None = None) -> Media:
     """Return what a file contains. `cancel` stops it early.
 
-    decode_sound: False for an output, whose sound is a copy of one that was decoded. Raises a
-    MediaError whose sentence says why the file cannot be rendered (NotAnMP4, NoVideo, Truncated,
-    Damaged, DamagedSound, Unsupported, TooLarge, TooLong), the errors of ffmpeg.run, and OSError.
+    Raises a MediaError whose sentence says why the file cannot be rendered (NotAnMP4, NoVideo,
+    Truncated, Damaged, DamagedSound, Unsupported, TooLarge, TooLong), the errors of ffmpeg.run,
+    and OSError.
     """
     path = path.absolute()
+    index = _read_index(path, settings)
+    return _media(path, index, demux(path, index, settings, cancel), settings)
+
+
+def probe_outputs(
+    paths: Sequence[Path], settings: Settings, cancel: threading.Event | None = None
+) -> list[Media]:
+    """Return what each of several outputs contains, by one ffmpeg process.
+
+    Their sound is not decoded: it is a copy of one that was. Raises what `probe` raises, for
+    the first file with a fault; ffmpeg's failure is that of all.
+    """
+    paths = [path.absolute() for path in paths]
+    indexes = [_read_index(path, settings) for path in paths]
+    files = zip(paths, indexes, demux_together(paths, settings, cancel), strict=True)
+    return [_media(path, index, found, settings) for path, index, found in files]
+
+
+def _read_index(path: Path, settings: Settings) -> Index:
+    """Return what the container declares, unless that is refused."""
     index = read_index(path)
     _check_declared(index, settings)
-    found = demux(path, index, settings, cancel, decode_sound=decode_sound)
+    return index
+
+
+def _media(path: Path, index: Index, found: Demuxed, settings: Settings) -> Media:
+    """Check what ffmpeg found against the index; return what the file contains."""
     if found.video is None:
         raise _no_video_error(index, found)
     _check_size(found.video, settings)

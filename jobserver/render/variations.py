@@ -143,9 +143,10 @@ def _render_group(
             completed = run([])
         if completed.status:
             raise _failure(completed, settings)
+        verified = verify(outs, media, settings, cancel)
         return [
-            Output(p, out, verify(out, media, settings, cancel), _written(picture))
-            for (p, out), picture in zip_longest(group, pictures)
+            Output(p, out, made, _written(picture))
+            for (p, out), made, picture in zip_longest(group, verified, pictures)
         ]
     except BaseException:
         for out in (*outs, *pictures):

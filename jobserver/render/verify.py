@@ -1,31 +1,38 @@
 """Compare a rendered output with its source, so that nothing shortened is ever published."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from jobserver.render.errors import Damaged, MediaError
 from jobserver.render.media import Media
-from jobserver.render.probe import MAX_LOST_SHARE, probe
+from jobserver.render.probe import MAX_LOST_SHARE, probe_outputs
 from jobserver.render.settings import Settings
 
 _AUDIO_TOLERANCE_S = 0.1
+_MAX_PACKETS = 500_000  # of all outputs that one process lists: it keeps an index of them
 
 
 def verify(
-    out: Path, source: Media, settings: Settings, cancel: threading.Event | None = None
-) -> Media:
-    """Probe an output and return its Media.
+    outs: Sequence[Path], source: Media, settings: Settings, cancel: threading.Event | None = None
+) -> list[Media]:
+    """Probe the outputs of one source and return the Media of each.
 
-    Raises Damaged when it cannot be probed or lacks content of the source, and the errors of
+    Raises Damaged when one cannot be probed or lacks content of the source, and the errors of
     ffmpeg.run.
     """
-    try:
-        media = probe(out, settings, cancel, decode_sound=False)
-    except MediaError as error:
-        raise Damaged(detail=f"output: {error} {error.detail}") from error
-    if missing := missing_content(source, media):
-        raise Damaged(detail=missing)
-    return media
+    packets = source.packets.count + sum(sound.count for sound in source.sounds)
+    size = max(1, _MAX_PACKETS // packets)
+    found: list[Media] = []
+    for start in range(0, len(outs), size):
+        try:
+            found += probe_outputs(outs[start : start + size], settings, cancel)
+        except MediaError as error:
+            raise Damaged(detail=f"output: {error} {error.detail}") from error
+    for media in found:
+        if missing := missing_content(source, media):
+            raise Damaged(detail=missing)
+    return found
 
 
 def missing_content(source: Media, out: Media) -> str:

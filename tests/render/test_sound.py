@@ -146,7 +146,7 @@ def test_the_sound_is_decoded_once_not_again_in_every_output(clip, settings, tmp
     wanted = [(parameters(1, n), tmp_path / f"{n}.part") for n in (1, 2, 3)]
     list(render(clip("plain"), probe(clip("plain"), settings), wanted, settings))
     assert sum("pcm_s16le" in command for command in commands) == 1
-    assert len(commands) == 1 + 1 + 3
+    assert len(commands) == 3  # probe, render, verify
 
 
 def test_a_damaged_sound_is_a_damaged_video():
