@@ -67,6 +67,13 @@ class Attempt:
             failed = queue.fail(self._db, claim, reason, time.time())
         if failed:
             log.warning("%s: gave up: %s", claim.label, f"{reason} {detail}".rstrip())
+            self._remove_leftovers(claim)
+
+    def _remove_leftovers(self, claim: Claim) -> None:
+        try:
+            self._renderer.remove_leftovers(claim)
+        except OSError as error:  # the sweep finds them
+            log.warning("%s: cannot remove its scratch folders: %s", claim.label, error)
 
     def _reschedule(self, claim: Claim, delay_s: float, counted: bool = True) -> None:
         with claiming(self._db):

@@ -69,6 +69,11 @@ class GroupRenderer:
             log.info("%s: published %s, %d to go", claim.label, _in_words(numbers), rest)
         return published_now
 
+    def remove_leftovers(self, claim: Claim) -> None:
+        """Remove what workers that crashed left in earlier claims' folders. Raises OSError."""
+        with self._scratch_dir(claim):
+            pass
+
     def _render(
         self,
         held: HeldClaim,

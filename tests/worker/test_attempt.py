@@ -84,6 +84,43 @@ def test_a_file_that_crashed_three_workers_fails_without_a_fourth_attempt(
     assert site.found() == set()
 
 
+@pytest.mark.parametrize(
+    ("content", "crashes"), [("clip", MAX_ATTEMPTS), ("zeros", 1)], ids=["crashes", "no video"]
+)
+def test_a_file_that_is_given_up_leaves_no_folder_of_a_worker_that_crashed(
+    site: Site, render_thread: RenderThread, clip: bytes, content: str, crashes: int
+):
+    job_id = site.upload(clip if content == "clip" else ZEROS)
+    with closing(site.connect()) as db:
+        for _ in range(crashes):
+            with claiming(db):
+                claim = queue.claim(db, "killed", -1, 0)
+            assert claim is not None
+            folder = site.output_dir / job_id / f".{claim.id}.{claim.claim_token}"
+            folder.mkdir(parents=True)
+            (folder / "1.mp4").write_bytes(clip)
+    assert len(site.found()) == 2 * crashes
+    assert run_claims(render_thread) == 1
+    assert site.show(job_id)["status"] == "failed"
+    assert site.found() == set()
+
+
+def test_a_file_is_given_up_although_its_folders_cannot_be_removed(
+    site: Site,
+    render_thread: RenderThread,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    def unreadable(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    job_id = site.upload(ZEROS)
+    monkeypatch.setattr("jobserver.files.local.LocalStore.scratch_dir", unreadable)
+    assert run_claims(render_thread) == 1
+    assert site.show(job_id)["files"][0]["error"] == "This file is not an MP4 video."
+    assert "cannot remove its scratch folders: [Errno 13]" in caplog.text
+
+
 def test_a_database_that_is_locked_when_outputs_are_ready_only_delays_them(
     site: Site, start_worker: StartWorker, clip: bytes
 ):
