@@ -71,8 +71,9 @@ def render_command(
     the unchanged picture, for the benchmarks. thumbnails: the path of a picture of each
     variation, or none at all.
     """
-    # Each decoder thread holds frames in memory, so the count must not follow the CPU count.
-    decoder = ("-threads", "4", "-max_pixels", str(settings.max_pixels))
+    # Each decoder thread holds frames in memory, so the count must not follow the CPU count. Two
+    # are ahead of filters and encoders, which have a thread each.
+    decoder = ("-threads", "2", "-max_pixels", str(settings.max_pixels))
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
         *("-progress", "pipe:1", "-stats_period", "0.25"),
@@ -101,7 +102,7 @@ def thumbnail_command(path: Path, out: Path, min_luma: int, settings: Settings) 
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
         *("-progress", "pipe:1"),
         *("-t", str(_SCAN_S), *source(path, ("-max_pixels", str(settings.max_pixels)))),
-        *("-vf", f"format=yuv420p,{_brighter(min_luma)},{_THUMBNAIL}"),
+        *("-vf", f"{_THUMBNAIL},{_brighter(min_luma)}"),
         *_thumbnail_output("0:V:0", out),
     ]
 
@@ -135,7 +136,7 @@ def _graph(video: Video, wanted: Sequence[Parameters | None], thumbnails: bool) 
     """Convert the frames once, then split them into one filter chain per variation."""
     pads = "".join(f"[s{n}]" for n in range(len(wanted)))
     chains = [
-        f"[s{n}]{_chain(parameters, video)}{_thumbnail_chain(n) if thumbnails else ''}[v{n}]"
+        f"[s{n}]{_chain(parameters, video)}{_with_thumbnail(n) if thumbnails else f'[v{n}]'}"
         for n, parameters in enumerate(wanted)
     ]
     # By default RGB is converted with the SD matrix (BT.601), but players decode an untagged
@@ -145,8 +146,8 @@ def _graph(video: Video, wanted: Sequence[Parameters | None], thumbnails: bool) 
     return ";".join([f"[0:{video.stream}]{common},split={len(wanted)}{pads}", *chains])
 
 
-def _thumbnail_chain(n: int) -> str:
-    """Return the filters that make the thumbnail of a variation and leave its frames to [v].
+def _with_thumbnail(n: int) -> str:
+    """Return the filters that pass a variation's frames to [v] and its thumbnail to [t].
 
     It is the first frame that is not dark, else the first: `concat` takes that one only when
     there is no other. `trim` ends with its frame, and so does all before it up to the split:
@@ -154,9 +155,9 @@ def _thumbnail_chain(n: int) -> str:
     """
     one = "trim=end_frame=1"
     return (
-        f",split[w{n}][p{n}];[p{n}]trim=duration={_SCAN_S},{_THUMBNAIL},split[a{n}][b{n}];"
+        f",split[v{n}][p{n}];[p{n}]trim=duration={_SCAN_S},{_THUMBNAIL},split[a{n}][b{n}];"
         f"[a{n}]{one}[first{n}];[b{n}]{_brighter(DARK)},{one}[bright{n}];"
-        f"[bright{n}][first{n}]concat[t{n}];[w{n}]null"
+        f"[bright{n}][first{n}]concat[t{n}]"
     )
 
 

@@ -95,7 +95,7 @@ def test_the_frames_after_a_thumbnail_cost_nothing(clip, settings, tmp_path):
     """`trim` ends when a second frame arrives; the clip has 50."""
     log = tmp_path / "log"
     printed = f"signalstats,metadata=print:file={log}"
-    chain = command._thumbnail_chain(0).replace(command._brighter(command.DARK), printed)
-    ffmpeg("-i", clip("plain"), "-filter_complex", f"[0:v]null{chain}[v0]",
+    chain = command._with_thumbnail(0).replace(command._brighter(command.DARK), printed)
+    ffmpeg("-i", clip("plain"), "-filter_complex", f"[0:v]null{chain}",
            "-map", "[v0]", "-f", "null", "-", "-map", "[t0]", "-f", "null", "-")  # fmt: skip
     assert 1 <= log.read_text().count("frame:") <= 2
