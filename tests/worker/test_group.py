@@ -1,12 +1,15 @@
 """Queued files become outputs: real clips, real ffmpeg, by claims in this process or a worker's."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobserver import render
+from jobserver.render import ffmpeg
 from jobserver.worker.render_thread import RenderThread
 from tests.support import Site, field_part, file_part, make_clip, wait_for
 from tests.worker.claims import StartWorker, file_versions, run_claims
@@ -75,6 +78,24 @@ def test_twelve_variations_appear_group_by_group(
         site.check_sound()
     assert seen == [("processing", 5, 41), ("processing", 10, 83), ("completed", 12, 100)]
     site.check_completed(job_id, 12)
+
+
+def test_a_file_starts_ffmpeg_twice_and_each_of_its_groups_twice_more(
+    site: Site, render_thread: RenderThread, clip: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    """Probe and picture of the source; render with thumbnails, and verify, of each group."""
+    formats, run = [], ffmpeg.run
+
+    def listen(command: Sequence[str], *args: Any, **named: Any) -> ffmpeg.Completed:
+        formats.append({command[n + 1] for n, word in enumerate(command) if word == "-f"})
+        return run(command, *args, **named)
+
+    monkeypatch.setattr(ffmpeg, "run", listen)
+    job_id = site.upload(clip, variations="7")
+    run_claims(render_thread)
+    site.check_completed(job_id, 7)
+    group = [{"mov", "mp4", "webp"}, {"mov", "framecrc"}]
+    assert formats == [{"mov", "framecrc"}, {"mov", "webp"}, *group, *group]
 
 
 def test_published_variations_are_not_rendered_again(
