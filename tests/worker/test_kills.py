@@ -26,9 +26,10 @@ LEFT = {
 
 def render_processes(site: Site) -> list[int]:
     """Return the ffmpeg processes that write videos into the site's OUTPUT_DIR."""
-    # the launcher becomes ffmpeg, a thumbnail ends at once
-    others = {*processes_naming("launch.py"), *processes_naming(".webp")}
-    return [pid for pid in processes_naming(site.output_dir) if pid not in others]
+    # the launcher becomes ffmpeg; neither the source's thumbnail nor a check has a graph
+    graphs, launchers = processes_naming("-filter_complex"), processes_naming("launch.py")
+    writers = processes_naming(site.output_dir)
+    return [pid for pid in writers if pid in graphs and pid not in launchers]
 
 
 def left(site: Site) -> tuple[bool, int, int]:
