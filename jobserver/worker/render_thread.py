@@ -17,7 +17,7 @@ from jobserver.worker.group import GroupRenderer
 from jobserver.worker.heartbeat import Heartbeat, HeldClaim
 from jobserver.worker.readiness import Readiness
 
-IDLE_S = 0.5
+IDLE_S = 0.1  # between two looks at the queue, each a read of two indexes
 LOCK_TIMEOUT_S = 30.0  # a finished render is worth a longer wait for the database than a request
 
 log = logging.getLogger(__name__)
