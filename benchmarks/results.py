@@ -8,53 +8,62 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
-from benchmarks.load import MIB, cpu_seconds
-from benchmarks.report import ROUNDS, report, running
+from benchmarks.load import MIB
+from benchmarks.report import Row, at_least, in_turns
+from benchmarks.servers import nginx, running, through_nginx
 from jobserver import db
 from jobserver.files.local import LocalStore
 from jobserver.jobs import ownership, sweep
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.worker.maintenance import Housekeeper
-from tests.nginx import Nginx
-from tests.results import Clip, make_job
-from tests.support import Server, free_port, wait_for
+from tests.results import Clip, Job, make_job
+from tests.support import Server
 
 SIZE = 256 * MIB
 NOW = 2e9
 
 
-def downloading() -> None:
-    """MB/s of one output and of a ZIP to one client; floor: nginx sends the same bytes."""
-    with running() as ours, nginx(ours.folder) as port:
-        job = make_job(ours, Clip(outputs=[os.urandom(MIB) * (SIZE // MIB // 4)] * 4))
+def downloading() -> Iterator[Row]:
+    """One output and a ZIP to one client, beside nginx that sends the same bytes from a file."""
+    with running() as ours, nginx(ours.folder) as (port, _):
         single = make_job(ours, Clip(outputs=[os.urandom(MIB) * (SIZE // MIB)]))
-        zipped = ours.folder / "job.zip"
-        zipped.write_bytes(ours.get(job.download, ours.token).body)
-        for what, path, file in (
-            ("one output", single.output(), single.paths[0]),
-            ("a ZIP", job.download, zipped),
-        ):
-            compare(what, ours, path, port, str(file.relative_to(ours.folder)))
-
-
-def zips_through_nginx() -> None:
-    """MB/s of a ZIP through deploy/nginx.conf to curl; floor: nginx sends it from a file."""
-    with running() as ours, nginx(ours.folder) as port, through_nginx(ours) as proxy:
+        yield from compare("one output", ours, single.output(), port, single.paths[0])
         for count in (4, 200):
             job = make_job(ours, Clip(outputs=[os.urandom(SIZE // count)] * count))
-            zipped = ours.folder / "job.zip"
-            zipped.write_bytes(ours.get(job.download, ours.token).body)
-            rates = [
-                (
-                    curl_rate(f"http://127.0.0.1:{proxy}{job.download}", ours.token),
-                    curl_rate(f"http://127.0.0.1:{port}/job.zip", ours.token),
-                )
-                for _ in range(ROUNDS)
-            ]
-            best = [max(each) for each in zip(*rates, strict=True)]
-            report(f"ZIP of {count} through nginx", "MB/s", "at least 0.9, floor: nginx", *best)
+            yield from compare(f"ZIP of {count}", ours, job.download, port, zipped(ours, job))
+
+
+def compare(what: str, ours: Server, path: str, port: int, file: Path) -> Iterator[Row]:
+    """Yield the rates, and the CPU of the processes that send."""
+    mine, other = in_turns(
+        lambda: megabytes_per_second(ours.port, path, ours.token),
+        lambda: megabytes_per_second(port, f"/{file.relative_to(ours.folder)}", ""),
+    )
+    yield Row(f"download of {what}", "MB/s", mine, other, "nginx, from a file")
+
+
+def zips_through_nginx() -> Iterator[Row]:
+    """A ZIP through deploy/nginx.conf to curl, beside nginx that sends it from a file."""
+    with running() as ours, nginx(ours.folder) as (port, _), through_nginx(ours) as proxy:
+        for count in (4, 200):
+            job = make_job(ours, Clip(outputs=[os.urandom(SIZE // count)] * count))
+            file = zipped(ours, job).name
+            mine, other = in_turns(
+                partial(curl_rate, f"http://127.0.0.1:{proxy}{job.download}", ours.token),
+                partial(curl_rate, f"http://127.0.0.1:{port}/{file}", ours.token),
+            )
+            what = f"ZIP of {count} through nginx"
+            yield Row(what, "MB/s", mine, other, "nginx, from a file", at_least(0.9))
+
+
+def zipped(server: Server, job: Job) -> Path:
+    """Keep the ZIP of a job as a file in the server's folder."""
+    path = server.folder / "job.zip"
+    path.write_bytes(server.get(job.download, server.token).body)
+    return path
 
 
 def curl_rate(url: str, token: str) -> float:
@@ -64,31 +73,6 @@ def curl_rate(url: str, token: str) -> float:
         [*command, f"Authorization: Bearer {token}", url], capture_output=True, check=True
     )
     return float(done.stdout) / 1e6
-
-
-@contextmanager
-def through_nginx(server: Server) -> Iterator[int]:
-    """Put nginx with deploy/nginx.conf in front of a server; yield the port."""
-    folder = server.folder / "proxy"
-    folder.mkdir()
-    proxy = Nginx(folder, server.port).start()
-    try:
-        yield proxy.port
-    finally:
-        proxy.stop()
-
-
-def compare(what: str, ours: Server, path: str, port: int, file: str) -> None:
-    """Download both in turns; print the best rates, and the CPU of the web workers."""
-    rates, cpu = [], []
-    for _ in range(ROUNDS):
-        before = cpu_seconds(ours)
-        mine = megabytes_per_second(ours.port, path, ours.token)
-        cpu.append(cpu_seconds(ours) - before)
-        rates.append((mine, megabytes_per_second(port, f"/{file}", "")))
-    best = [max(each) for each in zip(*rates, strict=True)]
-    report(f"download of {what}", "MB/s", "floor: nginx", *best)
-    print(f"CPU to send {what}: {min(cpu) / SIZE * 1e9:.2g} s/GB", flush=True)
 
 
 def megabytes_per_second(port: int, path: str, token: str) -> float:
@@ -104,51 +88,30 @@ def megabytes_per_second(port: int, path: str, token: str) -> float:
     return size / 1e6 / (time.perf_counter() - start)
 
 
-@contextmanager
-def nginx(root: Path) -> Iterator[int]:
-    """Serve the files below `root`; yield the port."""
-    port, folder = free_port(), root / "nginx"
-    folder.mkdir()
-    paths = "".join(
-        f"{name}_temp_path {folder};"
-        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(
-        f"daemon off; pid {folder}/pid; {user} events {{}} http {{ access_log off; {paths}"
-        f"sendfile on; server {{ listen 127.0.0.1:{port}; root {root}; }} }}"
-    )
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
-    command = [program, "-p", str(folder), "-c", "nginx.conf", "-e", str(folder / "error.log")]
-    process = subprocess.Popen(command)
-    try:
-        wait_for(lambda: _listens(port), what="nginx")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
+def expiring(jobs: int = 10_000) -> Iterator[Row]:
+    """A round that removes so many expired jobs, beside removing their files alone."""
+    mine, other = in_turns(partial(expire, jobs), partial(remove_alone, jobs), rounds=3)
+    yield Row(f"expiry of {jobs:,} jobs", "s", mine, other, "removing their files")
 
 
-def _listens(port: int) -> bool:
-    with closing(socket.socket()) as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
+def expire(jobs: int) -> float:
+    """Return how long a round of the housekeeper takes that removes so many jobs."""
+    with stored(jobs) as folder, closing(db.connect(folder / "db.sqlite3")) as connection:
+        limits = SpaceLimits(quota=0, min_free=0)
+        house = Housekeeper(connection, store_in(folder), limits, lifetime_s=60)
+        taken = seconds(lambda: house.round(NOW, 0))
+        assert connection.value("SELECT COUNT(*) FROM job") == 0
+    return taken
 
 
-def expiring(jobs: int = 10_000) -> None:
-    """A round that removes so many expired jobs; floor: their files alone are removed."""
-    with stored(jobs) as folder, stored(jobs) as alone:
-        with closing(db.connect(folder / "db.sqlite3")) as connection:
-            limits = SpaceLimits(quota=0, min_free=0)
-            house = Housekeeper(connection, store_in(folder), limits, lifetime_s=60)
-            ours = seconds(lambda: house.round(NOW, 0))
-            assert connection.value("SELECT COUNT(*) FROM job") == 0
-        floor = seconds(lambda: remove_files(alone))
-    report(f"expiry of {jobs:,} jobs", "s", "floor: removing their files", ours, floor)
-    print(f"that is {ours / jobs * 1e3:.2g} ms a job", flush=True)
+def remove_alone(jobs: int) -> float:
+    """Return how long removing the files of so many jobs takes."""
+    with stored(jobs) as folder:
+        return seconds(lambda: remove_files(folder))
 
 
-def sweeping(files: int = 100_000) -> None:
-    """A sweep that finds nothing to remove; floor: listing the folders."""
+def sweeping(files: int = 100_000) -> Iterator[Row]:
+    """A sweep that finds nothing to remove, beside listing the folders."""
     with (
         stored(files // 2) as folder,
         closing(db.connect(folder / "db.sqlite3")) as connection,
@@ -158,11 +121,11 @@ def sweeping(files: int = 100_000) -> None:
         def sweep_all() -> None:
             assert sweep.sweep_uploads(connection, store) == 0
             assert sweep.sweep_outputs(connection, store) == 0
-            assert sweep.forget_missing(connection, store, NOW) == 0
 
-        rounds = [(seconds(sweep_all), seconds(lambda: list_files(folder))) for _ in range(ROUNDS)]
-    ours, floor = (min(side) for side in zip(*rounds, strict=True))
-    report(f"sweep of {files:,} files", "s", "floor: listing them", ours, floor)
+        mine, other = in_turns(
+            lambda: seconds(sweep_all), lambda: seconds(lambda: list_files(folder))
+        )
+    yield Row(f"sweep of {files:,} files", "s", mine, other, "listing them")
 
 
 def seconds(action: Callable[[], None]) -> float:
