@@ -33,7 +33,7 @@ WITH_SQL = (
     "db/",
     "auth/throttle.py",
     *(f"jobs/{name}.py" for name in ("events", "queries", "queue", "quota", "retention", "sweep")),
-    *("jobs/overview.py", "jobs/workers.py"),
+    *("jobs/overview.py", "jobs/standing.py", "jobs/workers.py"),
 )
 # launch.py is what ffmpeg.py starts; it becomes ffmpeg.
 WITH_PROGRAMS = ("render/ffmpeg.py", "render/launch.py")
@@ -47,6 +47,7 @@ READS_CLOCK = (
 READS_MONOTONIC = (
     *("cli/", "web/", "worker/", "serving/", "render/"),
     "db/migrations/__init__.py",
+    "db/precedence.py",
     "db/reserve.py",
     "fault_log.py",  # how long a fault lasts
 )

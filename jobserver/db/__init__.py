@@ -2,6 +2,7 @@
 
 connection   open it; rows as NamedTuples, errors as our own classes
 transaction  writes, each with the name of the lock it relies on
+precedence   who waits to write goes before the next claim
 reserve      space that is kept for removing when the disk is full
 per_thread   the connection that a thread keeps
 migrations   numbered scripts; `initialise` and `check`

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from jobserver.db.errors import translate
+from jobserver.db.precedence import Precedence
 from jobserver.db.reserve import Reserve
 from jobserver.modes import create_private
 
@@ -67,6 +68,7 @@ class Connection(sqlite3.Connection):
     """
 
     reserve: Reserve
+    precedence: Precedence
 
     def cursor(self, factory: Any = Cursor) -> Any:
         """Return a cursor that raises our errors."""
@@ -161,7 +163,7 @@ def connect(path: Path, lock_timeout_s: float = LOCK_TIMEOUT_S, create: bool = F
         )
     except sqlite3.Error as error:
         raise translate(error) from error
-    db.reserve = reserve
+    db.reserve, db.precedence = reserve, Precedence(path.parent)
     db.row_factory = sqlite3.Row
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA synchronous = FULL")

@@ -4,8 +4,8 @@ SQLite has one lock: who writes is alone. The names say what that guards, so tha
 engine can keep the same promise, and so that a search finds who relies on it.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Literal
 
 from jobserver.db.connection import Connection
@@ -28,7 +28,7 @@ def exclusive(db: Connection, lock: Lock) -> AbstractContextManager[None]:
     Raises DatabaseBusy when others hold the lock for longer than connect()'s timeout.
     """
     del lock  # SQLite has one for all of them
-    return _transaction(db)
+    return _transaction(db, db.precedence.waiting)
 
 
 @contextmanager
@@ -50,18 +50,25 @@ def removing(db: Connection, lock: Lock) -> Iterator[None]:
 
 
 def claiming(db: Connection) -> AbstractContextManager[None]:
-    """Write inside `with` about rows that a claim names: needs no lock but that of the rows."""
-    return _transaction(db)
+    """Write inside `with` about rows that a claim names: needs no lock but that of the rows.
+
+    Begins after those who wait in `exclusive()`.
+    """
+    db.precedence.give_way()
+    return _transaction(db, nullcontext)
 
 
 @contextmanager
-def _transaction(db: Connection) -> Iterator[None]:
+def _transaction(
+    db: Connection, waiting: Callable[[], AbstractContextManager[None]]
+) -> Iterator[None]:
     """Begin IMMEDIATE: a transaction that reads first and writes later fails at once with
 
     SQLITE_BUSY_SNAPSHOT when somebody else wrote in between, whatever the timeout.
     Source: https://sqlite.org/isolation.html
     """
-    db.execute("BEGIN IMMEDIATE")
+    with waiting():
+        db.execute("BEGIN IMMEDIATE")
     try:
         yield
         db.execute("COMMIT")

@@ -2,6 +2,7 @@
 
 model      typed rows: what a job, a file, an output, a claim is
 queue      insert, claim, renew, release, finish, fail, reschedule, cancel, retry
+standing   where each job stands: its turn, what is before it, its revision
 queries    what is read
 events     each change of state, recorded in its transaction
 quota      room: counted, reserved, evicted

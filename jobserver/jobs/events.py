@@ -34,13 +34,24 @@ class _Change(NamedTuple):
 
 _CHANGED_FILES = """
     SELECT file.id AS file_id, file.status, file.error FROM job_file AS file
-    WHERE file.job_id = :job_id AND 'file.' || file.status <> COALESCE(
+    WHERE {condition} AND 'file.' || file.status <> COALESCE(
         (SELECT kind FROM event WHERE file_id = file.id AND output_id IS NULL
          ORDER BY id DESC LIMIT 1), '')
     ORDER BY file.position"""
+_OF_JOB = _CHANGED_FILES.format(condition="file.job_id = :job_id")
+_OF_FILE = _CHANGED_FILES.format(condition="file.id = :file_id")
+# What unfinished files say of a job is found without counting the others.
 _CHANGED_JOB = """
-    SELECT NULL AS file_id, job_status.status, NULL AS error FROM job_status
-    WHERE id = :job_id AND 'job.' || job_status.status <> COALESCE(
+    SELECT NULL AS file_id, status, NULL AS error FROM (
+        SELECT id, CASE
+            WHEN NOT EXISTS (SELECT 1 FROM job_file AS file WHERE job_id = job.id
+                             AND status IN ('queued', 'processing'))
+                THEN (SELECT status FROM job_status WHERE id = job.id)
+            WHEN EXISTS (SELECT 1 FROM job_file AS file WHERE job_id = job.id
+                         AND status <> 'queued')
+                THEN 'processing' ELSE 'queued' END AS status
+        FROM job WHERE id = :job_id) AS now
+    WHERE 'job.' || status <> COALESCE(
         (SELECT kind FROM event WHERE job_id = :job_id AND file_id IS NULL
          ORDER BY id DESC LIMIT 1), '')"""
 _INSERT = """
@@ -50,9 +61,17 @@ _INSERT = """
 
 def record_changes(db: Connection, job_id: str, now: float) -> None:
     """Record what the job and its files have become since their last events, if anything."""
-    values = {"job_id": job_id}
-    changes = [("file", change) for change in db.all(_Change, _CHANGED_FILES, values)]
-    changes += [("job", change) for change in db.all(_Change, _CHANGED_JOB, values)]
+    _record(db, job_id, db.all(_Change, _OF_JOB, {"job_id": job_id}), now)
+
+
+def record_change(db: Connection, job_id: str, file_id: str, now: float) -> None:
+    """As record_changes(), where at most this one of its files has changed."""
+    _record(db, job_id, db.all(_Change, _OF_FILE, {"file_id": file_id}), now)
+
+
+def _record(db: Connection, job_id: str, files: Iterable[_Change], now: float) -> None:
+    changes = [("file", change) for change in files]
+    changes += [("job", change) for change in db.all(_Change, _CHANGED_JOB, {"job_id": job_id})]
     rows = [
         {
             "job_id": job_id,

@@ -6,6 +6,7 @@ The fields of a row are the columns that a query names, in this sequence.
 from typing import NamedTuple
 
 MAX_ATTEMPTS = 3
+UNFINISHED = ("queued", "processing")
 ENDED = ("completed", "failed", "cancelled")
 
 

@@ -13,6 +13,7 @@ from jobserver.jobs.model import (
     OutputHistory,
     QueueEstimate,
 )
+from jobserver.jobs.standing import SCALE, blocks_before
 
 
 def _columns(kind: type[NamedTuple], table: str) -> str:
@@ -32,17 +33,16 @@ def find_job(db: Connection, job_id: str) -> Job | None:
     return db.one(Job, query, {"id": job_id})
 
 
-_AHEAD = """
-    FROM job_file AS other JOIN job AS older ON older.id = other.job_id
-    WHERE other.status IN ('queued', 'processing')
-      AND (older.created_at, older.id) < (job_status.created_at, job_status.id)"""
 _WAITS = "job_file.position = 0 AND job_status.status IN ('queued', 'processing')"
+_AHEAD = f"""
+    FROM job_standing JOIN queue_sum ON {blocks_before("job_standing.place")}
+    WHERE job_standing.job_id = job_status.id"""
 _STATE = f"""
     SELECT {_JOB}, {_FILE},
-           CASE WHEN {_WAITS} THEN (SELECT COUNT(DISTINCT older.id) {_AHEAD}) END,
            CASE WHEN {_WAITS} THEN
-               (SELECT COALESCE(SUM((1 - other.progress) * older.variations_per_video), 0) {_AHEAD})
-               END,
+               (SELECT CAST(COALESCE(SUM(queue_sum.jobs), 0) AS BIGINT) {_AHEAD}) END,
+           CASE WHEN {_WAITS} THEN
+               (SELECT CAST(COALESCE(SUM(queue_sum.work), 0) AS BIGINT) {_AHEAD}) END,
            CASE WHEN {_WAITS} THEN
                (SELECT AVG(seconds) FROM
                    (SELECT seconds FROM output ORDER BY created_at DESC LIMIT 20) AS latest)
@@ -64,7 +64,11 @@ def job_state(db: Connection, job_id: str) -> JobState | None:
     first, end = len(Job._fields), len(Job._fields) + len(File._fields)
     job = Job(*rows[0][:first])
     files = [File(*row[first:end]) for row in rows]
-    return JobState(job, files, None if job.ended else QueueEstimate(*rows[0][end:]))
+    return JobState(job, files, None if job.ended else _estimate(*rows[0][end:]))
+
+
+def _estimate(jobs: int, work: int, seconds: float | None) -> QueueEstimate:
+    return QueueEstimate(jobs, work / SCALE, seconds)
 
 
 def files_of(db: Connection, job_id: str) -> list[File]:

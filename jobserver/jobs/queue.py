@@ -4,7 +4,8 @@ A file's life: queued -> claimed (processing) -> completed, failed or cancelled.
 lease that its worker renews; once the lease has ended another worker may claim the file.
 Every write of a claim names its token, so a worker that lost the file changes nothing.
 
-Every function that writes needs the caller's transaction, and records events in it.
+Every function that writes needs the caller's transaction; it records events, and where the job
+stands now, in it.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 from jobserver.db import Connection
 from jobserver.errors import QueueFull
-from jobserver.jobs import events
+from jobserver.jobs import events, standing
 from jobserver.jobs.model import Claim, JobDraft, SourceFacts
 from jobserver.jobs.seeds import file_seed
 
@@ -72,19 +73,19 @@ def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
             for position, file in enumerate(draft.files)
         ],
     )
+    standing.add(db, draft.id)
     events.record_changes(db, draft.id, now)
 
 
 _NEXT = """
-    SELECT file.id FROM job_file AS file JOIN job ON job.id = file.job_id
-    WHERE file.status IN ('queued', 'processing')
+    SELECT file.id FROM job_standing AS job CROSS JOIN job_file AS file
+    WHERE job.files > 0 AND file.job_id = job.job_id AND file.status >= 'processing'
       AND (file.lease_until <= :now OR file.lease_until > :now + 2 * :lease_s)
       AND (file.not_before <= :now OR file.not_before > :now + 3600)
-    ORDER BY COALESCE((SELECT MAX(served_at) FROM job_file
-                       WHERE job_id = job.id AND served_at <= :now),
-                      CASE WHEN job.created_at <= :now THEN job.created_at ELSE 0 END),
-             job.created_at, job.id, file.status = 'queued', file.position
+    ORDER BY job.turn, job.created_at, job.job_id, file.status, file.position
     LIMIT 1"""
+# CROSS JOIN: SQLite looks at jobs first, by their turns. >= 'processing': or 'queued', so that an
+# index has a job's files in their sequence.
 _CLAIM = f"""
     UPDATE job_file
     SET status = 'processing', worker = :worker, claim_token = claim_token + 1,
@@ -104,11 +105,14 @@ def claim(db: Connection, worker: str, lease_s: float, now: float) -> Claim | No
     none starves another; of its files the one already begun. A lease further away than any
     that is renewed was given before the clock was set back: it has ended too, and no time in
     the future puts a job behind others.
+    What is passed over are files that others render or that wait after a failed attempt.
     Source: https://sqlite.org/lang_returning.html (SQLite 3.35 or newer).
     """
+    standing.forget_future(db, now)
     found = db.one(Claim, _CLAIM, {"worker": worker, "lease_s": lease_s, "now": now})
     if found is not None:
-        events.record_changes(db, found.job_id, now)
+        standing.serve(db, found.job_id, now)
+        events.record_change(db, found.job_id, found.id, now)
     return found
 
 
@@ -173,15 +177,16 @@ def insert_outputs(db: Connection, claim: Claim, outputs: Iterable[NewOutput], n
         rows,
     )
     ids = [row["id"] for row in rows]
+    standing.touch(db, claim.job_id)
     events.record_outputs(db, claim.job_id, claim.id, kind="output.ready", ids=ids, now=now)
-    events.record_changes(db, claim.job_id, now)
+    events.record_change(db, claim.job_id, claim.id, now)
 
 
 def fail(db: Connection, claim: Claim, reason: str, now: float) -> bool:
     """End a claimed file as failed; `reason` is a sentence for people."""
     assignments = "status = 'failed', error = :reason, finished_at = :now, lease_until = 0"
     failed = _update(db, claim, assignments, {"reason": reason, "now": now})
-    events.record_changes(db, claim.job_id, now)
+    events.record_change(db, claim.job_id, claim.id, now)
     return failed
 
 
@@ -206,6 +211,7 @@ def cancel(db: Connection, job_id: str, now: float) -> int:
             finished_at = :now
         WHERE job_id = :id AND status IN ('queued', 'processing')"""
     count = db.write(query, {"id": job_id, "now": now})
+    standing.update(db, job_id)
     events.record_changes(db, job_id, now)
     return count
 
@@ -224,6 +230,7 @@ def retry(db: Connection, job_id: str, now: float) -> int:
         WHERE job_id = :id AND status IN ('failed', 'cancelled')
           AND EXISTS (SELECT 1 FROM job WHERE id = :id AND removed_at IS NULL)"""
     count = db.write(query, {"id": job_id})
+    standing.update(db, job_id)
     events.record_changes(db, job_id, now)
     return count
 
@@ -241,4 +248,7 @@ def _update(db: Connection, claim: Claim, assignments: str, values: Mapping[str,
     query = f"""
         UPDATE job_file SET {assignments}
         WHERE id = :id AND claim_token = :claim_token AND status = 'processing'"""  # noqa: S608
-    return db.write(query, {**values, "id": claim.id, "claim_token": claim.claim_token}) == 1
+    changed = db.write(query, {**values, "id": claim.id, "claim_token": claim.claim_token}) == 1
+    if changed:
+        standing.update(db, claim.job_id)
+    return changed

@@ -154,6 +154,7 @@ def _delete_rows(db: Connection, job_ids: Iterable[str], now: float) -> None:
         "DELETE FROM output WHERE file_id IN (SELECT id FROM job_file WHERE job_id = :id)",
         "DELETE FROM job_file WHERE job_id = :id",
         "DELETE FROM event WHERE job_id = :id",
+        "DELETE FROM job_standing WHERE job_id = :id",
         "DELETE FROM job WHERE id = :id",
     ):
         db.write_many(query, values)

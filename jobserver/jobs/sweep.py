@@ -11,7 +11,7 @@ from typing import NamedTuple
 from jobserver.db import Connection, removing
 from jobserver.files.keys import UPLOADS, output_key
 from jobserver.files.store import Store
-from jobserver.jobs import events, queue
+from jobserver.jobs import events, queue, standing
 from jobserver.jobs.retention import batches
 
 _SCRATCH = re.compile(r"\.(?P<file_id>\w+)\.(?P<claim_token>\d+)")
@@ -106,6 +106,7 @@ def _forget(db: Connection, row: _ListedFile, now: float) -> int:
     """Delete one row; nothing is recorded of one that has gone meanwhile, as with its job."""
     count = db.write("DELETE FROM output WHERE id = :id", {"id": row.id})
     if count:
+        standing.touch(db, row.job_id)
         events.record_outputs(
             db, row.job_id, row.file_id, kind="output.removed", ids=[row.id], now=now
         )

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from jobserver.db import Connection, DatabaseFull, checkpoint, clock_note, note_clock, removing
 from jobserver.files.store import Store
-from jobserver.jobs import clock, ownership, quota, retention, sweep, workers
+from jobserver.jobs import clock, ownership, quota, retention, standing, sweep, workers
 from jobserver.jobs.clock import Reading
 from jobserver.jobs.quota import SpaceLimits
 
@@ -28,6 +28,7 @@ class Housekeeper:
         write-ahead log that grew is cut to its size, the reserve is made whole.
         """
         db, store = self._db, self._store
+        standing.mend(db)
         reading = Reading(now, monotonic)
         note = clock.judge(clock_note(db), self._last, reading)
         trusted = clock.is_trusted(note)

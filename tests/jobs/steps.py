@@ -1,5 +1,6 @@
 """Steps of a job's life, each in a transaction of its own as its caller would open it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from jobserver.db import Connection, claiming, exclusive
@@ -110,3 +111,17 @@ def cancel(db: Connection, job_id: str, now: float = NOW) -> int:
 def retry(db: Connection, job_id: str, now: float = NOW) -> int:
     with exclusive(db, "queue"):
         return queue.retry(db, job_id, now)
+
+
+def vm_steps(db: Connection, work: Callable[[], object]) -> int:
+    """Return how many instructions SQLite runs for `work`, once its statements are prepared."""
+    counted = [0]
+
+    def tick() -> None:
+        counted[0] += 1
+
+    work()
+    db.set_progress_handler(tick, 1)
+    work()
+    db.set_progress_handler(None, 1)
+    return counted[0]

@@ -16,6 +16,7 @@ from jobserver.ids import generate_id
 from jobserver.jobs import queue, retention
 from jobserver.jobs.model import Claim, JobDraft, JobOptions, NewFile
 from tests.db import older
+from tests.jobs.steps import vm_steps
 from tests.support import MP4_HEAD, Answer, Server, Site, file_part, form, read_answer
 
 VIDEO = MP4_HEAD * 100
@@ -125,20 +126,6 @@ def test_rows_that_another_program_adds_are_counted(database: Connection, tmp_pa
     assert queue.length(database) == 2
 
 
-def steps(database: Connection, work: Callable[[], object]) -> int:
-    """Return how many instructions SQLite runs for `work`."""
-    counted = [0]
-
-    def tick() -> None:
-        counted[0] += 1
-
-    work()  # prepared
-    database.set_progress_handler(tick, 1)
-    work()
-    database.set_progress_handler(None, 1)
-    return counted[0]
-
-
 def test_judging_an_upload_costs_the_same_with_20_files_as_with_20_000(
     database: Connection,
 ) -> None:
@@ -147,7 +134,7 @@ def test_judging_an_upload_costs_the_same_with_20_files_as_with_20_000(
         with db.exclusive(database, "queue"):
             job = add_job(database, 1)
             add_files(database, job, files - 1)
-        costs.append(steps(database, lambda: queue.require_room(database, 100_000, 10)))
+        costs.append(vm_steps(database, lambda: queue.require_room(database, 100_000, 10)))
     assert queue.length(database) == 20_000
     assert costs[0] == costs[1] < 50
 

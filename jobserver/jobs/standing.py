@@ -1,0 +1,184 @@
+"""Where each job stands: its turn, its place, what is left of it, its revision.
+
+All of it follows from the rows of jobs and files, and is kept in tables of its own, so that
+neither a claim nor a status call counts the queue. Who changes a job says so here, in the same
+transaction: `add`, `serve`, `update`, `touch`. `mend` finds what another program has changed
+meanwhile, as a server of the version before.
+
+What stands before a place is read from sums over blocks of places, of 1, 8, 64 ... places: at
+most seven blocks of each size.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from jobserver.db import Connection, exclusive
+from jobserver.jobs.model import UNFINISHED
+
+SCALE = 1_000_000  # work is whole millionths of a variation: sums of fractions would drift
+_BITS = 3
+_SHIFTS = tuple(range(0, 24, _BITS))  # the blocks of the largest size are all read
+_SET_CLOCK_S = 1.0  # the clocks of two machines may differ by less
+
+_OPEN = f"FROM job_file WHERE job_id = job.id AND status IN {UNFINISHED}"
+_FILES = f"SELECT COUNT(*) {_OPEN}"
+_WORK = f"""
+    SELECT CAST(COALESCE(SUM(CAST(ROUND((1 - progress) * job.variations_per_video * {SCALE})
+                                  AS BIGINT)), 0) AS BIGINT) {_OPEN}"""
+_SERVED = "SELECT MAX(served_at) FROM job_file WHERE job_id = job.id"
+
+
+class _Counted(NamedTuple):
+    """What the sums hold of a job."""
+
+    place: int
+    files: int
+    work: int
+
+
+class _Found(NamedTuple):
+    """What its rows say."""
+
+    files: int
+    work: int
+    turn: float
+
+
+def add(db: Connection, job_id: str) -> None:
+    """Give a new job the last place; its files must be there."""
+    db.write(
+        """INSERT INTO job_standing (job_id, place, created_at, turn, files, work)
+            SELECT job.id, COALESCE((SELECT MAX(place) FROM job_standing), 0) + 1, job.created_at,
+                   job.created_at, 0, 0
+            FROM job WHERE job.id = :id""",
+        {"id": job_id},
+    )
+    update(db, job_id)
+
+
+def serve(db: Connection, job_id: str, now: float) -> None:
+    """Put a job that was claimed behind those that wait longer; nothing of its work is done."""
+    query = "UPDATE job_standing SET revision = revision + 1, turn = :now WHERE job_id = :id"
+    db.write(query, {"id": job_id, "now": now})
+
+
+def update(db: Connection, job_id: str) -> None:
+    """Keep what the rows of a job have become; without any change its revision grows alone."""
+    before = touch(db, job_id)
+    if before is None:  # of another program, until mend() finds it
+        return
+    found = db.one(
+        _Found,
+        f"""SELECT ({_FILES}) AS files, ({_WORK}) AS work,
+                   COALESCE(({_SERVED}), job.created_at) AS turn
+            FROM job WHERE job.id = :id""",  # noqa: S608
+        {"id": job_id},
+    )
+    if found is None:
+        return
+    db.write(
+        """UPDATE job_standing SET files = :files, work = :work,
+               turn = CASE WHEN turn = 0 AND :turn = created_at THEN turn ELSE :turn END
+           WHERE job_id = :id""",
+        {"id": job_id, **found._asdict()},
+    )
+    _add_to_sums(db, before, found)
+
+
+def touch(db: Connection, job_id: str) -> _Counted | None:
+    """Raise the revision of a job: something that is shown of it has changed.
+
+    Returns what was counted of it, or None when there is no such job. Nobody else changes that
+    before this transaction ends.
+    """
+    query = """
+        UPDATE job_standing SET revision = revision + 1 WHERE job_id = :id
+        RETURNING place, files, work"""
+    return db.one(_Counted, query, {"id": job_id})
+
+
+def _add_to_sums(db: Connection, before: _Counted, found: _Found) -> None:
+    jobs, work = (found.files > 0) - (before.files > 0), found.work - before.work
+    if not jobs and not work:
+        return
+    rows: list[Mapping[str, Any]] = [
+        {"shift": shift, "block": before.place >> shift, "jobs": jobs, "work": work}
+        for shift in _SHIFTS
+    ]
+    db.write_many(
+        """INSERT INTO queue_sum (shift, block, jobs, work) VALUES (:shift, :block, :jobs, :work)
+           ON CONFLICT (shift, block) DO UPDATE
+           SET jobs = queue_sum.jobs + excluded.jobs, work = queue_sum.work + excluded.work""",
+        rows,
+    )
+    if jobs < 0:
+        query = "DELETE FROM queue_sum WHERE shift = :shift AND block = :block AND jobs = 0"
+        keys = [{"shift": row["shift"], "block": row["block"]} for row in rows]
+        db.write_many(query, keys)
+
+
+def blocks_before(place: str) -> str:
+    """Return, as SQL, which rows of queue_sum together are all that stands before a place.
+
+    place: a column.
+    """
+    sizes = [
+        f"(queue_sum.shift = {shift} AND queue_sum.block < {place} >> {shift}"
+        f" AND queue_sum.block >= ({place} >> {shift + _BITS}) << {_BITS})"
+        for shift in _SHIFTS[:-1]
+    ]
+    largest = f"(queue_sum.shift = {_SHIFTS[-1]} AND queue_sum.block < {place} >> {_SHIFTS[-1]})"
+    return " OR ".join((*sizes, largest))
+
+
+# -- the clock ----------------------------------------------------------------------------
+
+
+_LATE = "SELECT job_id FROM job_standing WHERE files > 0 AND turn > :latest"
+_DUE = "SELECT job_id FROM job_standing WHERE files > 0 AND turn = 0 AND created_at <= :now"
+
+
+def forget_future(db: Connection, now: float) -> None:
+    """Let no job wait for a turn in the future: the clock was set back since.
+
+    It was served when it was before that. One that was made in the future is first, until its
+    time has come.
+    """
+    values = {"now": now, "latest": now + _SET_CLOCK_S}
+    if not db.value(f"SELECT EXISTS ({_LATE}) OR EXISTS ({_DUE})", values):
+        return
+    for query in (
+        f"UPDATE job_file SET served_at = NULL WHERE served_at > :now AND job_id IN ({_LATE})",  # noqa: S608
+        f"""UPDATE job_standing SET turn = COALESCE(
+                (SELECT MAX(served_at) FROM job_file WHERE job_id = job_standing.job_id),
+                CASE WHEN created_at <= :now THEN created_at ELSE 0 END)
+            WHERE job_id IN ({_LATE})""",  # noqa: S608
+        f"UPDATE job_standing SET turn = created_at WHERE job_id IN ({_DUE})",  # noqa: S608
+    ):
+        db.write(query, values)
+
+
+# -- other programs -------------------------------------------------------------------------
+
+_WRONG = f"""
+    SELECT job.id FROM job LEFT JOIN job_standing AS kept ON kept.job_id = job.id
+    LEFT JOIN (SELECT job_id, COUNT(*) AS files FROM job_file WHERE status IN {UNFINISHED}
+               GROUP BY job_id) AS found ON found.job_id = job.id
+    WHERE kept.job_id IS NULL OR kept.files <> COALESCE(found.files, 0)"""  # noqa: S608
+_BATCH = 100  # jobs in one transaction
+
+
+def mend(db: Connection) -> int:
+    """Bring up to date the jobs that another program has added, ended or queued again.
+
+    Returns how many. It reads every job, and locks only when something is to be done.
+    """
+    wrong = db.column(_WRONG)
+    for start in range(0, len(wrong), _BATCH):
+        with exclusive(db, "queue"):
+            for job_id in wrong[start : start + _BATCH]:
+                if touch(db, job_id) is None:
+                    add(db, job_id)
+                else:
+                    update(db, job_id)
+    return len(wrong)
