@@ -6,6 +6,7 @@ terminal or a reader of lines takes for more than a letter is escaped as in a Py
 
 import logging
 import time
+from functools import lru_cache
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 SET_IN = "    "  # before each line of a traceback: no record begins so
@@ -27,9 +28,9 @@ def _escaped(letter: str) -> str:
 class LineFormatter(logging.Formatter):
     """Formats a record as one line, times in UTC; the lines of a traceback are set in."""
 
-    converter = staticmethod(time.gmtime)
-    default_time_format = TIME_FORMAT
-    default_msec_format = ""
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Return the time of a record; made once a second."""
+        return _second(int(record.created))
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
@@ -43,6 +44,11 @@ class LineFormatter(logging.Formatter):
     def formatStack(self, stack_info: str) -> str:
         """Return the lines of a stack."""
         return _set_in(super().formatStack(stack_info))
+
+
+@lru_cache(maxsize=8)
+def _second(moment: int) -> str:
+    return time.strftime(TIME_FORMAT, time.gmtime(moment))
 
 
 def _set_in(lines: str) -> str:

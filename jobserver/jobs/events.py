@@ -64,12 +64,12 @@ def record_changes(db: Connection, job_id: str, now: float) -> None:
     _record(db, job_id, db.all(_Change, _OF_JOB, {"job_id": job_id}), now)
 
 
-def record_change(db: Connection, job_id: str, file_id: str, now: float) -> None:
-    """As record_changes(), where at most this one of its files has changed."""
-    _record(db, job_id, db.all(_Change, _OF_FILE, {"file_id": file_id}), now)
+def record_change(db: Connection, job_id: str, file_id: str, now: float) -> bool:
+    """As record_changes(), where at most this one of its files has changed; return whether."""
+    return _record(db, job_id, db.all(_Change, _OF_FILE, {"file_id": file_id}), now)
 
 
-def _record(db: Connection, job_id: str, files: Iterable[_Change], now: float) -> None:
+def _record(db: Connection, job_id: str, files: Iterable[_Change], now: float) -> bool:
     changes = [("file", change) for change in files]
     changes += [("job", change) for change in db.all(_Change, _CHANGED_JOB, {"job_id": job_id})]
     rows = [
@@ -85,6 +85,7 @@ def _record(db: Connection, job_id: str, files: Iterable[_Change], now: float) -
     ]
     if rows:
         db.write_many(_INSERT, rows)
+    return bool(rows)
 
 
 def record_outputs(

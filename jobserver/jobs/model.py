@@ -3,6 +3,7 @@
 The fields of a row are the columns that a query names, in this sequence.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 MAX_ATTEMPTS = 3
@@ -172,6 +173,18 @@ class JobState(NamedTuple):
     job: Job
     files: list[File]
     estimate: QueueEstimate | None
+
+
+def status_of(statuses: Sequence[str]) -> str:
+    """Return the status of a job by those of its files, as the view job_status has it."""
+    found = set(statuses)
+    if found == {"queued"}:
+        return "queued"
+    if found & set(UNFINISHED):
+        return "processing"
+    if "completed" in found:
+        return "completed"
+    return "failed" if found == {"failed"} else "cancelled"
 
 
 class FileSummary(NamedTuple):

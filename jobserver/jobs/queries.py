@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobserver.db import Connection
+from jobserver.jobs.glance import Glance, glance
 from jobserver.jobs.model import (
     File,
     FileSummary,
@@ -11,9 +12,8 @@ from jobserver.jobs.model import (
     JobState,
     Output,
     OutputHistory,
-    QueueEstimate,
+    status_of,
 )
-from jobserver.jobs.standing import SCALE, blocks_before
 
 
 def _columns(kind: type[NamedTuple], table: str) -> str:
@@ -33,42 +33,26 @@ def find_job(db: Connection, job_id: str) -> Job | None:
     return db.one(Job, query, {"id": job_id})
 
 
-_WAITS = "job_file.position = 0 AND job_status.status IN ('queued', 'processing')"
-_AHEAD = f"""
-    FROM job_standing JOIN queue_sum ON {blocks_before("job_standing.place")}
-    WHERE job_standing.job_id = job_status.id"""
+_KEPT = _columns(Job, "job").partition(", job.total_videos")[0]  # the rest follows from its files
 _STATE = f"""
-    SELECT {_JOB}, {_FILE},
-           CASE WHEN {_WAITS} THEN
-               (SELECT CAST(COALESCE(SUM(queue_sum.jobs), 0) AS BIGINT) {_AHEAD}) END,
-           CASE WHEN {_WAITS} THEN
-               (SELECT CAST(COALESCE(SUM(queue_sum.work), 0) AS BIGINT) {_AHEAD}) END,
-           CASE WHEN {_WAITS} THEN
-               (SELECT AVG(seconds) FROM
-                   (SELECT seconds FROM output ORDER BY created_at DESC LIMIT 20) AS latest)
-               END
-    FROM job_status JOIN job_file ON job_file.job_id = job_status.id
-    WHERE job_status.id = :id AND job_status.removed_at IS NULL
-    ORDER BY job_file.position"""  # noqa: S608  constants
+    SELECT {_KEPT}, {_FILE} FROM job JOIN job_file ON job_file.job_id = job.id
+    WHERE job.id = :id AND job.removed_at IS NULL ORDER BY job_file.position"""  # noqa: S608
 
 
-def job_state(db: Connection, job_id: str) -> JobState | None:
+def job_state(db: Connection, job_id: str, seen: Glance | None = None) -> JobState | None:
     """Return a job, its files in the sequence of the upload, and what it waits for; or None.
 
-    One statement, because a thread may lose the interpreter at each step of one; a row holds
-    a job, a file and, in the first, the estimate.
+    seen: what glance() has returned just before, if anything: its estimate is taken.
+    One statement, because a thread may lose the interpreter at each step of one.
     """
+    seen = seen or glance(db, job_id, 0.0)
     rows = db.execute(_STATE, {"id": job_id}).fetchall()
     if not rows:
         return None
-    first, end = len(Job._fields), len(Job._fields) + len(File._fields)
-    job = Job(*rows[0][:first])
-    files = [File(*row[first:end]) for row in rows]
-    return JobState(job, files, None if job.ended else _estimate(*rows[0][end:]))
-
-
-def _estimate(jobs: int, work: int, seconds: float | None) -> QueueEstimate:
-    return QueueEstimate(jobs, work / SCALE, seconds)
+    end = _KEPT.count(",") + 1
+    files = [File(*row[end:]) for row in rows]
+    job = Job._make((*rows[0][:end], len(files), status_of([file.status for file in files])))
+    return JobState(job, files, None if job.ended or seen is None else seen.estimate)
 
 
 def files_of(db: Connection, job_id: str) -> list[File]:
@@ -83,6 +67,14 @@ def outputs_of(db: Connection, job_id: str) -> list[Output]:
         SELECT {_OUTPUT} FROM output JOIN job_file ON job_file.id = output.file_id
         WHERE job_file.job_id = :id ORDER BY job_file.position, output.number"""  # noqa: S608
     return db.all(Output, query, {"id": job_id})
+
+
+def output_counts(db: Connection, job_id: str) -> dict[str, int]:
+    """Return how many outputs those files of the job have that have any, by id."""
+    query = """
+        SELECT output.file_id, COUNT(*) FROM output JOIN job_file ON job_file.id = output.file_id
+        WHERE job_file.job_id = :id GROUP BY output.file_id"""
+    return {row[0]: row[1] for row in db.execute(query, {"id": job_id}).fetchall()}
 
 
 def published_outputs(db: Connection, job_id: str) -> list[Output]:

@@ -111,8 +111,8 @@ def claim(db: Connection, worker: str, lease_s: float, now: float) -> Claim | No
     standing.forget_future(db, now)
     found = db.one(Claim, _CLAIM, {"worker": worker, "lease_s": lease_s, "now": now})
     if found is not None:
-        standing.serve(db, found.job_id, now)
-        events.record_change(db, found.job_id, found.id, now)
+        begun = events.record_change(db, found.job_id, found.id, now)
+        standing.serve(db, found.job_id, shown=begun, now=now)
     return found
 
 
@@ -211,8 +211,9 @@ def cancel(db: Connection, job_id: str, now: float) -> int:
             finished_at = :now
         WHERE job_id = :id AND status IN ('queued', 'processing')"""
     count = db.write(query, {"id": job_id, "now": now})
-    standing.update(db, job_id)
-    events.record_changes(db, job_id, now)
+    if count:
+        standing.update(db, job_id)
+        events.record_changes(db, job_id, now)
     return count
 
 
@@ -230,8 +231,9 @@ def retry(db: Connection, job_id: str, now: float) -> int:
         WHERE job_id = :id AND status IN ('failed', 'cancelled')
           AND EXISTS (SELECT 1 FROM job WHERE id = :id AND removed_at IS NULL)"""
     count = db.write(query, {"id": job_id})
-    standing.update(db, job_id)
-    events.record_changes(db, job_id, now)
+    if count:
+        standing.update(db, job_id)
+        events.record_changes(db, job_id, now)
     return count
 
 

@@ -53,7 +53,7 @@ class Workforce(NamedTuple):
 
 NOBODY = Workforce(living=0, threads=0, last_seen=None, reported=None)
 _ALIVE = "seen_at > :now - :alive_s AND seen_at <= :now + :alive_s"
-_WORKFORCE = f"""
+WORKFORCE = f"""
     SELECT COUNT(*) FILTER (WHERE alive) AS living,
            CAST(COALESCE(SUM(threads) FILTER (WHERE alive), 0) AS BIGINT) AS threads,
            MAX(seen_at) AS last_seen,
@@ -67,7 +67,7 @@ def workforce(db: Connection, now: float) -> Workforce:
 
     One seen later than now was seen before the clock was set back: it has no new heartbeat yet.
     """
-    found = db.one(Workforce, _WORKFORCE, {"now": now, "alive_s": ALIVE_S})
+    found = db.one(Workforce, WORKFORCE, {"now": now, "alive_s": ALIVE_S})
     assert found is not None  # noqa: S101  an aggregate has a row
     return found
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from flask import Blueprint, current_app, jsonify, request
+from flask import Blueprint, Flask, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -48,7 +48,7 @@ def sign_in() -> ResponseReturnValue:
         raise TooManyAttempts(retry_after=math.ceil(wait_s))
     if not correct:
         raise InvalidPassword
-    token = hot_path.token_signer(*_signing_inputs()).issue()
+    token = hot_path.token_signer(*_signing_inputs(current_app)).issue()
     answer = jsonify(token=token, expiresIn=settings.token_max_age)
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -60,11 +60,16 @@ def require_auth() -> None:
     Raises AuthorizationRequired or InvalidToken.
     Source: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
     """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    check_authorization(current_app, request.headers.get("Authorization", ""), time.time())
+
+
+def check_authorization(app: Flask, header: str, now: float) -> None:
+    """As require_auth(), by the header alone, also outside of a request of Flask's."""
+    scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise AuthorizationRequired
-    age_s = time.time() - hot_path.issued_at(*_signing_inputs(), token.strip())
-    if not 0 <= age_s <= current_settings().token_max_age:
+    age_s = now - hot_path.issued_at(*_signing_inputs(app), token.strip())
+    if not 0 <= age_s <= app.extensions["settings"].token_max_age:
         raise InvalidToken
 
 
@@ -74,7 +79,7 @@ def require_auth_or_link() -> None:
     if request.method not in ("GET", "HEAD") or not signature:
         require_auth()
         return
-    signer = hot_path.link_signer(*_signing_inputs())
+    signer = hot_path.link_signer(*_signing_inputs(current_app))
     if not signer.is_valid(request.path, expires, signature, now=time.time()):
         raise InvalidToken
 
@@ -84,8 +89,13 @@ def link_signer(now: float) -> Callable[[str], str]:
 
     now: Unix seconds; the link ends between half a LINK_LIFETIME and a whole one later.
     """
-    expires = expires_at(current_settings().link_lifetime, now)
-    signer = hot_path.link_signer(*_signing_inputs())
+    return link_signer_of(current_app, now)
+
+
+def link_signer_of(app: Flask, now: float) -> Callable[[str], str]:
+    """As link_signer(), also outside of a request of Flask's."""
+    expires = expires_at(app.extensions["settings"].link_lifetime, now)
+    signer = hot_path.link_signer(*_signing_inputs(app))
 
     def signed(path: str) -> str:
         return link(path, expires, hot_path.link_signature(signer, signed_text(path, expires)))
@@ -131,9 +141,9 @@ def _body() -> bytes:
     return body
 
 
-def _signing_inputs() -> tuple[tuple[str, ...], str]:
+def _signing_inputs(app: Flask) -> tuple[tuple[str, ...], str]:
     """Return the keys, which an app reads once, and the password."""
-    extensions = current_app.extensions
+    settings, extensions = app.extensions["settings"], app.extensions
     if "signing_keys" not in extensions:
-        extensions["signing_keys"] = signing_keys(current_settings())
-    return extensions["signing_keys"], current_settings().auth_password or ""
+        extensions["signing_keys"] = signing_keys(settings)
+    return extensions["signing_keys"], settings.auth_password or ""

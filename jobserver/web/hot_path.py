@@ -32,8 +32,13 @@ def request_id() -> str:
     lets go of the interpreter. `random` is seeded anew in each forked worker.
     """
     if "request_id" not in g:
-        g.request_id = f"{random.getrandbits(64):016x}"
+        g.request_id = new_request_id()
     return str(g.request_id)
+
+
+def new_request_id() -> str:
+    """Return another one; see request_id()."""
+    return f"{random.getrandbits(64):016x}"
 
 
 @lru_cache(maxsize=4096)  # of a job that is asked for again, most times are the same

@@ -15,13 +15,13 @@ from jobserver.ids import generate_id
 from jobserver.jobs import queries, queue, quota, retention, workers
 from jobserver.jobs.model import Job, JobDraft, NewFile
 from jobserver.jobs.quota import SpaceLimits
-from jobserver.jobs.workers import NOBODY
-from jobserver.web import params, reasons, schemas
+from jobserver.web import params, polling, reasons, schemas
 from jobserver.web.auth import require_auth
-from jobserver.web.conditional import conditional_json
+from jobserver.web.conditional import conditional, conditional_json, json_body
 from jobserver.web.context import current_settings, get_db, get_store
 from jobserver.web.hot_path import one_reader
 from jobserver.web.links import links
+from jobserver.web.polling import Seen
 
 bp = Blueprint("jobs", __name__, url_prefix="/api/jobs")
 bp.before_request(require_auth)  # before anything of a body is read
@@ -63,8 +63,21 @@ def create_job() -> ResponseReturnValue:
 
 @bp.get("/<job_id>")
 def show_job(job_id: str) -> ResponseReturnValue:
-    """Answer 200 with the job, its files and outputs, 304 when its ETag is right, or 404."""
-    return conditional_json(_job_json(get_db(), job_id))
+    """Answer 200 with the job, its files and outputs, 304 when its ETag is right, or 404.
+
+    `?outputs=false` leaves the outputs out. See polling.py, which answers most of it.
+    """
+    outputs = params.shows_outputs(request.args.get("outputs"))
+    seen = request.environ.get(polling.LOOKED) or _look(job_id, outputs)
+    if seen is None:  # none, or another program has just made it
+        return conditional_json(_job_json(get_db(), job_id, None, outputs))
+
+    def make_body() -> bytes:
+        body = json_body(_job_json(get_db(), job_id, seen, outputs))
+        current_app.extensions["answers"].keep(seen.etag, body)
+        return body
+
+    return conditional(seen.etag, make_body)
 
 
 @bp.get("")
@@ -111,7 +124,7 @@ def retry_job(job_id: str) -> ResponseReturnValue:
         if not count:
             raise NothingToRetry
         queue.require_room(db, current_settings().max_queued_files, incoming=0)
-    return jsonify(_job_json(db, job_id)), 202
+    return jsonify(_job_json(db, job_id, _look(job_id))), 202
 
 
 @bp.delete("/<job_id>")
@@ -137,24 +150,33 @@ def _job_or_404(db: Connection, job_id: str) -> Job:
     return job
 
 
-def _job_json(db: Connection, job_id: str) -> dict[str, Any]:
-    """Describe all of a job, in as few statements as its state allows. Raises JobNotFound."""
-    now = time.time()
+def _look(job_id: str, outputs: bool = True) -> Seen | None:
+    app, prefix = current_app, request.script_root
+    return polling.look(app, job_id, prefix=prefix, outputs=outputs, now=time.time())
+
+
+def _job_json(
+    db: Connection, job_id: str, seen: Seen | None, outputs: bool = True
+) -> dict[str, Any]:
+    """Describe all of a job, in as few statements as its state allows. Raises JobNotFound.
+
+    seen: what was seen just before. What it has of others, as the place, is taken from there;
+    rows that have changed since are those of a later ETag.
+    """
     with one_reader:
-        state = queries.job_state(db, job_id)
-        ended = state is None or state.job.ended
-        workforce = NOBODY if ended else workers.workforce(db, now)
+        state = queries.job_state(db, job_id, None if seen is None else seen.glance)
     if state is None:
         raise JobNotFound
     begun = any(file.status != "queued" or file.progress for file in state.files)
-    waiting = {} if ended else reasons.of_jobs(db, workforce, [job_id], now)
     return schemas.job_json(
         state,
-        queries.outputs_of(db, job_id) if begun else [],
-        workers=workforce.threads,
+        queries.outputs_of(db, job_id) if begun and outputs else [],
+        workers=0 if seen is None else seen.glance.workforce.threads,
         lifetime_s=current_settings().job_lifetime,
         link=links(),
-        waits_for=waiting.get(job_id),
+        waits_for=None if seen is None or state.job.ended else seen.reason,
+        variations_left=None if seen is None else seen.glance.variations_left,
+        counts=None if outputs else queries.output_counts(db, job_id),
     )
 
 

@@ -51,6 +51,11 @@ def page_size(text: str | None) -> int:
     return min(int(digits), PAGE_SIZE)
 
 
+def shows_outputs(text: str | None) -> bool:
+    """Return whether a job is shown with its outputs: unless `outputs` is `false`."""
+    return text != "false"
+
+
 def _seed(fields: Mapping[str, str], new_seed: int) -> int:
     text = fields.get("seed", "").strip()
     if not text:

@@ -10,6 +10,7 @@ from typing import TypedDict
 from jobserver.db import Connection
 from jobserver.files.space import space_of
 from jobserver.jobs import workers
+from jobserver.jobs.glance import Glance
 from jobserver.jobs.workers import WaitsFor, Workforce
 from jobserver.web.context import current_settings
 
@@ -45,14 +46,27 @@ def of_jobs(
 
     One that waits for its turn alone is not among them.
     """
-    code = workforce.waits_for
-    if code is None or not job_ids:
+    reason = _reason(workforce, current_settings().database.parent)
+    if reason is None or not job_ids:
         return {}
-    if code == "no_worker" and not _has_room(current_settings().database.parent):
-        code = "disk_space"  # a worker that lives cannot say so then
     rendered = workers.rendered_now(db, job_ids, now)
-    reason = Reason(code=code, message=_OF_JOB[code])
     return {job_id: reason for job_id in job_ids if job_id not in rendered}
+
+
+def of_job(found: Glance, database_folder: Path) -> Reason | None:
+    """Describe what one job waits for beside its turn, if anything."""
+    if found.estimate is None or found.rendered:
+        return None
+    return _reason(found.workforce, database_folder)
+
+
+def _reason(workforce: Workforce, database_folder: Path) -> Reason | None:
+    code = workforce.waits_for
+    if code is None:
+        return None
+    if code == "no_worker" and not _has_room(database_folder):
+        code = "disk_space"  # a worker that lives cannot say so then
+    return Reason(code=code, message=_OF_JOB[code])
 
 
 def _has_room(folder: Path) -> bool:

@@ -5,7 +5,7 @@ Times are ISO 8601 UTC with `Z`, sizes bytes, durations seconds, progress whole 
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from jobserver.jobs.model import (
@@ -98,17 +98,23 @@ def job_json(
     lifetime_s: float,
     link: Link,
     waits_for: Reason | None = None,
+    variations_left: float | None = None,
+    counts: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Describe all of a job. workers: files that are rendered at once, 0 while no worker lives.
 
     link: see Link. waits_for: what it waits for beside its turn; it has no estimate then.
+    variations_left: of its own, else what its files say.
+    counts: how many outputs the files have that have any; then outputs are not shown.
     """
     job, files, estimate = state
     by_file = defaultdict(list)
     stems = names.stems(files)
     for output in outputs:
         by_file[output.file_id].append(_output_json(job.id, output, stems[output.file_id], link))
+    made = {file_id: len(shown) for file_id, shown in by_file.items()} if counts is None else counts
     last, share = finished_at(files), share_of(files)
+    left = (1 - share) * job.total_variations if variations_left is None else variations_left
     started = [file.started_at for file in files if file.started_at is not None]
     return {
         "jobId": job.id,
@@ -119,18 +125,22 @@ def job_json(
         "totalVariations": job.total_variations,
         "recipe": job.recipe,
         "seed": job.seed,
-        "downloadUrl": link("outputs.download", job_id=job.id) if by_file else None,
-        "files": [_file_json(job, file, by_file[file.id], link) for file in files],
+        "downloadUrl": link("outputs.download", job_id=job.id) if made else None,
+        "files": [
+            _file_json(job, file, made.get(file.id, 0), link)
+            | ({"outputs": by_file[file.id]} if counts is None else {})
+            for file in files
+        ],
         "createdAt": timestamp(job.created_at),
         "startedAt": timestamp(min(started, default=None)),
         "finishedAt": timestamp(last if job.ended else None),
         "expiresAt": timestamp(expires_at(job.created_at, last, lifetime_s)),
         "queuePosition": _queue_position(job, estimate),
-        "etaSeconds": _eta_s(job, share, estimate, 0 if waits_for else workers),
+        "etaSeconds": eta_s(estimate, left, 0 if waits_for else workers),
         "waitsFor": waits_for,
         "error": "Every video failed" if job.status == "failed" else None,
         "id": job.id,
-        "completedVariations": sum(map(len, by_file.values())),
+        "completedVariations": sum(made.values()),
         **_ended_otherwise(files),
         "cancelledAt": timestamp(finished_at(file for file in files if file.status == "cancelled")),
     }
@@ -150,11 +160,14 @@ def _queue_position(job: Job, estimate: QueueEstimate | None) -> int | None:
     return None if estimate is None or job.status != "queued" else estimate.jobs_ahead + 1
 
 
-def _eta_s(job: Job, share: float, estimate: QueueEstimate | None, workers: int) -> int | None:
-    """Estimate from the pace of the latest outputs: the work of older jobs, then its own."""
+def eta_s(estimate: QueueEstimate | None, left: float, workers: int) -> int | None:
+    """Estimate from the pace of the latest outputs: the work of older jobs, then its own.
+
+    left: variations that it still waits for. workers: as of job_json().
+    """
     if estimate is None or estimate.seconds_per_variation is None or not workers:
         return None
-    work = estimate.variations_ahead + (1 - share) * job.total_variations
+    work = estimate.variations_ahead + left
     return round(work * estimate.seconds_per_variation / workers)
 
 
@@ -172,7 +185,7 @@ def _source_url(file: File, link: Link) -> str | None:
     return link("outputs.get_source", job_id=file.job_id, file_id=file.id)
 
 
-def _file_json(job: Job, file: File, outputs: list[dict[str, Any]], link: Link) -> dict[str, Any]:
+def _file_json(job: Job, file: File, completed: int, link: Link) -> dict[str, Any]:
     return {
         "id": file.id,
         "name": file.name,
@@ -180,7 +193,7 @@ def _file_json(job: Job, file: File, outputs: list[dict[str, Any]], link: Link) 
         "status": file.status,
         "progress": percent(file.progress, ended=file.status == "completed"),
         "error": file.error,
-        "completedVariations": len(outputs),
+        "completedVariations": completed,
         "duration": None if file.duration is None else round(file.duration, 3),
         "width": file.width,
         "height": file.height,
@@ -188,7 +201,6 @@ def _file_json(job: Job, file: File, outputs: list[dict[str, Any]], link: Link) 
         "seed": seed_of(job, file),
         "url": _source_url(file, link),
         "thumbnailUrl": _thumbnail_url(file, link),
-        "outputs": outputs,
     }
 
 

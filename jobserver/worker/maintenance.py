@@ -28,7 +28,6 @@ class Housekeeper:
         write-ahead log that grew is cut to its size, the reserve is made whole.
         """
         db, store = self._db, self._store
-        standing.mend(db)
         reading = Reading(now, monotonic)
         note = clock.judge(clock_note(db), self._last, reading)
         trusted = clock.is_trusted(note)
@@ -40,6 +39,7 @@ class Housekeeper:
             sweep.sweep_outputs(db, store)
             sweep.forget_missing(db, store, now)
         with suppress(DatabaseFull):  # then the write that comes next makes way
+            standing.mend(db)
             checkpoint(db)
         with removing(db, "housekeeping"):
             note_clock(db, note)

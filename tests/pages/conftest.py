@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from jobserver.db import Connection, connect
+from jobserver.jobs import standing
 from tests.pages.relay import Relay
 from tests.pages.rows import add_job
 from tests.pages.visitor import Visitor, chromium
@@ -106,6 +107,7 @@ def many_jobs(database: Connection) -> None:
            WHERE job_id = :active""",
         {"later": now + 3600, "now": now, "active": ACTIVE_JOB},
     )
+    standing.mend(database)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import time
 
 from jobserver.db import Connection, exclusive
-from jobserver.jobs import queue
+from jobserver.jobs import queue, standing
 from jobserver.jobs.model import JobDraft, JobOptions, NewFile
 
 
@@ -22,6 +22,7 @@ def set_progress(db: Connection, job_id: str, progress: float) -> None:
     """progress: 0 to 1."""
     values = {"progress": progress, "id": job_id}
     db.execute("UPDATE job_file SET progress = :progress WHERE job_id = :id", values)
+    _update(db, job_id)
 
 
 def add_output(db: Connection, job_id: str, number: int, size: int) -> None:
@@ -32,6 +33,7 @@ def add_output(db: Connection, job_id: str, number: int, size: int) -> None:
            SELECT :id, id, :number, :id, :size, '', '{}', 1, 0 FROM job_file WHERE job_id = :job""",
         {"id": f"{job_id}.{number}", "number": number, "size": size, "job": job_id},
     )
+    _update(db, job_id)
 
 
 def complete_job(db: Connection, job_id: str) -> None:
@@ -39,12 +41,20 @@ def complete_job(db: Connection, job_id: str) -> None:
     db.execute(
         "UPDATE job_file SET status = 'completed', finished_at = :now WHERE job_id = :id", values
     )
+    _update(db, job_id)
 
 
 def fail_job(db: Connection, job_id: str) -> None:
     db.execute("UPDATE job_file SET status = 'failed' WHERE job_id = :id", {"id": job_id})
+    _update(db, job_id)
 
 
 def delete_job(db: Connection, job_id: str) -> None:
     """Delete it as a visitor does, so that the server still knows that it existed."""
     db.execute("UPDATE job SET removed_at = 1 WHERE id = :id", {"id": job_id})
+
+
+def _update(db: Connection, job_id: str) -> None:
+    """Say that a job has changed, as each function of the queue does."""
+    with exclusive(db, "queue"):
+        standing.update(db, job_id)

@@ -4,6 +4,8 @@ from contextlib import closing
 
 import pytest
 
+from jobserver.db import exclusive
+from jobserver.jobs import standing
 from tests.growing import GrowingJob, numbered
 from tests.results import Clip, make_job
 from tests.support import Site
@@ -83,8 +85,9 @@ def test_a_duration_is_rounded_to_milliseconds(site: Site):
     job = make_job(site.server)
     assert site.show(job.id)["files"][0]["duration"] is None
     for stored, shown in ((5.0333333333, 5.033), (1 / 3, 0.333), (5.0, 5.0), (0.00049, 0.0)):
-        with closing(site.connect()) as db:
-            db.execute("UPDATE job_file SET duration = ?", (stored,))
+        with closing(site.connect()) as db, exclusive(db, "queue"):
+            db.write("UPDATE job_file SET duration = :stored", {"stored": stored})
+            standing.touch(db, job.id)
         assert site.show(job.id)["files"][0]["duration"] == shown
 
 
