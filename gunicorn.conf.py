@@ -7,6 +7,7 @@ import resource
 import socket
 import struct
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ forwarded_allow_ips = ""
 # gunicorn's heartbeat file must not need a disk or the temporary folder.
 worker_tmp_dir = next(
     (folder for folder in ("/dev/shm",) if os.access(folder, os.W_OK)),  # noqa: S108
-    str(_settings.database.parent),
+    str(_settings.database_folder or Path(tempfile.gettempdir())),
 )
 control_socket_disable = True
 
@@ -115,4 +116,5 @@ def when_ready(server: Any) -> None:
 
 def on_exit(_server: Any) -> None:
     """Keep what the database's log had: its last connection has deleted it with its process."""
-    Reserve(_settings.database).restore_after_close()
+    if _settings.database_url is None:
+        Reserve(_settings.database).restore_after_close()

@@ -30,6 +30,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__, instance_relative_config=True, static_folder=None)
     settings = load_settings(Path(app.instance_path), overrides)
     app.extensions["settings"] = settings
+    app.extensions["database"] = settings.database_place
     app.extensions["store"] = store_of(settings)
     app.extensions["upload_limits"] = uploads.UploadLimits(
         settings.max_file_size, settings.max_files
@@ -63,8 +64,8 @@ def prepare_serving(app: Flask) -> None:
         raise SettingsError("AUTH_PASSWORD is not set, so nobody could sign in")
     signing_keys(settings)
     prepare_folders(settings)
-    db.check(settings.database)
-    with closing(db.connect(settings.database)) as database:
+    db.check(settings.database_place)
+    with closing(db.connect(settings.database_place)) as database:
         database.reserve.restore()
         ownership.adopt_at_start(database, store)
         if ownership.owns_all(database, store):

@@ -185,6 +185,10 @@ class Unavailable(JobserverError):
     """The server cannot do it at the moment, for any client."""
 
 
+class OutcomeUnknown(Unavailable):
+    """Nobody knows whether it was done: nothing that belongs to it may be removed."""
+
+
 class Busy(Unavailable):
     """Something is in use by others for the moment; the client may repeat the request."""
 

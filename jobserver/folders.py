@@ -11,7 +11,8 @@ def prepare_folders(settings: Settings) -> None:
     """Make UPLOAD_DIR, OUTPUT_DIR and the folder of DATABASE. Raises SettingsError."""
     if settings.output_group is not None:
         _require_member(settings.output_group)
-    _prepare(settings, "DATABASE", settings.database.parent, settings.database)
+    if settings.database_folder is not None:
+        _prepare(settings, "DATABASE", settings.database_folder, settings.database)
     _prepare(settings, "UPLOAD_DIR", settings.upload_dir)
     _prepare(settings, "OUTPUT_DIR", settings.output_dir)
     if settings.output_group is not None:

@@ -24,7 +24,7 @@ from jobserver.errors import JobserverError
 
 MIB = 1024 * 1024
 MAX_GID = 2**32 - 2  # chown(2): the next one means "unchanged"
-SECRETS = ("AUTH_PASSWORD", "SECRET_KEY")  # each may be given by a file
+SECRETS = ("AUTH_PASSWORD", "SECRET_KEY", "DATABASE_URL")  # each may be given by a file
 SAFE_PASSWORD, SAFE_KEY = 8, 12  # characters
 CENTURY_S = 100 * 365 * 24 * 3600  # larger values overflow datetime and socket timeouts
 
@@ -92,7 +92,15 @@ def _program(raw: Any) -> str:
     return os.path.abspath(path)
 
 
+def _postgres_url(raw: Any) -> str:
+    url = _text(raw)
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("it does not begin with postgresql://")
+    return url
+
+
 Text = Annotated[str, BeforeValidator(_text)]
+Url = Annotated[str, BeforeValidator(_postgres_url)]
 Password = Annotated[str, BeforeValidator(_password)]
 Group = Annotated[int, BeforeValidator(_group)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
@@ -130,6 +138,10 @@ class Settings(BaseSettings):
         default_factory=lambda known: known["instance_dir"] / "jobserver.sqlite3",
         description="file; not in UPLOAD_DIR or OUTPUT_DIR",
     )
+    database_url: Url | None = Field(
+        None, repr=False, description="of a PostgreSQL, in place of DATABASE"
+    )
+    database_url_file: AbsolutePath | None = Field(None, description="holds DATABASE_URL, as well")
     upload_dir: AbsolutePath = Field(
         default_factory=lambda known: known["instance_dir"] / "uploads", description="folder"
     )
@@ -185,21 +197,37 @@ class Settings(BaseSettings):
             values = {**values, name: _secret_in(f"{name}_FILE", file)}
         return values
 
+    @property
+    def database_place(self) -> Path | str:
+        """Where the database is: DATABASE_URL, else the file that DATABASE names."""
+        return self.database_url or self.database
+
+    @property
+    def database_folder(self) -> Path | None:
+        """The folder of DATABASE, on whose disk rows take space; None with DATABASE_URL."""
+        return None if self.database_url else self.database.parent
+
     @model_validator(mode="after")
-    def _keep_folders_apart(self) -> Self:
-        """Refuse what would be swept, seen as another volume's, or unreadable with the other."""
-        database, uploads, outputs = (
-            Path(os.path.realpath(path))
-            for path in (self.database, self.upload_dir, self.output_dir)
-        )
-        for name, folder in (("UPLOAD_DIR", uploads), ("OUTPUT_DIR", outputs)):
-            if database.is_relative_to(folder):
-                raise unusable("DATABASE", f"it lies in {name}, whose files come and go")
-        if outputs.is_relative_to(uploads):
-            raise unusable("OUTPUT_DIR", "it is UPLOAD_DIR or lies in it")
-        if uploads.is_relative_to(outputs):
-            raise unusable("UPLOAD_DIR", "it lies in OUTPUT_DIR")
+    def _fit_together(self) -> Self:
+        _keep_folders_apart(self)
+        if self.database_url is not None and self.secret_key is None:
+            raise unusable("SECRET_KEY", "DATABASE_URL is given, so every host needs the same one")
         return self
+
+
+def _keep_folders_apart(settings: Settings) -> None:
+    """Refuse what would be swept, seen as another volume's, or unreadable with the other."""
+    database, uploads, outputs = (
+        Path(os.path.realpath(path))
+        for path in (settings.database, settings.upload_dir, settings.output_dir)
+    )
+    for name, folder in (("UPLOAD_DIR", uploads), ("OUTPUT_DIR", outputs)):
+        if settings.database_url is None and database.is_relative_to(folder):
+            raise unusable("DATABASE", f"it lies in {name}, whose files come and go")
+    if outputs.is_relative_to(uploads):
+        raise unusable("OUTPUT_DIR", "it is UPLOAD_DIR or lies in it")
+    if uploads.is_relative_to(outputs):
+        raise unusable("UPLOAD_DIR", "it lies in OUTPUT_DIR")
 
 
 def _secret_in(name: str, file: Any) -> str:

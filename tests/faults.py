@@ -21,7 +21,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from jobserver.db import connection
+from jobserver.db import sqlite
 from jobserver.files import durability, local, part_file
 from wsgi import app as real_app
 
@@ -84,7 +84,7 @@ class FaultyOs:
         return call(*args)
 
 
-class FaultyConnection(connection.Connection):
+class FaultyConnection(sqlite.SqliteConnection):
     """A connection whose transactions are steps; FULL at `begin` leaves it no page to add."""
 
     def execute(self, sql: str, *args: Any) -> Any:
@@ -102,4 +102,4 @@ class FaultyConnection(connection.Connection):
 
 
 local.os = part_file.os = durability.os = FaultyOs()  # type: ignore[assignment]
-connection.Connection = FaultyConnection  # type: ignore[misc]
+sqlite.SqliteConnection = FaultyConnection  # type: ignore[misc]

@@ -47,7 +47,7 @@ EACH_COMMAND = pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def short_lock_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let writes wait 0.05 s instead of 5."""
     monkeypatch.setattr(db.connect, "__defaults__", (0.05, False))
-    monkeypatch.setattr("jobserver.db.migrations.LOCK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("jobserver.db.migrations.on_sqlite.LOCK_TIMEOUT_S", 0.05)
 
 
 def flask(app: Flask, *words: str) -> Result:

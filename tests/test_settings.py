@@ -48,8 +48,8 @@ GIVEN = {
     "RENDER_MEMORY": ("300000001", 300000002, 300000003),
     "PORT": ("8091", 8092, 8093),
 }
-FILES = ["AUTH_PASSWORD_FILE", "SECRET_KEY_FILE"]
-NAMES = [*GIVEN, *FILES, "SECRET_KEY", "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP"]
+FILES = ["AUTH_PASSWORD_FILE", "SECRET_KEY_FILE", "DATABASE_URL_FILE"]
+NAMES = [*GIVEN, *FILES, "SECRET_KEY", "DATABASE_URL", "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP"]
 NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
 MAY_BE_ZERO = ["MIN_FREE_SPACE", "STORAGE_QUOTA", "TRUSTED_PROXIES"]
 PATHS = ["DATABASE", "UPLOAD_DIR", "OUTPUT_DIR"]
@@ -112,6 +112,8 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "secret_key": None,
         "secret_key_file": None,
         "database": instance / "jobserver.sqlite3",
+        "database_url": None,
+        "database_url_file": None,
         "upload_dir": instance / "uploads",
         "output_dir": instance / "outputs",
         "output_group": None,
@@ -190,8 +192,28 @@ def test_settings_cannot_be_changed(instance: Path) -> None:
 
 
 def test_secrets_are_not_shown(instance: Path) -> None:
-    settings = load_settings(instance, {"AUTH_PASSWORD": "hidden 1", "SECRET_KEY": "hidden 2"})
+    url = "postgresql://u:hidden3@h/d"
+    given = {"AUTH_PASSWORD": "hidden 1", "SECRET_KEY": "hidden 2", "DATABASE_URL": url}
+    settings = load_settings(instance, given)
     assert "hidden" not in f"{settings!r} {settings}"
+
+
+def test_a_url_takes_the_place_of_the_database_file(instance: Path) -> None:
+    url, key = "postgresql://u@h/d", {"SECRET_KEY": "of all hosts"}
+    for scheme in (url, url.replace("postgresql", "postgres")):
+        settings = load_settings(instance, {"DATABASE_URL": scheme, **key})
+        assert (settings.database_place, settings.database_folder) == (scheme, None)
+    in_uploads = {"UPLOAD_DIR": instance, "OUTPUT_DIR": instance.parent / "outputs"}
+    assert load_settings(instance, {"DATABASE_URL": url, **key, **in_uploads})  # not looked at
+    settings = load_settings(instance)
+    file = instance / "jobserver.sqlite3"
+    assert (settings.database_place, settings.database_folder) == (file, instance)
+
+
+def test_a_url_may_be_in_a_file(instance: Path) -> None:
+    (instance / "url").write_text("postgresql://u:hidden@h/d\n")
+    given = {"DATABASE_URL_FILE": instance / "url", "SECRET_KEY": "of all hosts"}
+    assert value(instance, "DATABASE_URL", given) == "postgresql://u:hidden@h/d"
 
 
 def test_a_password_is_taken_as_it_is(instance: Path) -> None:
@@ -252,6 +274,14 @@ def test_a_number_out_of_its_range_is_refused_with_one_sentence(
         ({"ENCODER": ""}, "ENCODER cannot be used: it is empty or not a text"),
         ({"ENCODER_RATE": "'"}, "ENCODER_RATE cannot be used: No closing quotation"),
         ({"ENCODER_RATE": 21}, "ENCODER_RATE cannot be used: it is not a text"),
+        (
+            {"DATABASE_URL": "mysql://u:p@h/d"},
+            "DATABASE_URL cannot be used: it does not begin with",
+        ),
+        (
+            {"DATABASE_URL": "postgresql://u:p@h/d"},
+            "SECRET_KEY cannot be used: DATABASE_URL is given, so every host needs the same one",
+        ),
         ({"DATABASE": "a\0b"}, "DATABASE cannot be used: it holds a NUL"),
         ({"AUTH_PASSWORD": " ", "PORT": "0"}, "AUTH_PASSWORD cannot be used: it is empty or not"),
     ],

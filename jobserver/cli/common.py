@@ -65,7 +65,7 @@ def current_store() -> Store:
 @contextmanager
 def open_database() -> Iterator[Connection]:
     """Give a connection to the database, which is there and current."""
-    path = current_settings().database
-    db.check(path)
-    with closing(db.connect(path)) as database:
+    place = current_settings().database_place
+    db.check(place)
+    with closing(db.connect(place)) as database:
         yield database

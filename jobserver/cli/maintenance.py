@@ -18,8 +18,9 @@ from jobserver.jobs.quota import SpaceLimits
 @click.option("--trust-clock", is_flag=True, help="Expire although the clock may have jumped.")
 def sweep_all(dry_run: bool, trust_clock: bool) -> None:
     """Remove what has expired, what exceeds the quota, and what belongs to no job."""
-    settings, store, now = current_settings(), current_store(), time.time()
+    settings, store = current_settings(), current_store()
     with open_database() as database:
+        now = database.clock()
         if reasons := ownership.why_not_all(database, store):
             raise click.ClickException(f"{'; '.join(reasons)}; nothing is done")
         expired = retention.expired_ids(database, settings.job_lifetime, now)

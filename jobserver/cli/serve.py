@@ -15,8 +15,8 @@ def init_db() -> None:
     """Create the database or bring it up to date; keeps what is in it."""
     settings = current_settings()
     prepare_folders(settings)
-    version = db.initialise(settings.database)
-    click.echo(f"The database {settings.database} has version {version}.")
+    version = db.initialise(settings.database_place)
+    click.echo(f"The database {db.label(settings.database_place)} has version {version}.")
 
 
 @command("worker")
@@ -26,7 +26,7 @@ def worker() -> None:
     settings = current_settings()
     try:
         prepare_folders(settings)
-        db.check(settings.database)
+        db.check(settings.database_place)
         process.run(settings, current_store())
     except render.EngineError as error:
         names = "FFMPEG, ENCODER, ENCODER_PRESET or ENCODER_RATE"

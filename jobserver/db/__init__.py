@@ -1,6 +1,9 @@
 """The database: the only room that knows a driver.
 
-connection   open it; rows as NamedTuples, errors as our own classes
+engine       which one: open it, make it, check it
+connection   what the others see: rows as NamedTuples, errors as our own classes
+sqlite       a file, the default
+postgres/    a server, for several hosts
 transaction  writes, each with the name of the lock it relies on
 precedence   who waits to write goes before the next claim
 reserve      space that is kept for removing when the disk is full
@@ -10,7 +13,8 @@ meta         what the database says about itself
 errors       busy, full, unavailable, unusable
 """
 
-from jobserver.db.connection import LOCK_TIMEOUT_S, Connection, connect, file_identity
+from jobserver.db.connection import LOCK_TIMEOUT_S, Connection
+from jobserver.db.engine import Place, check, connect, identity, initialise, label
 from jobserver.db.errors import (
     ConstraintViolated,
     DatabaseBusy,
@@ -20,9 +24,10 @@ from jobserver.db.errors import (
     DatabaseUnusable,
 )
 from jobserver.db.meta import ClockNote, clock_note, database_id, note_clock
-from jobserver.db.migrations import check, initialise, latest_version
+from jobserver.db.migrations import latest_version
 from jobserver.db.per_thread import thread_connection
 from jobserver.db.reserve import Reserve
+from jobserver.db.sqlite import file_identity
 from jobserver.db.transaction import Lock, checkpoint, claiming, exclusive, removing
 
 __all__ = [
@@ -36,6 +41,7 @@ __all__ = [
     "DatabaseUnavailable",
     "DatabaseUnusable",
     "Lock",
+    "Place",
     "Reserve",
     "check",
     "checkpoint",
@@ -45,7 +51,9 @@ __all__ = [
     "database_id",
     "exclusive",
     "file_identity",
+    "identity",
     "initialise",
+    "label",
     "latest_version",
     "note_clock",
     "removing",

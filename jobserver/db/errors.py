@@ -1,22 +1,11 @@
-"""What a database can answer instead of rows, whichever driver is below.
+"""What a database can answer instead of rows, whichever driver is below."""
 
-Source: https://sqlite.org/rescode.html
-"""
-
-import sqlite3
-
-from jobserver.errors import Busy, InsufficientStorage, JobserverError, Unavailable
-
-_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
-_UNAVAILABLE = frozenset(
-    {
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_READONLY,
-    }
+from jobserver.errors import (
+    Busy,
+    InsufficientStorage,
+    JobserverError,
+    OutcomeUnknown,
+    Unavailable,
 )
 
 
@@ -42,27 +31,13 @@ class DatabaseUnavailable(DatabaseError, Unavailable):
     sentence = "The database is not available"
 
 
+class CommitUnknown(DatabaseUnavailable, OutcomeUnknown):
+    """The server went away while it committed: all was written, or nothing."""
+
+
 class DatabaseUnusable(DatabaseError):
     """One sentence on why this database cannot be used; the server does not start on it."""
 
 
 class ConstraintViolated(DatabaseError):
     """A row would break a rule of the schema. Nothing was written."""
-
-
-def translate(error: sqlite3.Error) -> Exception:
-    """Return the class above that names `error`; an error that is a bug stays what it is.
-
-    The driver's own words are kept as the cause, for the log.
-    """
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = None if code is None else code & 0xFF
-    if isinstance(error, sqlite3.IntegrityError):
-        return ConstraintViolated(str(error))
-    if primary in _BUSY:
-        return DatabaseBusy()
-    if primary == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
-        return DatabaseFull()
-    if primary in _UNAVAILABLE:
-        return DatabaseUnavailable()
-    return error

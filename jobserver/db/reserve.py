@@ -96,6 +96,24 @@ class Reserve:
         )
 
 
+class _NoReserve(Reserve):
+    """Of a database whose disk is not ours."""
+
+    def __init__(self) -> None:
+        pass
+
+    def is_low(self) -> bool:
+        """Return False: its server sees to its disk."""
+        return False
+
+    def restore(self) -> bool:
+        """Return True: there is nothing to restore."""
+        return True
+
+
+NO_RESERVE = _NoReserve()
+
+
 class Lent(NamedTuple):
     """The blocks of a reserve, held by one caller. room: bytes that one removal may take."""
 

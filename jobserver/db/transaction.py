@@ -4,8 +4,8 @@ SQLite has one lock: who writes is alone. The names say what that guards, so tha
 engine can keep the same promise, and so that a search finds who relies on it.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Literal
 
 from jobserver.db.connection import Connection
@@ -28,7 +28,7 @@ def exclusive(db: Connection, lock: Lock) -> AbstractContextManager[None]:
     Raises DatabaseBusy when others hold the lock for longer than connect()'s timeout.
     """
     del lock  # SQLite has one for all of them
-    return _transaction(db, db.precedence.waiting)
+    return _transaction(db, alone=True)
 
 
 @contextmanager
@@ -52,48 +52,34 @@ def removing(db: Connection, lock: Lock) -> Iterator[None]:
 def claiming(db: Connection) -> AbstractContextManager[None]:
     """Write inside `with` about rows that a claim names: needs no lock but that of the rows.
 
-    Begins after those who wait in `exclusive()`.
+    On SQLite it begins after those who wait in `exclusive()`.
     """
-    db.precedence.give_way()
-    return _transaction(db, nullcontext)
+    return _transaction(db, alone=False)
 
 
 @contextmanager
-def _transaction(
-    db: Connection, waiting: Callable[[], AbstractContextManager[None]]
-) -> Iterator[None]:
-    """Begin IMMEDIATE: a transaction that reads first and writes later fails at once with
-
-    SQLITE_BUSY_SNAPSHOT when somebody else wrote in between, whatever the timeout.
-    Source: https://sqlite.org/isolation.html
-    """
-    with waiting():
-        db.execute("BEGIN IMMEDIATE")
+def _transaction(db: Connection, *, alone: bool) -> Iterator[None]:
+    db.begin(alone=alone)
     try:
         yield
-        db.execute("COMMIT")
+        db.commit()
     except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
+        db.rollback()
         raise
 
 
 def checkpoint(db: Connection) -> int:
-    """Copy the write-ahead log into the database as far as readers allow, and wait for nobody.
+    """Tidy the write-ahead log, and wait for nobody; return its bytes that are still needed.
 
-    Returns the bytes of the log that are still needed. Once there are none the next write
-    begins at its start, and cuts it to LOG_SIZE. Raises DatabaseFull.
-    Source: https://sqlite.org/pragma.html#pragma_wal_checkpoint
+    Raises DatabaseFull.
     """
-    _busy, frames, copied = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    page_size: int = db.value("PRAGMA page_size")
-    return 0 if copied >= frames else int(frames) * (page_size + 24)
+    return db.checkpoint()
 
 
 def _checkpoint(db: Connection, lent: Lent) -> int:
     """Make a checkpoint, with blocks of the reserve for pages that the database has not yet."""
     for _ in range(4):
         with suppress(DatabaseFull):
-            return checkpoint(db)
+            return db.checkpoint()
         lent.release(OPENING)
     return lent.log_size()

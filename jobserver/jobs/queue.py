@@ -91,7 +91,7 @@ _CLAIM = f"""
     SET status = 'processing', worker = :worker, claim_token = claim_token + 1,
         lease_until = :now + :lease_s, served_at = :now, attempts = attempts + 1,
         started_at = COALESCE(started_at, :now)
-    WHERE id = ({_NEXT})
+    WHERE id = ({_NEXT} {{skip_locked}})
     RETURNING {", ".join(Claim._fields)}"""  # noqa: S608  constants
 
 
@@ -109,7 +109,11 @@ def claim(db: Connection, worker: str, lease_s: float, now: float) -> Claim | No
     Source: https://sqlite.org/lang_returning.html (SQLite 3.35 or newer).
     """
     standing.forget_future(db, now)
-    found = db.one(Claim, _CLAIM, {"worker": worker, "lease_s": lease_s, "now": now})
+    found = db.one(
+        Claim,
+        _CLAIM.format(skip_locked=db.skip_locked("file")),
+        {"worker": worker, "lease_s": lease_s, "now": now},
+    )
     if found is not None:
         begun = events.record_change(db, found.job_id, found.id, now)
         standing.serve(db, found.job_id, shown=begun, now=now)

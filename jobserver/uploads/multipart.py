@@ -14,6 +14,7 @@ from jobserver.errors import (
     ClientGone,
     MalformedBody,
     NoVideos,
+    OutcomeUnknown,
     TooManyFiles,
     UnexpectedPart,
 )
@@ -53,6 +54,8 @@ class ReceivedForm(NamedTuple):
 def receive(request: FormRequest, store: Store) -> Iterator[ReceivedForm]:
     """Read the body and make its files durable; delete them if `with` raises.
 
+    They stay when nobody knows whether their rows were written; without rows the sweep takes them.
+
     The files stay locked until the request closes them, as Flask does at its end.
     Raises NoVideos, what UploadParser raises, or OSError when the disk is full.
     """
@@ -66,6 +69,8 @@ def receive(request: FormRequest, store: Store) -> Iterator[ReceivedForm]:
         stored = [file.commit() for file in files]
         store.sync_uploads()
         yield ReceivedForm(fields, stored)
+    except OutcomeUnknown:
+        raise
     except BaseException:
         for file in files:
             store.delete(file.key)
@@ -217,13 +222,15 @@ class ReceivedFile(FileStorage):
 def _client_name(segment: MultipartSegment) -> str | None:
     """Return the file name as the client sent it, or None for a text field.
 
-    `filename*` (RFC 5987) has no place in a form (RFC 7578, 4.2), but some clients send it.
+    `filename*` (RFC 5987) has no place in a form (RFC 7578, 4.2), but some clients send it; it
+    can hold a NUL, which PostgreSQL's text cannot: U+FFFD stands for it.
     """
     name: str | None = segment.filename
     if name is None:
         disposition = dict(segment.headerlist).get("Content-Disposition", "")
-        return parse_options_header(disposition)[1].get("filename", None)
-    return _decoded(name)
+        name = parse_options_header(disposition)[1].get("filename", None)
+        return None if name is None else name.replace("\0", "\ufffd")
+    return _decoded(name).replace("\0", "\ufffd")
 
 
 def _decoded(text: str) -> str:

@@ -107,7 +107,7 @@ def _record_attempt(correct: bool) -> float:
     """Return the seconds to wait, 0 when the attempt may be answered."""
     db = get_db()
     with removing(db, "sign-in"):  # the clock is read where nobody else can record an attempt
-        return throttle.record_attempt(db, request.remote_addr, correct=correct, now=time.time())
+        return throttle.record_attempt(db, request.remote_addr, correct=correct, now=db.clock())
 
 
 def _given_password() -> str:

@@ -25,7 +25,7 @@ def get_db() -> Connection:
     Raises DatabaseUnavailable when the database is gone or has been exchanged.
     """
     if "db" not in g:
-        g.db = thread_connection(current_settings().database)
+        g.db = thread_connection(current_app.extensions["database"])
     db: Connection = g.db
     return db
 
@@ -37,5 +37,5 @@ def init_app(app: Flask) -> None:
 
 def _roll_back(_error: BaseException | None) -> None:
     db = g.pop("db", None)
-    if db is not None:
-        db.rollback()  # does nothing without an open transaction
+    if db is not None and db.in_transaction:
+        db.rollback()

@@ -18,6 +18,7 @@ from jobserver.files.space import space_of
 from jobserver.files.store import Store
 from jobserver.jobs import ownership, workers
 from jobserver.jobs.workers import WaitsFor, Workforce
+from jobserver.settings import Settings
 from jobserver.times import iso_utc
 from jobserver.version import VERSION
 from jobserver.web import reasons
@@ -48,11 +49,11 @@ def show_health() -> ResponseReturnValue:
 
     A 200 says `degraded`, with `reasons`, while something waits for the operator.
     """
-    settings, store, now = current_settings(), get_store(), time.time()
-    found = look(settings.database, settings.upload_dir, store, now)
+    settings, store = current_settings(), get_store()
+    found = look(settings, store)
     answer: dict[str, object] = {
         "status": "error" if found.error else "degraded" if found.waits_for else "ok",
-        "timestamp": iso_utc(now),
+        "timestamp": iso_utc(time.time()),
         "volumeMounted": is_writable(settings.upload_dir),
         "pythonVersion": platform.python_version(),
         "version": VERSION,
@@ -67,15 +68,15 @@ def show_health() -> ResponseReturnValue:
     return jsonify(answer), 503 if found.error else 200
 
 
-def look(database: Path, upload_dir: Path, store: Store, now: float) -> Health:
+def look(settings: Settings, store: Store) -> Health:
     """Return what is the matter, if anything: first the database, then the folders."""
     try:
-        with closing(connect(database, lock_timeout_s=ANSWER_WITHIN_S)) as db:
+        with closing(connect(settings.database_place, lock_timeout_s=ANSWER_WITHIN_S)) as db:
             if not is_current(db):
                 return Health("The database does not answer: it is not of this version")
             database_id(db)
-            workforce, files_wait = workers.workforce(db, now), workers.files_wait(db)
-            if not is_writable(upload_dir):
+            workforce, files_wait = workers.workforce(db, db.clock()), workers.files_wait(db)
+            if not is_writable(settings.upload_dir):
                 return Health("UPLOAD_DIR is missing or not writable", workforce)
             if error := folder_error(db, store):
                 return Health(error, workforce)
@@ -83,7 +84,7 @@ def look(database: Path, upload_dir: Path, store: Store, now: float) -> Health:
         return Health(f"The database does not answer: {error.__cause__ or error}")
     waits_for = (
         *_what_files_wait_for(workforce if files_wait else None),
-        *_what_uploads_wait_for(store, database),
+        *_what_uploads_wait_for(store, settings.database_folder),
     )
     return Health(None, workforce, waits_for)
 
@@ -117,9 +118,10 @@ def _what_files_wait_for(workforce: Workforce | None) -> Iterator[WaitsFor]:
         yield workforce.waits_for
 
 
-def _what_uploads_wait_for(store: Store, database: Path) -> Iterator[WaitsFor]:
+def _what_uploads_wait_for(store: Store, folder: Path | None) -> Iterator[WaitsFor]:
     try:
-        if not (store.has_room_for_uploads() and space_of(database.parent).has(1)):
+        rows_fit = folder is None or space_of(folder).has(1)
+        if not (store.has_room_for_uploads() and rows_fit):
             yield "disk_space"
     except OSError:  # gone since it was looked at
         yield "storage_unavailable"

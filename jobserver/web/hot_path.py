@@ -7,7 +7,6 @@ again. Figures are in ARCHITECTURE.md, Decisions, web.
 import json
 import random
 import re
-import threading
 from functools import cache, lru_cache
 
 from flask import current_app, g
@@ -15,11 +14,6 @@ from flask import current_app, g
 from jobserver.auth.links import LinkSigner
 from jobserver.auth.tokens import TokenSigner
 from jobserver.times import iso_utc
-
-# sqlite3 lets go of the interpreter at every step of a statement. With several threads reading,
-# each such moment is a switch to another that soon wants to read too. One reader of a process at
-# a time costs less for all of them.
-one_reader = threading.Lock()
 
 # An encoder made once; Flask's makes one for every answer.
 to_json = json.JSONEncoder(separators=(",", ":")).encode

@@ -1,7 +1,6 @@
 """HTTP in and out of jobs: a view reads the request, calls the steps, answers."""
 
 import secrets
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +18,6 @@ from jobserver.web import params, polling, reasons, schemas
 from jobserver.web.auth import require_auth
 from jobserver.web.conditional import conditional, conditional_json, json_body
 from jobserver.web.context import current_settings, get_db, get_store
-from jobserver.web.hot_path import one_reader
 from jobserver.web.links import links
 from jobserver.web.polling import Seen
 
@@ -44,12 +42,12 @@ def create_job() -> ResponseReturnValue:
     with uploads.upload_slot(slots, upload_limits, request.content_length):
         db = get_db()
         queue.require_room(db, most, incoming=1)
-        quota.make_room(db, store, limits, request.content_length or 0, now=time.time())
+        quota.make_room(db, store, limits, request.content_length or 0, now=db.clock())
         with uploads.receive(request, store) as form:  # the body: whole, durable files, or none
             options = params.job_options(form.fields, new_seed=secrets.randbits(32))
             draft = JobDraft(generate_id(), [NewFile(*file) for file in form.files], options)
             with exclusive(db, "quota"):
-                now = time.time()
+                now = db.clock()
                 queue.require_room(db, most, len(draft.files))
                 evicted = quota.reserve(db, limits, draft.size, now)
                 queue.insert_job(db, draft, now)
@@ -105,9 +103,10 @@ def list_jobs() -> ResponseReturnValue:
 @bp.post("/<job_id>/cancel")
 def cancel_job(job_id: str) -> ResponseReturnValue:
     """Answer 200 once nothing more of the job will be rendered; 404, or 409 when it has ended."""
-    db, now = get_db(), time.time()
+    db = get_db()
     job = _job_or_404(db, job_id)
     with removing(db, "queue"):
+        now = db.clock()
         count = queue.cancel(db, job_id, now)
     if not count:
         raise JobEnded
@@ -120,7 +119,7 @@ def retry_job(job_id: str) -> ResponseReturnValue:
     db = get_db()
     _job_or_404(db, job_id)
     with exclusive(db, "queue"):
-        count = queue.retry(db, job_id, time.time())
+        count = queue.retry(db, job_id, db.clock())
         if not count:
             raise NothingToRetry
         queue.require_room(db, current_settings().max_queued_files, incoming=0)
@@ -133,7 +132,8 @@ def delete_job(job_id: str) -> ResponseReturnValue:
 
     Its files go as well, at the latest in the next round of a worker.
     """
-    if not retention.delete(get_db(), get_store(), job_id, time.time()):
+    db = get_db()
+    if not retention.delete(db, get_store(), job_id, db.clock()):
         raise JobNotFound
     return jsonify(jobId=job_id, status="deleted")
 
@@ -163,7 +163,7 @@ def _job_json(
     seen: what was seen just before. What it has of others, as the place, is taken from there;
     rows that have changed since are those of a later ETag.
     """
-    with one_reader:
+    with db.reading:
         state = queries.job_state(db, job_id, None if seen is None else seen.glance)
     if state is None:
         raise JobNotFound
@@ -182,8 +182,11 @@ def _job_json(
 
 def _reasons(db: Connection, jobs: list[Job]) -> dict[str, reasons.Reason]:
     """Return what each of these jobs waits for beside its turn, if anything, by id."""
-    now, waiting = time.time(), [job.id for job in jobs if not job.ended]
-    return reasons.of_jobs(db, workers.workforce(db, now), waiting, now) if waiting else {}
+    waiting = [job.id for job in jobs if not job.ended]
+    if not waiting:
+        return {}
+    now = db.clock()
+    return reasons.of_jobs(db, workers.workforce(db, now), waiting, now)
 
 
 def _jobs_on_page(db: Connection, before: str | None, limit: int) -> list[Job]:

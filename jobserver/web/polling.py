@@ -24,7 +24,7 @@ from jobserver.version import VERSION
 from jobserver.web import reasons, schemas
 from jobserver.web.auth import check_authorization, link_signer_of
 from jobserver.web.conditional import CACHE_CONTROL
-from jobserver.web.hot_path import new_request_id, one_reader
+from jobserver.web.hot_path import new_request_id
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -56,12 +56,12 @@ def look(app: Flask, job_id: str, *, prefix: str, outputs: bool, now: float) -> 
     prefix: the path that we are mounted at. outputs: whether they are shown. Raises DatabaseError.
     """
     settings = app.extensions["settings"]
-    db = thread_connection(settings.database)
-    with one_reader:
-        found = glance(db, job_id, now)
+    db = thread_connection(app.extensions["database"])
+    with db.reading:
+        found = glance(db, job_id, db.clock())
     if found is None:
         return None
-    reason = reasons.of_job(found, settings.database.parent)
+    reason = reasons.of_job(found, settings.database_folder)
     link = link_signer_of(app, now)(f"/api/jobs/{job_id}")  # also of the keys, and of its window
     parts = (VERSION, prefix, link, outputs, settings.job_lifetime, found.revision)
     state = (found.last_event, *_of_unfinished(found, reason))

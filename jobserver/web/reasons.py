@@ -46,21 +46,21 @@ def of_jobs(
 
     One that waits for its turn alone is not among them.
     """
-    reason = _reason(workforce, current_settings().database.parent)
+    reason = _reason(workforce, current_settings().database_folder)
     if reason is None or not job_ids:
         return {}
     rendered = workers.rendered_now(db, job_ids, now)
     return {job_id: reason for job_id in job_ids if job_id not in rendered}
 
 
-def of_job(found: Glance, database_folder: Path) -> Reason | None:
+def of_job(found: Glance, database_folder: Path | None) -> Reason | None:
     """Describe what one job waits for beside its turn, if anything."""
     if found.estimate is None or found.rendered:
         return None
     return _reason(found.workforce, database_folder)
 
 
-def _reason(workforce: Workforce, database_folder: Path) -> Reason | None:
+def _reason(workforce: Workforce, database_folder: Path | None) -> Reason | None:
     code = workforce.waits_for
     if code is None:
         return None
@@ -69,8 +69,8 @@ def _reason(workforce: Workforce, database_folder: Path) -> Reason | None:
     return Reason(code=code, message=_OF_JOB[code])
 
 
-def _has_room(folder: Path) -> bool:
+def _has_room(folder: Path | None) -> bool:
     try:
-        return space_of(folder).has(1)
+        return folder is None or space_of(folder).has(1)
     except OSError:
         return True

@@ -5,7 +5,6 @@ through, and after a crash the next claim of the file goes on where it stopped.
 """
 
 import logging
-import time
 
 from jobserver import render
 from jobserver.db import Connection, DatabaseError, claiming, exclusive
@@ -64,7 +63,7 @@ class Attempt:
 
     def _give_up(self, claim: Claim, reason: str, detail: str = "") -> None:
         with exclusive(self._db, "queue"):
-            failed = queue.fail(self._db, claim, reason, time.time())
+            failed = queue.fail(self._db, claim, reason, self._db.clock())
         if failed:
             log.warning("%s: gave up: %s", claim.label, f"{reason} {detail}".rstrip())
             self._remove_leftovers(claim)
@@ -77,4 +76,4 @@ class Attempt:
 
     def _reschedule(self, claim: Claim, delay_s: float, counted: bool = True) -> None:
         with claiming(self._db):
-            queue.reschedule(self._db, claim, delay_s, now=time.time(), counted=counted)
+            queue.reschedule(self._db, claim, delay_s, now=self._db.clock(), counted=counted)

@@ -62,7 +62,7 @@ class GroupRenderer:
                 staged,
                 progress=held.progress,
                 last=len(numbers) == len(missing),
-                now=time.time,
+                now=self._db.clock,
             )
         if published_now:
             rest = len(missing) - len(numbers)

@@ -4,13 +4,11 @@ The heartbeat also says that the worker lives (presence.py).
 """
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from jobserver.db import Connection, DatabaseError, claiming, connect
+from jobserver.db import Connection, DatabaseError, Place, claiming, connect
 from jobserver.jobs import queue
 from jobserver.jobs.model import Claim
 from jobserver.worker.presence import Presence
@@ -35,7 +33,7 @@ class HeldClaim:
 class Heartbeat:
     """Renews the leases of all render threads; one thread with its own connection."""
 
-    def __init__(self, database: Path, threads: int = 1) -> None:
+    def __init__(self, database: Place, threads: int = 1) -> None:
         """threads: how many render threads there are."""
         self.presence = Presence(threads)
         self._database = database
@@ -79,7 +77,7 @@ class Heartbeat:
     def _renew(self, db: Connection, held: HeldClaim) -> None:
         try:
             with claiming(db):
-                kept = queue.renew(db, held.claim, held.progress, lease_s=LEASE_S, now=time.time())
+                kept = queue.renew(db, held.claim, held.progress, lease_s=LEASE_S, now=db.clock())
         except DatabaseError as error:  # busy or full; if the lease ends, the token still decides
             self.presence.faults.seen("lease", f"cannot renew a lease: {error}")
             return

@@ -31,7 +31,7 @@ class Presence:
             return
         try:
             with claiming(db):
-                workers.renew(db, self._row(), time.time())
+                workers.renew(db, self._row(), db.clock())
         except DatabaseError as error:  # others take this worker for dead if it lasts
             self.faults.seen("row", f"cannot say that this worker lives: {error}")
             return

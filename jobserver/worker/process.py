@@ -7,10 +7,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
 
 from jobserver import render
-from jobserver.db import DatabaseError, DatabaseUnusable, connect, file_identity
+from jobserver.db import Connection, DatabaseError, DatabaseUnusable, Place, connect, identity
 from jobserver.fault_log import FaultLog
 from jobserver.files.store import Store
 from jobserver.jobs import ownership
@@ -37,14 +36,13 @@ def run(settings: Settings, store: Store) -> None:
     """
     engine = render_settings(settings)
     render.check(engine)
-    beat, stopping = Heartbeat(settings.database, settings.workers), threading.Event()
-    with _shutdown_signal() as shutdown, closing(connect(settings.database)) as db, beat.running():
+    place, stopping = settings.database_place, threading.Event()
+    beat = Heartbeat(place, settings.workers)
+    with _shutdown_signal() as shutdown, closing(connect(place)) as db, beat.running():
         ownership.adopt_at_start(db, store)
         name = beat.presence.name
         log.info("worker %s: started, WORKERS=%d", name, settings.workers)
-        workers = [
-            RenderThread(settings.database, store, engine, beat) for _ in range(settings.workers)
-        ]
+        workers = [RenderThread(place, store, engine, beat) for _ in range(settings.workers)]
         threads = [threading.Thread(target=each.run, args=(stopping,)) for each in workers]
         for thread in threads:
             thread.start()
@@ -52,7 +50,7 @@ def run(settings: Settings, store: Store) -> None:
             housekeeper = Housekeeper(
                 db, store, SpaceLimits.of(settings), lifetime_s=settings.job_lifetime
             )
-            _keep_house(housekeeper, settings.database, shutdown, faults=beat.presence.faults)
+            _keep_house(db, housekeeper, place, shutdown, faults=beat.presence.faults)
         finally:
             log.info("worker %s: stopping", name)
             stopping.set()
@@ -79,16 +77,21 @@ def _shutdown_signal() -> Iterator[socket.socket]:
 
 
 def _keep_house(
-    housekeeper: Housekeeper, database: Path, shutdown: socket.socket, *, faults: FaultLog
+    db: Connection,
+    housekeeper: Housekeeper,
+    place: Place,
+    shutdown: socket.socket,
+    *,
+    faults: FaultLog,
 ) -> None:
     """Do a round now and then, in the main thread, until the shutdown signal."""
-    identity = file_identity(database)
+    ours = identity(place)
     shutdown.settimeout(HOUSEKEEPING_S)
     while True:
         try:
-            if file_identity(database) != identity:
+            if identity(place) != ours:
                 raise DatabaseUnusable("Another database has taken the place of ours")
-            housekeeper.round(time.time(), time.monotonic())
+            housekeeper.round(db.clock(), time.monotonic())
             faults.over("housekeeping")
         except DatabaseUnusable:
             raise

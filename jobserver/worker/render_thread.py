@@ -2,12 +2,10 @@
 
 import logging
 import threading
-import time
 from functools import cached_property
-from pathlib import Path
 
 from jobserver import render
-from jobserver.db import Connection, DatabaseError, DatabaseFull, claiming, connect
+from jobserver.db import Connection, DatabaseError, DatabaseFull, Place, claiming, connect
 from jobserver.files.store import Store
 from jobserver.jobs import queue
 from jobserver.worker import attempt, heartbeat
@@ -27,7 +25,7 @@ class RenderThread:
     """Renders one claim after the other; `work_once` returns whether it found any."""
 
     def __init__(
-        self, database: Path, store: Store, settings: render.Settings, beat: Heartbeat
+        self, database: Place, store: Store, settings: render.Settings, beat: Heartbeat
     ) -> None:
         self._database, self._store, self._settings = database, store, settings
         self._heartbeat, self._presence = beat, beat.presence
@@ -73,12 +71,12 @@ class RenderThread:
     def work_once(self) -> bool:
         """Claim the next file, render its next variations and publish them; False if it cannot."""
         db = self._db
-        if not queue.has_claimable(db, heartbeat.LEASE_S, time.time()):
+        if not queue.has_claimable(db, heartbeat.LEASE_S, db.clock()):
             return False
         if not self._readiness.may_claim(db):
             return False
         with claiming(db):
-            claim = queue.claim(db, self._presence.name, heartbeat.LEASE_S, time.time())
+            claim = queue.claim(db, self._presence.name, heartbeat.LEASE_S, db.clock())
         if claim is None:
             return False
         again = self._readiness.was_full  # tried now and then for as long as that lasts

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from jobserver import db
-from jobserver.db import ClockNote, Connection, ConstraintViolated, migrations
+from jobserver.db import ClockNote, Connection, ConstraintViolated, sqlite
+from jobserver.db.migrations import on_sqlite
 from jobserver.jobs import events, queries, queue, retention
 from jobserver.jobs.model import Output
 from tests.db import older
@@ -222,12 +223,12 @@ def upgrade_and_die(path: Path, steps: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def connect(*args: Any, **named: Any) -> Connection:
-        database = db.connect(*args, **named)
+        database = sqlite.connect(*args, **named)
         database.execute("PRAGMA cache_size = 1")
         database.set_trace_callback(reach)
         return database
 
-    migrations.connect = connect
+    on_sqlite.connect = connect
     db.initialise(path)
 
 

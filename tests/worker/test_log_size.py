@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from jobserver import db
-from jobserver.db import Connection, connection
+from jobserver.db import Connection, sqlite
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.worker.maintenance import Housekeeper
 from tests.db.damage import add_job, another_process
@@ -32,7 +32,7 @@ def housekeeper(app: Flask, database: Connection) -> Housekeeper:
 def grow_log(database: Connection, log: Path) -> None:
     """Write three times as much as a log keeps."""
     number = 0
-    while log.stat().st_size < 3 * connection.LOG_SIZE:
+    while log.stat().st_size < 3 * sqlite.LOG_SIZE:
         with db.exclusive(database, "queue"):
             for _ in range(500):
                 number += 1
@@ -47,9 +47,9 @@ def test_a_log_that_grew_beside_a_long_reader_is_cut_in_a_round(
     with another_process(path, "BEGIN", "SELECT * FROM job"):
         grow_log(database, log)
         housekeeper.round(NOW, 0.0)
-        assert log.stat().st_size > 3 * connection.LOG_SIZE  # the reader still needs it
+        assert log.stat().st_size > 3 * sqlite.LOG_SIZE  # the reader still needs it
     housekeeper.round(NOW + 60, 60.0)
-    assert log.stat().st_size == connection.LOG_SIZE
+    assert log.stat().st_size == sqlite.LOG_SIZE
 
 
 def test_a_round_keeps_the_blocks_that_a_log_of_its_size_has(

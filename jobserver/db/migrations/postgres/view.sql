@@ -1,0 +1,15 @@
+-- The status of a job follows from its files, so nothing has to keep the two in step.
+DROP VIEW IF EXISTS job_status;
+CREATE VIEW job_status AS
+SELECT job.id, job.recipe, job.seed, job.variations_per_video, job.created_at, job.removed_at,
+       (SELECT COUNT(*) FROM job_file WHERE job_id = job.id) AS total_videos,
+       (SELECT CASE
+                   WHEN COUNT(*) FILTER (WHERE status = 'queued') = COUNT(*) THEN 'queued'
+                   WHEN COUNT(*) FILTER (WHERE status IN ('queued', 'processing')) > 0
+                       THEN 'processing'
+                   WHEN COUNT(*) FILTER (WHERE status = 'completed') > 0 THEN 'completed'
+                   WHEN COUNT(*) FILTER (WHERE status = 'failed') = COUNT(*) THEN 'failed'
+                   ELSE 'cancelled'
+               END
+        FROM job_file WHERE job_id = job.id) AS status
+FROM job;

@@ -1,0 +1,194 @@
+"""The sessions of one process to one server: a pool that its threads share.
+
+A thread borrows a session for one statement, or for one transaction, so that a request that
+waits for its client holds none. Of several threads that want to write alone one waits at the
+server and the others here, so that the pool is left to those who read.
+
+psycopg_pool has threads of its own, and a session belongs to the process that opened it: a
+forked process begins with none, and leaves its parent's alone.
+"""
+
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import conninfo
+from psycopg.rows import TupleRow
+from psycopg.types.string import StrDumperUnknown
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from jobserver.db.errors import DatabaseBusy, DatabaseUnavailable
+from jobserver.db.postgres.errors import translate
+
+MAX_SESSIONS = 8  # of one process
+BORROW_S = 2.0  # how long a thread waits for a session
+IDLE_IN_TRANSACTION_S = 10.0  # then the server ends a session whose process does nothing
+STATEMENT_S = 60.0  # of one statement, its wait for locks included
+
+# How soon the driver notices that the server is gone; whatever the URL says of these is used.
+DEFAULTS: dict[str, Any] = {
+    "application_name": "jobserver",
+    "client_encoding": "utf8",
+    "connect_timeout": 3,  # seconds
+    "keepalives_idle": 5,  # seconds
+    "keepalives_interval": 2,  # seconds
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # ms
+}
+# How soon the server notices that we are gone. Durable before a 202, whatever the role says.
+_CONFIGURE = f"""
+    SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
+    SET statement_timeout = '{int(STATEMENT_S)}s';
+    SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') = 'off'"""
+
+Session = psycopg.Connection[TupleRow]
+T = TypeVar("T")
+
+
+class Text(StrDumperUnknown):
+    """Text as PostgreSQL takes it: it has no NUL, so U+FFFD stands for one."""
+
+    def dump(self, obj: str) -> Any:
+        """Return the bytes of a value."""
+        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
+
+
+class _Session(psycopg.Connection[TupleRow]):
+    """A session that remembers, for all of its address, why the last one was not opened."""
+
+    failures: dict[str, psycopg.Error] = {}  # noqa: RUF012  of the class
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **named: Any) -> "_Session":
+        try:
+            session = super().connect(conninfo, **named)
+        except psycopg.Error as error:
+            cls.failures[conninfo] = error
+            raise
+        cls.failures.pop(conninfo, None)
+        return session
+
+
+class Sessions:
+    """What a process has open to the server of one URL. users: connections that share it."""
+
+    def __init__(self, url: str) -> None:
+        self.users = 0
+        self.writer = threading.Lock()  # held by the thread that writes alone, or waits for that
+        self._address = address(url)
+        self._pool: ConnectionPool[_Session] = ConnectionPool(
+            self._address,
+            connection_class=_Session,
+            kwargs={"autocommit": True, "prepare_threshold": None},
+            configure=_configure,
+            min_size=0,
+            max_size=MAX_SESSIONS,
+            max_idle=300.0,
+            reconnect_timeout=BORROW_S,
+            open=True,
+            name="jobserver",
+        )
+
+    def run(self, action: Callable[[Session], T], timeout_s: float) -> T:
+        """Do what is harmless when repeated, with a session of its own."""
+        session, result = self.borrow(action, timeout_s)
+        self.give_back(session)
+        return result
+
+    def borrow(self, action: Callable[[Session], T], timeout_s: float) -> tuple[Session, T]:
+        """Give a session on which `action` went well, and what it returned.
+
+        A session whose server went away since it was used last is replaced, all of them if need
+        be. Raises DatabaseBusy, DatabaseUnavailable ...
+        """
+        for _ in range(MAX_SESSIONS):
+            session = self._get(timeout_s)
+            try:
+                return session, action(session)
+            except psycopg.Error as error:
+                if not session.closed:
+                    self.give_back(session)
+                    raise translate(error) from error
+                self.give_back(session)
+                failure = error
+            except BaseException:
+                self.give_back(session)
+                raise
+        raise DatabaseUnavailable from failure
+
+    def give_back(self, session: Session) -> None:
+        """Take a session back without what it may have begun; a broken one is thrown away."""
+        try:
+            session.rollback()
+        except psycopg.Error:
+            session.close()
+        self._pool.putconn(session)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Close what nobody uses any more."""
+        self._pool.close(timeout=1.0)
+
+    def _get(self, timeout_s: float) -> Session:
+        try:
+            return self._pool.getconn(min(timeout_s, BORROW_S))
+        except PoolTimeout as error:
+            failure = _Session.failures.get(self._address)
+            if failure is not None:
+                raise DatabaseUnavailable from failure
+            raise DatabaseBusy from error
+
+
+def address(url: str) -> str:
+    """Return the URL as the driver's words, with DEFAULTS. Raises psycopg.ProgrammingError."""
+    return conninfo.make_conninfo(**{**DEFAULTS, **conninfo.conninfo_to_dict(url)})
+
+
+def _configure(session: _Session) -> None:
+    session.adapters.register_dumper(str, Text)
+    session.execute(_CONFIGURE)
+
+
+# -- one a process and URL -----------------------------------------------------------------
+
+_open: dict[str, Sessions] = {}
+_opening = threading.Lock()
+_parents: list[dict[str, Sessions]] = []  # kept, so that nothing ends them in the wrong process
+
+
+def share(url: str) -> Sessions:
+    """Return the sessions of this process to `url`; `leave` them when they are not needed."""
+    with _opening:
+        sessions = _open.get(url)
+        if sessions is None:
+            sessions = _open[url] = Sessions(url)
+        sessions.users += 1
+        return sessions
+
+
+def leave(url: str, sessions: Sessions) -> None:
+    """Close the sessions with the last of those who share them."""
+    with _opening:
+        sessions.users -= 1
+        if sessions.users or _open.get(url) is not sessions:
+            return
+        del _open[url]
+    sessions.close()
+
+
+def _begin_with_none() -> None:
+    global _open, _opening
+    _parents.append(_open)
+    _open, _opening = {}, threading.Lock()
+
+
+@atexit.register
+def _close_all() -> None:
+    for sessions in _open.values():
+        sessions.close()
+
+
+os.register_at_fork(after_in_child=_begin_with_none)
