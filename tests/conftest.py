@@ -8,20 +8,78 @@ import pytest
 from flask import Flask
 
 from jobserver import create_app, db
+from jobserver.db import Place
 from jobserver.folders import prepare_folders
 from jobserver.worker.engine import render_settings
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.render_thread import RenderThread
 from tests.disk import mounted
 from tests.nginx import Nginx
+from tests.postgres import Cluster
 from tests.support import PASSWORD, Server, Site, Worker, make_clip, settings_of
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests marked `both_databases` over each engine."""
+    test = metafunc.definition
+    if "engine" not in metafunc.fixturenames or test.get_closest_marker("sqlite_only"):
+        return
+    if test.get_closest_marker("both_databases"):
+        engines = ["sqlite", pytest.param("postgres", marks=pytest.mark.tools)]
+        metafunc.parametrize("engine", engines, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> str:
+    """The database of a test: sqlite, or postgres."""
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL that runs."""
+    cluster = Cluster()
+    try:
+        yield cluster.start()
+    finally:
+        cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def new_url(engine: str, request: pytest.FixtureRequest) -> Callable[[], dict[str, str]]:
+    """Make an initialised database where `engine` is a server; return the setting that names it."""
+    if engine == "sqlite":
+        return dict
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return lambda: {"DATABASE_URL": cluster.create_initialised()}
+
+
 @pytest.fixture
-def app(tmp_path: Path) -> Flask:
+def database_url(
+    new_url: Callable[[], dict[str, str]], request: pytest.FixtureRequest
+) -> Iterator[dict[str, str]]:
+    """The setting that names a test's own database, where `engine` is a server."""
+    made = new_url()
+    cluster = request.getfixturevalue("cluster") if made else None
+    yield made
+    for url in made.values():
+        cluster.drop(url)
+
+
+@pytest.fixture
+def place(tmp_path: Path, database_url: dict[str, str]) -> Place:
+    """An initialised, empty database."""
+    made = database_url.get("DATABASE_URL") or tmp_path / "db.sqlite3"
+    db.initialise(made)
+    return made
+
+
+@pytest.fixture
+def app(tmp_path: Path, database_url: dict[str, str]) -> Flask:
     """An app with its own, initialised database, without a server around it."""
     app = create_app(
         {
+            **database_url,
             "AUTH_PASSWORD": PASSWORD,
             "SECRET_KEY": "key for tests",
             "DATABASE": tmp_path / "db.sqlite3",
@@ -32,7 +90,7 @@ def app(tmp_path: Path) -> Flask:
     )
     settings = settings_of(app)
     prepare_folders(settings)
-    db.initialise(settings.database)
+    db.initialise(settings.database_place)
     return app
 
 
@@ -110,17 +168,17 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def site(tmp_path: Path, database_url: dict[str, str]) -> Site:
+    return Site(tmp_path, **database_url)
 
 
 @pytest.fixture
 def render_thread(site: Site) -> Iterator[RenderThread]:
     """A thread of a worker in this process: work_once() is one claim."""
-    heartbeat = Heartbeat(site.server.database)
+    heartbeat = Heartbeat(site.server.place)
     with heartbeat.running():
         settings = render_settings(site.settings)
-        yield RenderThread(site.server.database, site.store, settings, heartbeat)
+        yield RenderThread(site.server.place, site.store, settings, heartbeat)
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ class GrowingJob:
             self.publish(position, contents, last=last)
 
     def _db(self):
-        return connect(self._server.database)
+        return connect(self._server.place)
 
     def _tick(self) -> float:
         self.now += 1

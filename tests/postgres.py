@@ -117,7 +117,14 @@ class Cluster:
         if not self.execute("SELECT 1 FROM pg_database WHERE datname = 'initialised'"):
             self.execute("CREATE DATABASE initialised")
             initialise(self.url("initialised"))
-        return self.url(self.create("initialised"))
+        name = self.create("initialised")
+        own_id = f"UPDATE meta SET value = '{name}' WHERE name = 'database_id'"  # noqa: S608
+        self.execute(own_id, name)
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        self.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
 
     def _answers(self) -> bool:
         assert self.process is not None

@@ -55,7 +55,7 @@ def make_job(
     """Put a job's files and rows where a server and a worker would have put them."""
     now = time.time() if created_at is None else created_at
     outputs = Path(server.settings["OUTPUT_DIR"])
-    with closing(connect(server.database)) as db:
+    with closing(connect(server.place)) as db:
         job_id = generate_id()
         files = [_upload(server, clip) for clip in clips or (Clip(),)]
         draft = JobDraft(job_id, files, JobOptions(variations, "subtle", 7))
@@ -187,4 +187,4 @@ def check_owned(server: Server) -> None:
     }
     folders = {path.name for path in outputs.iterdir() if path.is_dir()}
     assert folders <= {job_id for (job_id,) in server.rows("SELECT id FROM job")}
-    assert server.rows("PRAGMA integrity_check") == [("ok",)]
+    server.check_database()

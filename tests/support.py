@@ -12,16 +12,17 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import imageio_ffmpeg
+import psycopg
 from flask import Flask
 
 from jobserver import create_app, prepare_serving, store_of
-from jobserver.db import Connection, connect, initialise
+from jobserver.db import Connection, Place, connect, initialise
 from jobserver.files.local import LocalStore
 from jobserver.folders import prepare_folders
 from jobserver.settings import Settings
@@ -55,15 +56,15 @@ def wait_for(condition: Callable[[], T], within_s: float = 10.0, what: str = "")
     return value
 
 
-def together(count: int, work: Callable[[Path], Any], path: Path) -> list[Any]:
-    """Call `work(path)` in `count` processes at the same moment; return what each returned."""
+def together(count: int, work: Callable[[Place], Any], place: Place) -> list[Any]:
+    """Call `work(place)` in `count` processes at the same moment; return what each returned."""
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(count), context.SimpleQueue()
 
     def run() -> None:
         barrier.wait()
         try:
-            results.put(work(path))
+            results.put(work(place))
         except Exception as error:
             results.put(repr(error))
 
@@ -151,6 +152,11 @@ class Server:
         self._token: str | None = None
 
     @property
+    def place(self) -> Place:
+        """Where the database is, as jobserver.db names it."""
+        return self.settings.get("DATABASE_URL") or self.database
+
+    @property
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         return {**kept, "PYTHONPATH": str(PROJECT), **self.settings}
@@ -178,7 +184,7 @@ class Server:
             )
 
     def start(self, *prefix: str) -> "Server":
-        if not self.database.exists():
+        if not (isinstance(self.place, Path) and self.database.exists()):
             done = self.init_db()
             assert done.returncode == 0, done.stderr
         self.launch(*prefix)
@@ -289,8 +295,15 @@ class Server:
     # -- looking inside ---------------------------------------------------------
 
     def rows(self, query: str, *values) -> list[tuple]:
+        if not isinstance(self.place, Path):
+            return postgres_rows(self.place, query, values)
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
             return db.execute(query, values).fetchall()
+
+    def check_database(self) -> None:
+        """Fail unless the database is sound; a PostgreSQL's files are not ours to look at."""
+        if isinstance(self.place, Path):
+            assert self.rows("PRAGMA integrity_check") == [("ok",)]
 
     def uploads(self) -> dict[str, Path]:
         """The files in UPLOAD_DIR by name, without the mark of their database."""
@@ -330,7 +343,7 @@ class Server:
         )
         for name, size in self.rows("SELECT stored_name, size FROM job_file"):
             assert (self.upload_dir / name).stat().st_size == size
-        assert self.rows("PRAGMA integrity_check") == [("ok",)]
+        self.check_database()
         assert list(self.temporary.iterdir()) == []
         start = time.monotonic()
         assert self.get("/api/health").status == 200
@@ -383,6 +396,12 @@ def _group_lives(group: int) -> bool:
             if int(its_group) == group and state != "Z":
                 return True
     return False
+
+
+def postgres_rows(url: str, query: str, values: Sequence[Any]) -> list[tuple]:
+    with closing(psycopg.connect(url, autocommit=True)) as session:
+        text = query.replace("%", "%%").replace("?", "%s") if values else query
+        return session.execute(text, values or None).fetchall()
 
 
 class Worker:
@@ -485,12 +504,16 @@ class Site:
         self.server = Server(folder, **settings)  # not started: it names what workers need
         self.output_dir = Path(self.server.settings["OUTPUT_DIR"])
         self.upload_dir = self.server.upload_dir
-        kept = ("DATABASE", "UPLOAD_DIR", "OUTPUT_DIR", "AUTH_PASSWORD", "SECRET_KEY")
-        overrides = {name: self.server.settings[name] for name in kept}
+        kept = (
+            *("DATABASE", "DATABASE_URL", "UPLOAD_DIR", "OUTPUT_DIR"),
+            *("AUTH_PASSWORD", "SECRET_KEY"),
+        )
+        given = self.server.settings
+        overrides = {name: given[name] for name in kept if name in given}
         quick = {"ENCODER_PRESET": "ultrafast", "WORKERS": 1, "MIN_FREE_SPACE": 0}
         self.app = create_app({**overrides, **quick})
         prepare_folders(self.settings)
-        initialise(self.server.database)
+        initialise(self.server.place)
         prepare_serving(self.app)
         self.rows = self.server.rows
         token = self.client.post("/api/auth", json={"password": PASSWORD}).json["token"]
@@ -533,7 +556,7 @@ class Site:
         change_settings(self.app, **values)
 
     def connect(self) -> Connection:
-        return connect(self.server.database)
+        return connect(self.server.place)
 
     def wait_until(self, job_id: str, status: str, within_s: float = 30):
         wait_for(
@@ -585,7 +608,7 @@ class Site:
         for name, (size, sha256) in listed.items():
             content = (self.output_dir / name).read_bytes()
             assert (len(content), hashlib.sha256(content).hexdigest()) == (size, sha256)
-        assert self.rows("PRAGMA integrity_check") == [("ok",)]
+        self.server.check_database()
         assert list(self.server.temporary.iterdir()) == []
 
     def check_completed(self, job_id: str, variations: int) -> None:

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from ipaddress import IPv6Address
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobserver.auth import throttle
-from jobserver.db import Connection, connect, exclusive, initialise
+from jobserver.db import Connection, Place, connect, exclusive, initialise
 from tests.support import together
+
+pytestmark = pytest.mark.both_databases
 
 NOW = 1_800_000_000.0  # Unix seconds
 DAY_S = 86_400
@@ -44,19 +45,21 @@ class Attempts:
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("throttle") / "db.sqlite3"
-    initialise(path)
-    return path
+def database(
+    tmp_path_factory: pytest.TempPathFactory, new_url: Callable[[], dict[str, str]]
+) -> Place:
+    place = new_url().get("DATABASE_URL") or tmp_path_factory.mktemp("throttle") / "db.sqlite3"
+    initialise(place)
+    return place
 
 
 @pytest.fixture
-def attempt(database: Path) -> Iterator[Attempts]:
+def attempt(database: Place) -> Iterator[Attempts]:
     """Attempts that nobody has made before, and that the next test does not see."""
     with closing(connect(database)) as db:
-        db.execute("BEGIN IMMEDIATE")
+        db.begin(alone=True)
         yield Attempts(db)
-        db.execute("ROLLBACK")
+        db.rollback()
 
 
 def of_site(number: int, site: int = 0) -> str:
@@ -198,11 +201,11 @@ def test_128_wrong_attempts_from_a_few_addresses_leave_every_other_address_as_it
     )
 )
 def test_what_others_attempt_never_changes_an_answer(
-    database: Path, attempts: list[tuple[str, bool, float]]
+    database: Place, attempts: list[tuple[str, bool, float]]
 ) -> None:
     times = list(itertools.accumulate(seconds for *_, seconds in attempts))
     with closing(connect(database)) as db:
-        db.execute("BEGIN IMMEDIATE")  # closing undoes it
+        db.begin(alone=True)  # closing undoes it
         attempt = Attempts(db)
 
         def answers(to: set[str]) -> list[tuple[str, float]]:
@@ -271,20 +274,16 @@ def test_a_clock_set_back_does_not_fill_the_table_with_rows_of_the_future(
 # -- several processes ----------------------------------------------------------
 
 
-def answered(path: Path, address: str, attempts: int) -> int:
+def answered(place: Place, address: str, attempts: int) -> int:
     """Make wrong attempts one after the other; return how many need not have waited."""
-    with closing(connect(path)) as db:
+    with closing(connect(place)) as db:
         attempt = Attempts(db)
         return sum(attempt(address) == 0 for _ in range(attempts))
 
 
 @pytest.mark.parametrize("address", [IPV4, "2001:db8::1"])
-def test_attempts_of_several_processes_at_once_share_one_budget(
-    address: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "db.sqlite3"
-    initialise(path)
-    counts = together(5, partial(answered, address=address, attempts=10), path)
+def test_attempts_of_several_processes_at_once_share_one_budget(address: str, place: Place) -> None:
+    counts = together(5, partial(answered, address=address, attempts=10), place)
     assert sum(counts) == throttle.FREE_FAILURES
 
 
@@ -390,10 +389,12 @@ def best_pauses(free_failures: int) -> tuple[int, list[int]]:
     return best[DAY_S][0], pauses
 
 
+@pytest.mark.sqlite_only  # so many rows in one transaction
 def test_a_site_that_guesses_whenever_it_may_has_154_guesses_a_day(attempt: Attempts) -> None:
     assert guesses_of_a_site(attempt, []) == 154
 
 
+@pytest.mark.sqlite_only  # so many rows in one transaction
 def test_no_pauses_give_a_site_more_than_5063_guesses_a_day(attempt: Attempts) -> None:
     most, pauses = best_pauses(throttle.FREE_FAILURES_OF_A_SITE)
     assert most == 5_063

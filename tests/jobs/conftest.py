@@ -6,24 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.db import Connection, connect, initialise
+from jobserver.db import Connection, Place, connect
 from jobserver.files.local import LocalStore
 from tests.jobs.house import House
 from tests.support import Site
 
 
 @pytest.fixture
-def database_path(tmp_path: Path) -> Path:
-    """An initialised, empty database."""
-    path = tmp_path / "db.sqlite3"
-    initialise(path)
-    return path
-
-
-@pytest.fixture
-def db(database_path: Path) -> Iterator[Connection]:
+def db(place: Place) -> Iterator[Connection]:
     """A connection that waits 0.05 s for a lock."""
-    with closing(connect(database_path, 0.05)) as db:
+    with closing(connect(place, 0.05)) as db:
         yield db
 
 

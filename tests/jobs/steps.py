@@ -13,6 +13,12 @@ NOW = 1_800_000_000.0
 FACTS = SourceFacts(duration=1.0, width=160, height=90, sha256="ab" * 32, thumbnail=None)
 
 
+def row_of(db: Connection, table: str, row_id: str) -> dict[str, Any]:
+    """Return a row that must be there, by column."""
+    rows = db.execute(f"SELECT * FROM {table} WHERE id = :id", {"id": row_id})  # noqa: S608
+    return dict(zip([column[0] for column in rows.description], rows.fetchone(), strict=True))
+
+
 def new_files(job_id: str, count: int = 1) -> list[NewFile]:
     """Return uploads named `<job id>.<n>`, n from 0."""
     names = [f"{job_id}.{n}" for n in range(count)]

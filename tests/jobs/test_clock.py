@@ -11,6 +11,8 @@ from tests.jobs.house import AT, DAY, HOUR, YEAR, House, make_aged_jobs
 from tests.results import ids, make_job
 from tests.support import Site
 
+pytestmark = pytest.mark.both_databases
+
 TRUSTED = ClockNote(AT, AT)
 WAITING = ClockNote(AT, AT + GRACE_S)
 

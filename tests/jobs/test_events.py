@@ -3,11 +3,10 @@
 import json
 from collections.abc import Callable
 from contextlib import closing, suppress
-from pathlib import Path
 
 import pytest
 
-from jobserver.db import Connection, claiming, connect, exclusive
+from jobserver.db import Connection, Place, claiming, connect, exclusive
 from jobserver.files.local import LocalStore
 from jobserver.jobs import events, ownership, queue, retention
 from jobserver.jobs.events import Event
@@ -15,6 +14,8 @@ from jobserver.jobs.model import JobDraft, JobOptions
 from jobserver.jobs.queue import NewOutput
 from tests.jobs import steps
 from tests.jobs.steps import LEASE_S, NOW, insert_job, new_files
+
+pytestmark = pytest.mark.both_databases
 
 
 def kinds(db: Connection, job_id: str = "a", since: int = 0) -> list[str]:
@@ -215,9 +216,9 @@ def everything(db: Connection) -> list[tuple[object, ...]]:
     return [tuple(row) for row in rows + db.execute("SELECT * FROM event").fetchall()]
 
 
-def test_nobody_sees_an_event_before_its_change(db: Connection, database_path: Path) -> None:
+def test_nobody_sees_an_event_before_its_change(db: Connection, place: Place) -> None:
     insert_job(db, "a")
-    with closing(connect(database_path)) as other:
+    with closing(connect(place)) as other:
         before = everything(other)
         with claiming(db):
             assert queue.claim(db, "w", LEASE_S, NOW)

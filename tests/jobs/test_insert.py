@@ -1,15 +1,16 @@
 """A job is inserted whole, with its files in their sequence, or not at all."""
 
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
-from jobserver.db import Connection, ConstraintViolated, DatabaseBusy, connect, exclusive
+from jobserver.db import Connection, ConstraintViolated, DatabaseBusy, Place, connect, exclusive
 from jobserver.jobs import queries, queue
 from jobserver.jobs.model import File, Job, JobDraft, JobOptions, NewFile
 from jobserver.jobs.seeds import file_seed
 from tests.jobs.steps import insert_draft, insert_job, new_files
+
+pytestmark = pytest.mark.both_databases
 
 
 def options(variations: int = 5) -> JobOptions:
@@ -58,20 +59,18 @@ def test_an_inserted_job_is_found_with_its_files_in_their_sequence(db: Connectio
     assert (state.job, state.files) == (job, found)
 
 
-def test_another_connection_sees_an_inserted_job_at_once(
-    db: Connection, database_path: Path
-) -> None:
+def test_another_connection_sees_an_inserted_job_at_once(db: Connection, place: Place) -> None:
     insert_job(db, "job")
-    with closing(connect(database_path)) as other:
+    with closing(connect(place)) as other:
         assert queries.find_job(other, "job") == queries.find_job(db, "job") is not None
 
 
 @pytest.mark.parametrize(
     ("files", "variations", "error"),
     [
-        ([*new_files("b"), *new_files("b")], 5, "UNIQUE"),
-        ([*new_files("b"), *new_files("a")], 5, "UNIQUE"),
-        ([*new_files("b"), NewFile("x", "x.mp4", "x.mp4", 0)], 5, "size > 0"),
+        ([*new_files("b"), *new_files("b")], 5, "UNIQUE|unique"),
+        ([*new_files("b"), *new_files("a")], 5, "UNIQUE|unique"),
+        ([*new_files("b"), NewFile("x", "x.mp4", "x.mp4", 0)], 5, "size > 0|size_check"),
         (new_files("b"), 0, "variations_per_video"),
     ],
 )
@@ -104,11 +103,9 @@ def test_a_job_is_inserted_once(db: Connection) -> None:
     assert [file.id for file in queries.files_of(db, "job")] == ["job.0"]
 
 
-def test_an_insert_behind_a_lock_is_busy_and_leaves_no_row(
-    db: Connection, database_path: Path
-) -> None:
+def test_an_insert_behind_a_lock_is_busy_and_leaves_no_row(db: Connection, place: Place) -> None:
     with (
-        closing(connect(database_path)) as other,
+        closing(connect(place)) as other,
         exclusive(other, "quota"),
         pytest.raises(DatabaseBusy),
     ):

@@ -19,6 +19,8 @@ from tests.jobs.house import AT, DAY, House, delete, make_aged_jobs
 from tests.results import Clip, check_owned, ids, make_job
 from tests.support import MP4_HEAD, Site, file_part
 
+pytestmark = pytest.mark.both_databases
+
 # -- the rule -----------------------------------------------------------------------------
 
 
@@ -116,9 +118,13 @@ def test_a_new_site_with_lost_and_found_is_healthy(site: Site) -> None:
 
 
 def make_database_anew(site: Site) -> None:
+    if isinstance(site.server.place, str):
+        with closing(site.connect()) as db:
+            db.execute("DROP SCHEMA public CASCADE")
+            db.execute("CREATE SCHEMA public")
     for suffix in ("", "-wal", "-shm"):
         Path(f"{site.server.database}{suffix}").unlink(missing_ok=True)
-    initialise(site.server.database)
+    initialise(site.server.place)
 
 
 def mark_uploads_of_another(site: Site) -> None:

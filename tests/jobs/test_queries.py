@@ -1,7 +1,5 @@
 """What is read about jobs, on a real database file: typed, in sequence, by an index."""
 
-from typing import Any
-
 import pytest
 
 from jobserver.db import Connection, ConstraintViolated, exclusive
@@ -9,15 +7,17 @@ from jobserver.jobs import queries, queue, retention
 from jobserver.jobs.model import File, FileSummary, Job, Output
 from jobserver.jobs.queries import Place
 from tests.jobs import steps
-from tests.jobs.steps import insert_job
+from tests.jobs.steps import insert_job, row_of
+
+pytestmark = pytest.mark.both_databases
 
 
 def set_statuses(db: Connection, job: str, *statuses: str) -> None:
     """Give the files of a job these statuses, in their sequence."""
     for position, status in enumerate(statuses):
         db.execute(
-            "UPDATE job_file SET status = ? WHERE job_id = ? AND position = ?",
-            (status, job, position),
+            "UPDATE job_file SET status = :status WHERE job_id = :job AND position = :position",
+            {"status": status, "job": job, "position": position},
         )
 
 
@@ -75,10 +75,6 @@ def test_an_unknown_status_of_a_file_is_refused(db: Connection) -> None:
 # -- typed rows -----------------------------------------------------------------------------
 
 
-def named(db: Connection, table: str, row_id: str) -> dict[str, Any]:
-    return dict(db.execute(f"SELECT * FROM {table} WHERE id = ?", [row_id]).fetchone())  # noqa: S608
-
-
 @pytest.fixture
 def full(db: Connection) -> Connection:
     """A job whose first file has an output, and another value in every column."""
@@ -96,8 +92,8 @@ def full(db: Connection) -> Connection:
 
 def test_every_field_of_a_row_is_the_column_of_its_name(full: Connection) -> None:
     """Also where one statement gives rows of several kinds."""
-    job, file = named(full, "job_status", "job"), named(full, "job_file", "job.0")
-    output = named(full, "output", "job.0.4")
+    job, file = row_of(full, "job_status", "job"), row_of(full, "job_file", "job.0")
+    output = row_of(full, "output", "job.0.4")
     state = queries.job_state(full, "job")
     listed = queries.find_output(full, "job", "job.0.4")
     assert state is not None
@@ -117,7 +113,7 @@ def test_a_summary_of_a_file_counts_its_outputs(full: Connection) -> None:
     insert_job(full, "other")
     summaries = queries.file_summaries(full, ["job", "other", "none"])
     first, second = summaries["job"]
-    columns = named(full, "job_file", "job.0")
+    columns = row_of(full, "job_file", "job.0")
     assert {**first._asdict(), "completed_variations": 1} == {
         name: columns.get(name, 1) for name in FileSummary._fields
     }
@@ -217,6 +213,7 @@ def test_a_new_job_does_not_shift_the_next_page(db: Connection) -> None:
     assert [job.id for job in rest] == ["job2", "job1", "job0"]
 
 
+@pytest.mark.sqlite_only
 def test_every_page_is_found_by_the_index_without_sorting(db: Connection) -> None:
     insert_job(db, "job")
     statements: list[str] = []

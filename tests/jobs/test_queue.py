@@ -10,17 +10,19 @@ from typing import Any
 
 import pytest
 
-from jobserver.db import Connection, claiming, connect
+from jobserver.db import Connection, Place, claiming, connect
 from jobserver.jobs import events, queries, queue
 from jobserver.jobs.model import Claim, File
 from tests.jobs import steps
 from tests.jobs.steps import LEASE_S, NOW, claim, claim_next, claimed_id, insert_job
 
+pytestmark = pytest.mark.both_databases
+
 YEAR = 365 * 24 * 3600.0
 
 
 def row_of(db: Connection, file_id: str) -> dict[str, Any]:
-    return dict(db.execute("SELECT * FROM job_file WHERE id = ?", [file_id]).fetchone())
+    return steps.row_of(db, "job_file", file_id)
 
 
 def file_of(db: Connection, file_id: str) -> File:
@@ -36,13 +38,11 @@ def claim_all(path: Path) -> list[str]:
 # -- claims ---------------------------------------------------------------------------
 
 
-def test_of_several_processes_each_file_is_claimed_by_one(
-    database_path: Path, db: Connection
-) -> None:
+def test_of_several_processes_each_file_is_claimed_by_one(place: Place, db: Connection) -> None:
     for n in range(10):
         insert_job(db, f"job{n}", files=10)
     with ProcessPoolExecutor(3, get_context("spawn")) as pool:
-        lists = list(pool.map(claim_all, [database_path] * 3))
+        lists = list(pool.map(claim_all, [place] * 3))
     everything = [file_id for ids in lists for file_id in ids]
     assert sorted(everything) == sorted(f"job{n}.{m}" for n in range(10) for m in range(10))
 
@@ -271,12 +271,14 @@ def test_has_claimable_says_what_claim_finds(db: Connection) -> None:
         with claiming(db):
             for file_id in ("a.0", "a.1", "a.2", "b.0", "b.1"):
                 state = chance.choice(["queued", "processing", "completed", "failed", "cancelled"])
-                times = [
+                lease, not_before = (
                     NOW + chance.choice([-YEAR, -60, -1, 0, 1, 29, 61, YEAR]) for _ in range(2)
-                ]
-                db.execute(
-                    "UPDATE job_file SET status = ?, lease_until = ?, not_before = ? WHERE id = ?",
-                    [state if chance.random() < 0.5 else "completed", *times, file_id],
+                )
+                status = state if chance.random() < 0.5 else "completed"
+                db.write(
+                    "UPDATE job_file SET status = :status, lease_until = :lease,"
+                    " not_before = :not_before WHERE id = :id",
+                    {"status": status, "lease": lease, "not_before": not_before, "id": file_id},
                 )
         claimable = queue.has_claimable(db, LEASE_S, NOW)
         assert claimable == (claim_next(db) is not None)
@@ -284,7 +286,7 @@ def test_has_claimable_says_what_claim_finds(db: Connection) -> None:
     assert 20 < sum(answers) < 180
 
 
-def test_has_claimable_needs_no_lock(database_path: Path, db: Connection) -> None:
+def test_has_claimable_needs_no_lock(place: Place, db: Connection) -> None:
     insert_job(db, "a")
-    with closing(connect(database_path)) as other, claiming(other):
+    with closing(connect(place)) as other, claiming(other):
         assert queue.has_claimable(db, LEASE_S, NOW)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobserver import db
-from jobserver.db import Connection
+from jobserver.db import Connection, Place
 from jobserver.errors import QueueFull
 from jobserver.ids import generate_id
 from jobserver.jobs import queue, retention
@@ -19,14 +19,15 @@ from tests.db import older
 from tests.jobs.steps import vm_steps
 from tests.support import MP4_HEAD, Answer, Server, Site, file_part, form, read_answer
 
+pytestmark = pytest.mark.both_databases
+
 VIDEO = MP4_HEAD * 100
 FULL = {"error": "The queue is full (at most 3 files); try again later"}
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Connection]:
-    db.initialise(tmp_path / "db.sqlite3")
-    with closing(db.connect(tmp_path / "db.sqlite3")) as database:
+def database(place: Place) -> Iterator[Connection]:
+    with closing(db.connect(place)) as database:
         yield database
 
 
@@ -104,6 +105,7 @@ def test_a_transaction_that_is_undone_leaves_its_length(database: Connection) ->
     assert queue.length(database) == 2
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_an_upgrade_counts_what_waits(tmp_path: Path, version: int) -> None:
     path = tmp_path / "db.sqlite3"
@@ -113,6 +115,7 @@ def test_an_upgrade_counts_what_waits(tmp_path: Path, version: int) -> None:
         assert queue.length(database) == count(database) > 0
 
 
+@pytest.mark.sqlite_only
 def test_rows_that_another_program_adds_are_counted(database: Connection, tmp_path: Path) -> None:
     """As a server of the version before does, while this one starts."""
     with db.exclusive(database, "queue"):
@@ -126,6 +129,7 @@ def test_rows_that_another_program_adds_are_counted(database: Connection, tmp_pa
     assert queue.length(database) == 2
 
 
+@pytest.mark.sqlite_only
 def test_judging_an_upload_costs_the_same_with_20_files_as_with_20_000(
     database: Connection,
 ) -> None:

@@ -18,6 +18,8 @@ from tests.jobs.house import AT, DAY, YEAR, House, run_at_once, source
 from tests.results import Clip, check_owned, ids, make_job
 from tests.support import MP4_HEAD, Site, Worker, file_part, part, wait_for
 
+pytestmark = pytest.mark.both_databases
+
 GIB = 1024**3
 FULL = {"error": "The storage is full of jobs that wait or run; try again"}
 

@@ -21,6 +21,8 @@ from tests.jobs.house import (
 from tests.results import Clip, check_owned, ids, make_job
 from tests.support import Site, Worker, processes_naming, wait_for
 
+pytestmark = pytest.mark.both_databases
+
 # -- how long -----------------------------------------------------------------------------
 
 
@@ -48,7 +50,8 @@ def test_a_job_that_ended_later_lives_24_hours_from_then(site: Site, house: Hous
 def test_the_last_file_that_ends_counts(site: Site, house: House, site_db: Connection) -> None:
     job = make_job(site.server, Clip(), Clip(), created_at=AT - 10 * DAY, ended_at=AT - 2 * DAY)
     site_db.execute(
-        "UPDATE job_file SET finished_at = ? WHERE job_id = ? AND position = 1", (AT, job.id)
+        "UPDATE job_file SET finished_at = :at WHERE job_id = :id AND position = 1",
+        {"at": AT, "id": job.id},
     )
     house.after(DAY - 1)
     assert ids(site.server) == {job.id}

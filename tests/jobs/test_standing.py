@@ -17,6 +17,8 @@ from tests.jobs import steps
 from tests.jobs.house import House
 from tests.jobs.steps import LEASE_S, NOW, insert_job, vm_steps
 
+pytestmark = pytest.mark.both_databases
+
 DAY = 24 * 3600.0
 
 # -- what is kept is what the rows say ------------------------------------------------------

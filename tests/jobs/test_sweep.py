@@ -17,6 +17,8 @@ from tests.jobs.house import AT, House
 from tests.results import Clip, check_owned, make_job
 from tests.support import Site
 
+pytestmark = pytest.mark.both_databases
+
 # as long as real ids
 JOB, TAKEN, CANCELLED = (name.ljust(22, "x") for name in ("job", "taken", "cancelled"))
 

@@ -1,8 +1,12 @@
 """Whose turn it is: no job starves another, and no clock that was set keeps one waiting."""
 
+import pytest
+
 from jobserver.db import Connection
 from tests.jobs import steps
 from tests.jobs.steps import NOW, claim, claim_next, claimed_id, insert_job
+
+pytestmark = pytest.mark.both_databases
 
 YEAR = 365 * 24 * 3600.0
 

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
-from jobserver.db import Connection, claiming, connect, initialise
+from jobserver.db import Connection, Place, claiming, connect
 from jobserver.jobs import workers
 from jobserver.jobs.workers import ALIVE_S, BEAT_S, KEPT_S, WaitsFor, Worker, Workforce
+
+pytestmark = pytest.mark.both_databases
 
 NOW = 1_800_000_000.0
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Iterator[Connection]:
+def table(place: Place) -> Iterator[Connection]:
     """A database without a job."""
-    initialise(tmp_path / "db.sqlite3")
-    with closing(connect(tmp_path / "db.sqlite3")) as db:
+    with closing(connect(place)) as db:
         yield db
 
 

@@ -19,6 +19,8 @@ from jobserver.worker.render_thread import RenderThread
 from tests.results import Clip, Job, make_job
 from tests.support import Site
 
+pytestmark = pytest.mark.both_databases
+
 HOSTILE = {
     "quotes": 'a "quoted" name.mp4',
     "line breaks": "a\r\nSet-Cookie: b=c\r\n\r\n<html>.mp4",

@@ -18,18 +18,23 @@ from jobserver import create_app
 from jobserver.auth.keys import derive
 from jobserver.db import initialise
 from tests.auth.altered import altered_tokens
-from tests.support import FORM_TYPE, PASSWORD, Answer, Server
+from tests.support import FORM_TYPE, PASSWORD, Answer, Server, settings_of
+
+pytestmark = pytest.mark.both_databases
 
 PUBLIC = {"auth.sign_in", "health.show_health", "pages.show_page", "pages.static"}
 KEY = "key for tests"
 
 
 @pytest.fixture(scope="module")
-def one_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+def one_app(
+    tmp_path_factory: pytest.TempPathFactory, new_url: Callable[[], dict[str, str]]
+) -> Flask:
     """An app for the tests that change nothing in its database."""
     folder = tmp_path_factory.mktemp("auth")
     app = create_app(
         {
+            **new_url(),
             "AUTH_PASSWORD": PASSWORD,
             "SECRET_KEY": KEY,
             "DATABASE": folder / "db.sqlite3",
@@ -37,7 +42,7 @@ def one_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
             "OUTPUT_DIR": folder / "outputs",
         }
     )
-    initialise(folder / "db.sqlite3")
+    initialise(settings_of(app).database_place)
     return app
 
 
@@ -60,7 +65,10 @@ def ask(app: Flask, authorization: str | None) -> TestResponse:
 
 def app_like(app: Flask, **settings: object) -> Flask:
     """Build another app on the same database with other settings."""
-    kept = ("AUTH_PASSWORD", "DATABASE", "UPLOAD_DIR", "OUTPUT_DIR", "MIN_FREE_SPACE")
+    kept = (
+        *("AUTH_PASSWORD", "DATABASE", "DATABASE_URL"),
+        *("UPLOAD_DIR", "OUTPUT_DIR", "MIN_FREE_SPACE"),
+    )
     common = {name: getattr(app.extensions["settings"], name.lower()) for name in kept}
     return create_app({**common, "SECRET_KEY": KEY, **settings})
 

@@ -85,7 +85,7 @@ def test_requests_of_one_thread_share_a_connection_and_threads_do_not(app: Flask
 @pytest.fixture
 def short_lock_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let writes wait 0.1 s instead of 5."""
-    monkeypatch.setattr(db.connect, "__defaults__", (0.1, False))
+    monkeypatch.setattr(db.connect, "__defaults__", (0.1,))
 
 
 def test_an_upload_while_another_process_keeps_the_write_lock_is_a_503_and_leaves_nothing(

@@ -17,6 +17,8 @@ from jobserver.worker.attempt import GAVE_UP
 from tests.growing import GrowingJob, numbered
 from tests.support import Site
 
+pytestmark = pytest.mark.both_databases
+
 WGET = "Wget/1.21.3"
 GONE = {"error": "The ZIP has changed since; download it from the start"}
 

@@ -18,6 +18,8 @@ from tests.db.damage import remove_database
 from tests.disk import fill, mounted
 from tests.support import MP4_HEAD, Site, file_part, wait_for
 
+pytestmark = pytest.mark.both_databases
+
 NO_WORKER = {
     "code": "no_worker",
     "message": "No worker is running; the job waits until one is started",

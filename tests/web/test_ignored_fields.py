@@ -8,6 +8,8 @@ import pytest
 from jobserver.web.params import FIELDS, ignored_fields, job_options
 from tests.support import MP4_HEAD, Server, Site, field_part, file_part
 
+pytestmark = pytest.mark.both_databases
+
 
 def ignored(site: Site, *parts: bytes) -> list[str]:
     answer = site.post(*parts)

@@ -17,6 +17,8 @@ from jobserver.web.hot_path import timestamp
 from jobserver.web.params import variations
 from tests.support import settings_of
 
+pytestmark = pytest.mark.both_databases
+
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -36,7 +38,7 @@ def upload(client: FlaskClient, *sizes: int, **fields: str) -> TestResponse:
 def insert_jobs(app: Flask, *moments: float) -> None:
     """Insert job0, job1, ... made at these Unix seconds."""
     options = JobOptions(5, "subtle", 3)
-    with closing(db.connect(settings_of(app).database)) as database:
+    with closing(db.connect(settings_of(app).database_place)) as database:
         for i, moment in enumerate(moments):
             files = [NewFile(f"file{i}", "clip.mp4", f"file{i}.mp4", 1)]
             with db.exclusive(database, "quota"):
@@ -45,7 +47,7 @@ def insert_jobs(app: Flask, *moments: float) -> None:
 
 def set_status(app: Flask, status: str) -> None:
     """Stand in for the worker: every file of every job becomes `status`."""
-    with closing(db.connect(settings_of(app).database)) as database, db.claiming(database):
+    with closing(db.connect(settings_of(app).database_place)) as database, db.claiming(database):
         database.write("UPDATE job_file SET status = :status", {"status": status})
 
 

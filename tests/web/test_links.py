@@ -13,6 +13,8 @@ from jobserver.web.auth import link_signer
 from tests.results import Clip, Job, make_job
 from tests.support import PASSWORD, Site, wait_for
 
+pytestmark = pytest.mark.both_databases
+
 INVALID = {"error": "Invalid or expired token"}
 
 

@@ -14,6 +14,8 @@ from jobserver.worker.render_thread import RenderThread
 from tests.files.marks import DAMAGED, EACH_DAMAGED, UNREADABLE, replace
 from tests.support import MP4_HEAD, Site, settings_of, wait_for
 
+pytestmark = pytest.mark.both_databases
+
 NOT_AVAILABLE = {"error": "The folder for uploads or outputs is not available"}
 BOTH = pytest.mark.parametrize("folder", ["upload_dir", "output_dir"])
 

@@ -16,6 +16,8 @@ from tests.results import Clip, Job, make_job
 from tests.support import Server, Site
 from tests.web.test_archive import HOSTILE
 
+pytestmark = pytest.mark.both_databases
+
 NAMES = [
     *("clip.mp4", "Clip.mp4", "clip.MP4", "clip_2.mp4", "視頻.mp4", "視頻.mov", "Café é.mp4"),
     *("../../a/clip.mp4", "x" * 255, "..."),

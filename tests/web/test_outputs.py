@@ -9,6 +9,8 @@ from jobserver.worker.render_thread import RenderThread
 from tests.results import Job, make_job
 from tests.support import Site
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def job(site: Site, render_thread: RenderThread, clip: bytes) -> dict:

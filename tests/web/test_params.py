@@ -7,6 +7,8 @@ from jobserver.jobs.model import JobOptions
 from jobserver.web.params import MAX_SEED, job_options, variations
 from tests.support import Site, field_part, file_part
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_options_without_fields_are_five_subtle_variations_with_a_new_seed():
     assert job_options({}, new_seed=11) == JobOptions(5, "subtle", 11)

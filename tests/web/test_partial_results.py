@@ -10,6 +10,8 @@ from tests.growing import GrowingJob, numbered
 from tests.results import Clip, make_job
 from tests.support import Site
 
+pytestmark = pytest.mark.both_databases
+
 COUNTS = ("completedVariations", "failedVideos", "cancelledVideos")
 
 

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobserver.db import Connection, claiming, connect, exclusive, initialise
+from jobserver.db import Connection, Place, claiming, connect, exclusive
 from jobserver.jobs import queries, queue
 from jobserver.jobs.model import Claim, JobDraft, JobOptions, NewFile, QueueEstimate
 from jobserver.jobs.queue import NewOutput
 from jobserver.web import schemas
 from jobserver.web.hot_path import timestamp
+
+pytestmark = pytest.mark.both_databases
 
 DAY = 24 * 3600.0
 JOB_KEYS = [
@@ -29,10 +30,9 @@ FILE_KEYS = [
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Connection]:
+def db(place: Place) -> Iterator[Connection]:
     """A database with one job: two files, ten variations of each, made at 1000."""
-    initialise(tmp_path / "db.sqlite3")
-    with closing(connect(tmp_path / "db.sqlite3")) as db:
+    with closing(connect(place)) as db:
         files = [NewFile(name, f"{name}.mp4", name, 9) for name in ("a", "b")]
         with exclusive(db, "quota"):
             queue.insert_job(db, JobDraft("job", files, JobOptions(10, "classic", 3)), 1000)

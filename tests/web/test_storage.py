@@ -1,7 +1,11 @@
 """GET /api/storage: how much is stored, how much still fits."""
 
+import pytest
+
 from tests.results import Clip, make_job
 from tests.support import Site
+
+pytestmark = pytest.mark.both_databases
 
 
 def storage(site: Site):

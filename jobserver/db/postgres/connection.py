@@ -50,7 +50,7 @@ class PostgresConnection(Connection):
 
     def __init__(self, url: str, lock_timeout_s: float) -> None:
         self._url, self._lock_timeout_s = url, lock_timeout_s
-        self._shared, self._process = sessions.share(url), os.getpid()
+        self._shared, self._process = sessions.share(url, self), os.getpid()
         self._session: Session | None = None  # while a transaction is open
         self._alone = False
 
@@ -80,7 +80,7 @@ class PostgresConnection(Connection):
             raise DatabaseBusy
         self._alone = alone
         try:
-            self._session, _ = self._sessions().borrow(self._begin, self._lock_timeout_s)
+            self._session, _ = self._sessions().borrow(self._begin)
         except BaseException:
             self._end()
             raise
@@ -110,7 +110,8 @@ class PostgresConnection(Connection):
     def close(self) -> None:
         """Undo what is open; the sessions of the process end with their last user."""
         self.rollback()
-        sessions.leave(self._url, self._sessions())
+        self._sessions().users.discard(self)
+        sessions.close_unused()
 
     def clock(self) -> float:
         """Return the server's time, also inside a transaction."""
@@ -136,7 +137,7 @@ class PostgresConnection(Connection):
 
     def _run(self, action: Any) -> Fetched:
         if self._session is None:
-            fetched: Fetched = self._sessions().run(action, self._lock_timeout_s)
+            fetched: Fetched = self._sessions().run(action)
             return fetched
         try:
             fetched = action(self._session)
@@ -147,7 +148,7 @@ class PostgresConnection(Connection):
     def _sessions(self) -> sessions.Sessions:
         """Return those of this process: a connection may have been inherited by a fork."""
         if self._process != os.getpid():
-            self._shared, self._process = sessions.share(self._url), os.getpid()
+            self._shared, self._process = sessions.share(self._url, self), os.getpid()
             self._session, self._alone = None, False
         return self._shared
 

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import psycopg
 from psycopg import conninfo
@@ -77,7 +78,7 @@ class Sessions:
     """What a process has open to the server of one URL. users: connections that share it."""
 
     def __init__(self, url: str) -> None:
-        self.users = 0
+        self.users: WeakSet[object] = WeakSet()
         self.writer = threading.Lock()  # held by the thread that writes alone, or waits for that
         self._address = address(url)
         self._pool: ConnectionPool[_Session] = ConnectionPool(
@@ -93,20 +94,20 @@ class Sessions:
             name="jobserver",
         )
 
-    def run(self, action: Callable[[Session], T], timeout_s: float) -> T:
+    def run(self, action: Callable[[Session], T]) -> T:
         """Do what is harmless when repeated, with a session of its own."""
-        session, result = self.borrow(action, timeout_s)
+        session, result = self.borrow(action)
         self.give_back(session)
         return result
 
-    def borrow(self, action: Callable[[Session], T], timeout_s: float) -> tuple[Session, T]:
+    def borrow(self, action: Callable[[Session], T]) -> tuple[Session, T]:
         """Give a session on which `action` went well, and what it returned.
 
         A session whose server went away since it was used last is replaced, all of them if need
         be. Raises DatabaseBusy, DatabaseUnavailable ...
         """
         for _ in range(MAX_SESSIONS):
-            session = self._get(timeout_s)
+            session = self._get()
             try:
                 return session, action(session)
             except psycopg.Error as error:
@@ -132,9 +133,9 @@ class Sessions:
         """Close what nobody uses any more."""
         self._pool.close(timeout=1.0)
 
-    def _get(self, timeout_s: float) -> Session:
+    def _get(self) -> Session:
         try:
-            return self._pool.getconn(min(timeout_s, BORROW_S))
+            return self._pool.getconn(BORROW_S)
         except PoolTimeout as error:
             failure = _Session.failures.get(self._address)
             if failure is not None:
@@ -159,24 +160,24 @@ _opening = threading.Lock()
 _parents: list[dict[str, Sessions]] = []  # kept, so that nothing ends them in the wrong process
 
 
-def share(url: str) -> Sessions:
-    """Return the sessions of this process to `url`; `leave` them when they are not needed."""
+def share(url: str, user: object) -> Sessions:
+    """Return the sessions of this process to `url`; they last as long as one of their users."""
     with _opening:
         sessions = _open.get(url)
         if sessions is None:
             sessions = _open[url] = Sessions(url)
-        sessions.users += 1
-        return sessions
+        sessions.users.add(user)
+    close_unused()
+    return sessions
 
 
-def leave(url: str, sessions: Sessions) -> None:
-    """Close the sessions with the last of those who share them."""
+def close_unused() -> None:
+    """Close the sessions that nobody shares any more."""
     with _opening:
-        sessions.users -= 1
-        if sessions.users or _open.get(url) is not sessions:
-            return
-        del _open[url]
-    sessions.close()
+        unused = [url for url, sessions in _open.items() if not sessions.users]
+        closing = [_open.pop(url) for url in unused]
+    for sessions in closing:
+        sessions.close()
 
 
 def _begin_with_none() -> None:
