@@ -46,7 +46,7 @@ EACH_COMMAND = pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 @pytest.fixture(autouse=True)
 def short_lock_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let writes wait 0.05 s instead of 5."""
-    monkeypatch.setattr(db.connect, "__defaults__", (0.05, False))
+    monkeypatch.setattr(db.connect, "__defaults__", (0.05,))
     monkeypatch.setattr("jobserver.db.migrations.on_sqlite.LOCK_TIMEOUT_S", 0.05)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobserver import db
-from jobserver.db import Connection
+from jobserver.db import Connection, Place
 
 
 @pytest.fixture
@@ -17,15 +17,14 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def database(path: Path) -> Iterator[Connection]:
+def database(place: Place) -> Iterator[Connection]:
     """A connection to an initialised, empty database."""
-    db.initialise(path)
-    with closing(db.connect(path)) as database:
+    with closing(db.connect(place)) as database:
         yield database
 
 
 @pytest.fixture
-def second(path: Path, database: Connection) -> Iterator[Connection]:
+def second(place: Place, database: Connection) -> Iterator[Connection]:
     """Another connection to the same database; it waits 0.05 s for a lock."""
-    with closing(db.connect(path, 0.05)) as second:
+    with closing(db.connect(place, 0.05)) as second:
         yield second

@@ -11,6 +11,7 @@ from pathlib import Path
 from flask import Flask
 
 from jobserver import create_app, db
+from jobserver.db import Connection, Place
 from jobserver.folders import prepare_folders
 from tests.support import PASSWORD, settings_of
 
@@ -54,16 +55,16 @@ def another_process(path: Path, *statements: str) -> Iterator[None]:
             process.stdin.close()
 
 
-def add_job(database: sqlite3.Connection, job_id: str) -> None:
+def add_job(database: sqlite3.Connection | Connection, job_id: str) -> None:
     """Insert a job without files into a database of any version."""
     database.execute(
-        "INSERT INTO job (id, variations_per_video, created_at) VALUES (?, 5, 0)", (job_id,)
+        "INSERT INTO job (id, variations_per_video, created_at) VALUES (:id, 5, 0)", {"id": job_id}
     )
 
 
-def job_ids(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as database:
-        return [job_id for (job_id,) in database.execute("SELECT id FROM job ORDER BY id")]
+def job_ids(place: Place) -> list[str]:
+    with closing(db.connect(place)) as database:
+        return database.column("SELECT id FROM job ORDER BY id")
 
 
 def remove_database(path: Path) -> None:

@@ -9,6 +9,8 @@ from jobserver import db
 from jobserver.db import Connection, DatabaseUnavailable
 from tests.db.damage import add_job
 
+pytestmark = pytest.mark.both_databases
+
 
 class Row(NamedTuple):
     id: str
@@ -45,6 +47,7 @@ def two_jobs(database: Connection) -> Connection:
 # -- opening --------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_only
 def test_a_connection_is_durable_keeps_references_and_reads_beside_a_writer(
     database: Connection,
 ) -> None:
@@ -53,6 +56,7 @@ def test_a_connection_is_durable_keeps_references_and_reads_beside_a_writer(
     assert values == [2, 1, "wal", 5000]
 
 
+@pytest.mark.sqlite_only
 def test_a_path_with_signs_of_a_uri_is_only_a_path(tmp_path: Path) -> None:
     path = tmp_path / "a?mode=memory&b#c%41 d.sqlite3"
     db.initialise(path)
@@ -60,12 +64,14 @@ def test_a_path_with_signs_of_a_uri_is_only_a_path(tmp_path: Path) -> None:
     assert db.check(path)
 
 
+@pytest.mark.sqlite_only
 def test_connect_makes_no_database(path: Path) -> None:
     with pytest.raises(DatabaseUnavailable):
         db.connect(path)
     assert not path.exists()
 
 
+@pytest.mark.sqlite_only
 def test_a_file_that_takes_the_name_of_another_has_another_identity(tmp_path: Path) -> None:
     path, other = tmp_path / "db", tmp_path / "other"
     path.touch()

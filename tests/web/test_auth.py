@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 from jobserver import create_app
 from jobserver.auth.keys import derive
 from jobserver.db import initialise
+from jobserver.db.postgres.connection import PostgresConnection
 from tests.auth.altered import altered_tokens
 from tests.support import FORM_TYPE, PASSWORD, Answer, Server, settings_of
 
@@ -408,6 +409,7 @@ def test_who_waits_as_long_as_retry_after_says_is_let_in(
     wait_s = int(sign_in(app, "wrong").headers["Retry-After"])
     later = time.time() + wait_s
     monkeypatch.setattr(time, "time", lambda: later)
+    monkeypatch.setattr(PostgresConnection, "clock", lambda _db: later)
     assert sign_in(app, PASSWORD).status_code == 200
 
 

@@ -230,7 +230,7 @@ def test_a_mistake_of_a_client_is_no_error_in_the_log(
 def test_a_busy_database_is_a_503_with_retry_after(
     broken_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(db.connect, "__defaults__", (0.05, False))
+    monkeypatch.setattr(db.connect, "__defaults__", (0.05,))
     path = settings_of(broken_app).database
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

@@ -29,7 +29,7 @@ NO_WORKER = {
 @pytest.fixture
 def worker(site: Site) -> Iterator[Heartbeat]:
     """The heartbeat of a worker with three threads that claim nothing."""
-    heartbeat = Heartbeat(site.server.database, threads=3)
+    heartbeat = Heartbeat(site.server.place, threads=3)
     with heartbeat.running():
         wait_for(lambda: site.rows("SELECT 1 FROM worker"), what="its first heartbeat")
         yield heartbeat
@@ -276,6 +276,7 @@ def test_a_503_has_the_workers_and_the_free_bytes_too(site: Site, worker: Heartb
     assert "reasons" not in answer.json
 
 
+@pytest.mark.sqlite_only  # tests/test_hosts.py has the other
 def test_without_a_database_nothing_is_known_of_workers(site: Site) -> None:
     remove_database(site.server.database)
     answer = site.client.get("/api/health")
