@@ -8,10 +8,13 @@ from pathlib import Path
 
 
 @contextmanager
-def mounted(folder: Path, mebibytes: int, inodes: int = 0) -> Iterator[Path]:
-    """Mount an empty disk of this size on a new folder; inodes: 0 for as many as fit."""
+def mounted(folder: Path, mebibytes: int, inodes: int = 0, owner: int = 0) -> Iterator[Path]:
+    """Mount an empty disk of this size on a new folder; inodes: 0 for as many as fit.
+
+    owner: a user id.
+    """
     folder.mkdir()
-    size = f"size={mebibytes}m,nr_inodes={inodes},mode=0777"
+    size = f"size={mebibytes}m,nr_inodes={inodes},mode=0777,uid={owner}"
     _as_root("mount", "-t", "tmpfs", "-o", size, "jobserver-test", str(folder))
     try:
         yield folder

@@ -3,7 +3,6 @@
 It holds a session of the process only inside a transaction.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -15,7 +14,7 @@ from jobserver.db.connection import LOCK_TIMEOUT_S, Connection
 from jobserver.db.errors import CommitUnknown, DatabaseBusy, DatabaseError
 from jobserver.db.postgres import sessions
 from jobserver.db.postgres.errors import translate
-from jobserver.db.postgres.sessions import IDLE_IN_TRANSACTION_S, Session
+from jobserver.db.postgres.sessions import IDLE_IN_TRANSACTION_S, Session, Sessions
 from jobserver.db.reserve import NO_RESERVE
 
 # The one lock of who writes alone; any number that nothing else in this database uses.
@@ -50,7 +49,7 @@ class PostgresConnection(Connection):
 
     def __init__(self, url: str, lock_timeout_s: float) -> None:
         self._url, self._lock_timeout_s = url, lock_timeout_s
-        self._shared, self._process = sessions.share(url, self), os.getpid()
+        self._shared: Sessions | None = sessions.share(url, self)
         self._session: Session | None = None  # while a transaction is open
         self._alone = False
 
@@ -110,7 +109,9 @@ class PostgresConnection(Connection):
     def close(self) -> None:
         """Undo what is open; the sessions of the process end with their last user."""
         self.rollback()
-        self._sessions().users.discard(self)
+        if self._shared is not None:
+            self._shared.users.discard(self)
+            self._shared = None
         sessions.close_unused()
 
     def clock(self) -> float:
@@ -145,11 +146,14 @@ class PostgresConnection(Connection):
             raise translate(error) from error
         return fetched
 
-    def _sessions(self) -> sessions.Sessions:
-        """Return those of this process: a connection may have been inherited by a fork."""
-        if self._process != os.getpid():
-            self._shared, self._process = sessions.share(self._url, self), os.getpid()
-            self._session, self._alone = None, False
+    def inherit_nothing(self) -> object:
+        """Forget, in a forked process, what is its parent's; return that."""
+        held, self._shared, self._session, self._alone = self._session, None, None, False
+        return held
+
+    def _sessions(self) -> Sessions:
+        if self._shared is None:
+            self._shared = sessions.share(self._url, self)
         return self._shared
 
 

@@ -9,10 +9,11 @@ forked process begins with none, and leaves its parent's alone.
 """
 
 import atexit
+import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
 import psycopg
@@ -46,6 +47,9 @@ _CONFIGURE = f"""
     SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off'"""
 
+# The pool warns at each attempt while a server is away; callers log that once.
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+
 Session = psycopg.Connection[TupleRow]
 T = TypeVar("T")
 
@@ -74,11 +78,18 @@ class _Session(psycopg.Connection[TupleRow]):
         return session
 
 
+class User(Protocol):
+    """What shares the sessions of its process."""
+
+    def inherit_nothing(self) -> object:
+        """Forget, in a forked process, what is its parent's; return that."""
+
+
 class Sessions:
     """What a process has open to the server of one URL. users: connections that share it."""
 
     def __init__(self, url: str) -> None:
-        self.users: WeakSet[object] = WeakSet()
+        self.users: WeakSet[User] = WeakSet()
         self.writer = threading.Lock()  # held by the thread that writes alone, or waits for that
         self._address = address(url)
         self._pool: ConnectionPool[_Session] = ConnectionPool(
@@ -106,7 +117,7 @@ class Sessions:
         A session whose server went away since it was used last is replaced, all of them if need
         be. Raises DatabaseBusy, DatabaseUnavailable ...
         """
-        for _ in range(MAX_SESSIONS):
+        for _ in range(MAX_SESSIONS + 1):
             session = self._get()
             try:
                 return session, action(session)
@@ -157,10 +168,10 @@ def _configure(session: _Session) -> None:
 
 _open: dict[str, Sessions] = {}
 _opening = threading.Lock()
-_parents: list[dict[str, Sessions]] = []  # kept, so that nothing ends them in the wrong process
+_parents: list[object] = []  # kept, so that nothing ends them in the wrong process
 
 
-def share(url: str, user: object) -> Sessions:
+def share(url: str, user: User) -> Sessions:
     """Return the sessions of this process to `url`; they last as long as one of their users."""
     with _opening:
         sessions = _open.get(url)
@@ -183,6 +194,8 @@ def close_unused() -> None:
 def _begin_with_none() -> None:
     global _open, _opening
     _parents.append(_open)
+    for inherited in _open.values():
+        _parents.extend([user.inherit_nothing() for user in inherited.users])
     _open, _opening = {}, threading.Lock()
 
 
