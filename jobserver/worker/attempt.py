@@ -7,7 +7,14 @@ through, and after a crash the next claim of the file goes on where it stopped.
 import logging
 
 from jobserver import render
-from jobserver.db import Connection, DatabaseError, claiming, exclusive
+from jobserver.db import (
+    Connection,
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseUnavailable,
+    claiming,
+    exclusive,
+)
 from jobserver.jobs import queue
 from jobserver.jobs.model import MAX_ATTEMPTS, Claim
 from jobserver.worker.group import GroupRenderer
@@ -15,6 +22,7 @@ from jobserver.worker.heartbeat import HeldClaim
 from jobserver.worker.readiness import Readiness, is_full_disk
 
 RETRY_DELAYS_S = (5.0, 30.0)  # before the second and the third attempt
+ASK_AGAIN_S = 1.0  # whether the database answers again
 GAVE_UP = f"This video could not be rendered; {MAX_ATTEMPTS} attempts failed."
 
 log = logging.getLogger(__name__)
@@ -44,11 +52,18 @@ class Attempt:
         except render.MediaError as error:
             self._give_up(claim, str(error), error.detail)
         except (render.EngineError, OSError, DatabaseError) as error:
-            self._after_trouble(claim, error)
+            self._after_trouble(held, error)
 
-    def _after_trouble(self, claim: Claim, error: Exception) -> None:
-        """Try again later: as long as it takes while a disk is full, else MAX_ATTEMPTS times."""
-        last_delay = RETRY_DELAYS_S[-1]
+    def _after_trouble(self, held: HeldClaim, error: Exception) -> None:
+        """Try again later: as long as it takes while a disk is full or the database away.
+
+        Else MAX_ATTEMPTS times.
+        """
+        claim, last_delay = held.claim, RETRY_DELAYS_S[-1]
+        if isinstance(error, (DatabaseBusy, DatabaseUnavailable)):
+            log.warning("%s: %s (%s)", claim.label, error, error.__cause__)
+            self._give_back(held)
+            return
         if is_full_disk(error):
             self._readiness.note_full(error, last_delay)
             self._reschedule(claim, last_delay, counted=False)
@@ -73,6 +88,16 @@ class Attempt:
             self._renderer.remove_leftovers(claim)
         except OSError as error:  # the sweep finds them
             log.warning("%s: cannot remove its scratch folders: %s", claim.label, error)
+
+    def _give_back(self, held: HeldClaim) -> None:
+        """Give a claim back, uncounted, once the database answers; or lose it meanwhile."""
+        while True:
+            try:
+                self._reschedule(held.claim, RETRY_DELAYS_S[0], counted=False)
+                return
+            except (DatabaseBusy, DatabaseUnavailable):
+                if held.cancel.wait(ASK_AGAIN_S):
+                    return
 
     def _reschedule(self, claim: Claim, delay_s: float, counted: bool = True) -> None:
         with claiming(self._db):

@@ -3,12 +3,14 @@
 import os
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jobserver.db import claiming, exclusive
+from jobserver.db import DatabaseBusy, DatabaseUnavailable, claiming, exclusive
 from jobserver.jobs import queue
 from jobserver.jobs.model import MAX_ATTEMPTS
+from jobserver.worker import attempt
 from jobserver.worker.render_thread import RenderThread
 from tests.disk import fill
 from tests.support import Site, Worker, wait_for
@@ -175,3 +177,51 @@ def test_a_full_disk_costs_no_attempt_however_often_rendering_is_tried(
         site.check_completed(job_id, 3)
     finally:
         assert worker.stop() == 0
+
+
+@pytest.mark.usefixtures("no_retry_delay")
+@pytest.mark.parametrize("error", [DatabaseBusy, DatabaseUnavailable])
+def test_trouble_of_the_database_is_no_attempt(
+    error: type[Exception],
+    site: Site,
+    render_thread: RenderThread,
+    clip: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    job_id = site.upload(clip, variations="1")
+
+    def fail(*_: object, **__: object) -> bool:
+        raise error
+
+    with monkeypatch.context() as away:
+        away.setattr("jobserver.worker.group.publish", fail)
+        for _ in range(MAX_ATTEMPTS + 2):
+            assert render_thread.work_once()
+            assert site.rows("SELECT status, attempts FROM job_file") == [("processing", 0)]
+    assert run_claims(render_thread) == 1
+    site.check_completed(job_id, 1)
+
+
+def test_a_claim_is_given_back_once_the_database_answers(
+    site: Site, render_thread: RenderThread, clip: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    job_id = site.upload(clip, variations="1")
+    failures = iter([DatabaseUnavailable, DatabaseBusy, DatabaseUnavailable])
+    reschedule = queue.reschedule
+
+    def fail_at_first(*args: Any, **named: Any) -> bool:
+        for error in failures:
+            raise error
+        return reschedule(*args, **named)
+
+    def fail(*_: object, **__: object) -> bool:
+        raise DatabaseUnavailable
+
+    with monkeypatch.context() as away:
+        away.setattr("jobserver.worker.group.publish", fail)
+        away.setattr(queue, "reschedule", fail_at_first)
+        away.setattr(attempt, "ASK_AGAIN_S", 0.01)
+        assert render_thread.work_once()
+    assert site.rows("SELECT attempts FROM job_file") == [(0,)]
+    assert next(failures, None) is None
+    assert site.show(job_id)["status"] == "processing"
