@@ -1,7 +1,9 @@
 """Transactions, each with the lock that it relies on.
 
-SQLite has one lock: who writes is alone. The names say what that guards, so that another
-engine can keep the same promise, and so that a search finds who relies on it.
+Who writes in `exclusive` is alone: SQLite has one lock for that, and on PostgreSQL one advisory
+lock does the same. The names say what it guards, so that a search finds who relies on it. On
+PostgreSQL a claim locks rows alone, in one sequence for all: first rows of job_file, then those
+of their job, then what is counted of the queue.
 """
 
 from collections.abc import Iterator
@@ -27,7 +29,7 @@ def exclusive(db: Connection, lock: Lock) -> AbstractContextManager[None]:
 
     Raises DatabaseBusy when others hold the lock for longer than connect()'s timeout.
     """
-    del lock  # SQLite has one for all of them
+    del lock  # there is one for all of them
     return _transaction(db, alone=True)
 
 
