@@ -3,7 +3,7 @@
 Who writes in `exclusive` is alone: SQLite has one lock for that, and on PostgreSQL one advisory
 lock does the same. The names say what it guards, so that a search finds who relies on it. On
 PostgreSQL a claim locks rows alone, in one sequence for all: first rows of job_file, then those
-of their job, then what is counted of the queue.
+of their job in job_standing, then what is counted of the queue.
 """
 
 from collections.abc import Iterator
