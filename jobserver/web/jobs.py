@@ -152,7 +152,7 @@ def _job_or_404(db: Connection, job_id: str) -> Job:
 
 def _look(job_id: str, outputs: bool = True) -> Seen | None:
     app, prefix = current_app, request.script_root
-    return polling.look(app, job_id, prefix=prefix, outputs=outputs, now=time.time())
+    return polling.look(app, job_id, prefix=prefix, outputs=outputs)
 
 
 def _job_json(

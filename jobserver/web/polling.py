@@ -50,7 +50,7 @@ class Seen(NamedTuple):
     etag: str
 
 
-def look(app: Flask, job_id: str, *, prefix: str, outputs: bool, now: float) -> Seen | None:
+def look(app: Flask, job_id: str, *, prefix: str, outputs: bool) -> Seen | None:
     """Return what the answer about a job depends on, or None when nothing is known of the job.
 
     prefix: the path that we are mounted at. outputs: whether they are shown. Raises DatabaseError.
@@ -62,7 +62,9 @@ def look(app: Flask, job_id: str, *, prefix: str, outputs: bool, now: float) -> 
     if found is None:
         return None
     reason = reasons.of_job(found, settings.database_folder)
-    link = link_signer_of(app, now)(f"/api/jobs/{job_id}")  # also of the keys, and of its window
+    link = link_signer_of(app, time.time())(
+        f"/api/jobs/{job_id}"
+    )  # also of the keys, and of its window
     parts = (VERSION, prefix, link, outputs, settings.job_lifetime, found.revision)
     state = (found.last_event, *_of_unfinished(found, reason))
     etag = hashlib.sha256(repr((parts, state)).encode()).hexdigest()[:32]
@@ -146,10 +148,10 @@ class PollAnswers:
         outputs = _WITH_OUTPUTS.get(environ.get("QUERY_STRING", ""))
         if outputs is None:
             return None
-        now = time.time()
         try:
-            check_authorization(self._app, environ.get("HTTP_AUTHORIZATION", ""), now)
+            authorization = environ.get("HTTP_AUTHORIZATION", "")
+            check_authorization(self._app, authorization, time.time())
             prefix = environ.get("SCRIPT_NAME", "")
-            return look(self._app, path[1], prefix=prefix, outputs=outputs, now=now)
+            return look(self._app, path[1], prefix=prefix, outputs=outputs)
         except (InvalidToken, DatabaseError):  # Flask answers those
             return None
