@@ -208,3 +208,17 @@ class StorageUnavailable(Unavailable):
     """A folder is missing, read-only, or holds the files of another database."""
 
     sentence = "The folder for uploads or outputs is not available"
+
+
+class StoreUnreachable(StorageUnavailable, OSError):
+    """An object store does not answer, or refuses us; its text is for the operator.
+
+    An OSError too: what bears a disk that fails bears this.
+    """
+
+    sentence = "The storage is not available; try again"
+    retry_after = 30
+
+
+class OutcomeUnknown(Unavailable):
+    """A COMMIT was sent and its answer lost: the rows may be there, or not."""

@@ -32,7 +32,7 @@ class DatabaseUnavailable(DatabaseError, Unavailable):
 
 
 class CommitUnknown(DatabaseUnavailable, OutcomeUnknown):
-    """The server went away while it committed: all was written, or nothing."""
+    """COMMIT itself failed: all was written, or nothing; nobody knows before it is read again."""
 
 
 class DatabaseUnusable(DatabaseError):

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from jobserver.db.connection import LOCK_TIMEOUT_S, Connection
 from jobserver.db.errors import (
+    CommitUnknown,
     ConstraintViolated,
     DatabaseBusy,
     DatabaseFull,
@@ -128,8 +129,15 @@ class SqliteConnection(sqlite3.Connection, Connection):
             self.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Make what was written durable, and end the transaction."""
-        self.execute("COMMIT")
+        """Make what was written durable, and end the transaction.
+
+        Raises CommitUnknown when the log may hold all of it although its sync failed.
+        Source: https://sqlite.org/walformat.html#recovery
+        """
+        try:
+            self.execute("COMMIT")
+        except DatabaseUnavailable as error:
+            raise CommitUnknown from error.__cause__
 
     def rollback(self) -> None:
         """Undo what was written, unless SQLite did so itself, e.g. when a disk is full."""

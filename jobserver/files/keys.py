@@ -18,6 +18,25 @@ def output_key(job_id: str, name: str) -> str:
     return f"{OUTPUTS}{job_id}/{name}"
 
 
+def claim_output_key(name: str, *, job_id: str, file_id: str, claim_token: int) -> str:
+    """Return a key that no other claim ever has: what is put there is never overwritten."""
+    return output_key(job_id, f"{file_id}.{claim_token}/{name}")
+
+
+def placed_key(place: str | None, job_id: str, name: str) -> str:
+    """Return the key that a row names; those of before there were places lie under their names."""
+    return place or output_key(job_id, name)
+
+
+def claim_of(name: str) -> tuple[str, int] | None:
+    """Return file and claim token of what a claim has begun in its job's folder, else None.
+
+    name: of list_outputs(): `.<file>.<token>` is a scratch folder, `<file>.<token>/...` an object.
+    """
+    found = re.fullmatch(r"\.(\w+)\.(\d+)", name) or re.match(r"(\w+)\.(\d+)/", name)
+    return (found[1], int(found[2])) if found else None
+
+
 def output_id(file_id: str, number: int) -> str:
     """Return the id of one variation of a file: rendered again, it has the same one."""
     return derive_id(file_id, number)

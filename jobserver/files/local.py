@@ -1,4 +1,4 @@
-"""The store of one machine: two folders. The only module that knows where an object lies.
+"""The store of one machine: two folders. The only module that knows where a file lies in them.
 
 UPLOAD_DIR/<id>.part                       being received (part_file.py)
 UPLOAD_DIR/<stored name>                   uploads/<stored name>
@@ -10,14 +10,14 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from jobserver import modes
 from jobserver.files import durability
-from jobserver.files.keys import OUTPUTS, UPLOADS, source_key
+from jobserver.files.keys import OUTPUTS, UPLOADS, output_key, source_key
 from jobserver.files.part_file import PartFile, remove_unlocked
 from jobserver.files.root import OWNER_FILE, LocalRoot
 from jobserver.files.store import Staged
@@ -26,7 +26,55 @@ _JOB_ID = re.compile(r"\w{22}")  # see ids.py; a volume may hold other folders, 
 _UPLOAD = re.compile(rf"\w{{22}}\.\w{{1,10}}|{re.escape(OWNER_FILE)}\.\w+")  # see keys.py, root.py
 
 
-class LocalStore:
+class _TwoFolders:
+    """The folders, the space on their disks, and what files of one machine have no need of."""
+
+    def __init__(self, uploads: LocalRoot, outputs: LocalRoot) -> None:
+        self._uploads, self._outputs = uploads, outputs
+
+    @property
+    def roots(self) -> Sequence[LocalRoot]:
+        """UPLOAD_DIR and OUTPUT_DIR."""
+        return self._uploads, self._outputs
+
+    def is_writable(self) -> bool:
+        """Return whether files can be made in UPLOAD_DIR: it exists, is ours, not read-only."""
+        return os.access(self._uploads.folder, os.W_OK | os.X_OK)
+
+    def free(self) -> int:
+        """Return the bytes that may still be written to the fuller of the two disks."""
+        return min(root.free() for root in self.roots)
+
+    def require_free(self, incoming_bytes: int) -> None:
+        """Raise InsufficientStorage when either disk has too little left for so many more."""
+        for root in self.roots:
+            root.require_free(incoming_bytes)
+
+    def has_room_for_uploads(self) -> bool:
+        """Return whether both disks have the space to keep free, and inodes. Raises OSError."""
+        return all(root.has_room_for_uploads() for root in self.roots)
+
+    @property
+    def sweep_every_s(self) -> float:
+        """No time: two folders are listed in a moment."""
+        return 0.0
+
+    def prepare_worker(self) -> None:
+        """Nothing: scratch folders lie in OUTPUT_DIR, where the sweep finds them."""
+
+    def place(self, name: str, *, job_id: str, file_id: str, claim_token: int) -> str:
+        """Return the same key for each claim: rendered again, an output has the same bytes."""
+        del file_id, claim_token
+        return output_key(job_id, name)
+
+    def withdraw(self, staged: Sequence[Staged]) -> None:
+        """Nothing: what was not renamed goes with its scratch folder."""
+
+    def link(self, key: str, headers: Mapping[str, str], lifetime_s: int) -> None:
+        """Return None: nobody else can send files of this machine."""
+
+
+class LocalStore(_TwoFolders):
     """Keeps uploads and outputs in a folder each; see store.Store.
 
     min_free_space: bytes of either disk that no upload may use. output_group: the id of the
@@ -41,13 +89,10 @@ class LocalStore:
         output_group: int | None = None,
     ) -> None:
         self._output_group = output_group
-        self._uploads = LocalRoot("UPLOAD_DIR", upload_dir, min_free_space)
-        self._outputs = LocalRoot("OUTPUT_DIR", output_dir, min_free_space)
-
-    @property
-    def roots(self) -> Sequence[LocalRoot]:
-        """UPLOAD_DIR and OUTPUT_DIR."""
-        return self._uploads, self._outputs
+        super().__init__(
+            LocalRoot("UPLOAD_DIR", upload_dir, min_free_space),
+            LocalRoot("OUTPUT_DIR", output_dir, min_free_space),
+        )
 
     def receive(self, client_name: str) -> PartFile:
         """Begin an upload as a locked `.part` file. Raises OSError."""
@@ -86,6 +131,11 @@ class LocalStore:
         """Open an object without a buffer, as sendfile wants it. Raises OSError."""
         return open(self._path(key), "rb", buffering=0)
 
+    def opener(self, job_id: str) -> Callable[[str], BinaryIO]:
+        """Return open() itself."""
+        del job_id
+        return self.open
+
     @contextmanager
     def local_path(self, key: str) -> Iterator[Path]:
         """Give the path of the object itself: nothing is copied."""
@@ -104,8 +154,14 @@ class LocalStore:
         _remove_folder(self._outputs.folder / _checked(job_id))
 
     def delete_orphan(self, key: str, is_listed: Callable[[], bool]) -> bool:
-        """Remove an upload whose lock is free; asks `is_listed` once it holds that lock."""
-        return remove_unlocked(self._path(key), is_listed)
+        """Remove an upload whose lock is free; asks `is_listed` once it holds that lock.
+
+        Outputs have no locks: their claims have ended.
+        """
+        if key.startswith(UPLOADS):
+            return remove_unlocked(self._path(key), is_listed)
+        self.delete(key)
+        return True
 
     def list_uploads(self) -> Iterator[str]:
         """Yield keys of uploads, `.part` files and drafts of the owner file, as seen at once.
@@ -122,18 +178,9 @@ class LocalStore:
                 seen[job_id] = set(os.listdir(self._outputs.folder / job_id))
         return seen
 
-    def free(self) -> int:
-        """Return the bytes that may still be written to the fuller of the two disks."""
-        return min(root.free() for root in self.roots)
-
-    def require_free(self, incoming_bytes: int) -> None:
-        """Raise InsufficientStorage when either disk has too little left for so many more."""
-        for root in self.roots:
-            root.require_free(incoming_bytes)
-
-    def has_room_for_uploads(self) -> bool:
-        """Return whether both disks have the space to keep free, and inodes. Raises OSError."""
-        return all(root.has_room_for_uploads() for root in self.roots)
+    def present_outputs(self) -> dict[str, set[str]]:
+        """Return list_outputs(): what is not in a folder is gone. Raises OSError."""
+        return self.list_outputs()
 
     def _path(self, key: str) -> Path:
         """Return where an object lies. Raises ValueError for what is no key of keys.py."""

@@ -52,11 +52,13 @@ class LocalRoot:
             raise StorageUnavailable(f"{self.name} is missing or cannot be read") from error
         return all(name == "lost+found" or name.startswith(f"{OWNER_FILE}.") for name in names)
 
-    def mark(self, database_id: str) -> None:
+    def mark(self, database_id: str, *, only_new: bool = False) -> None:
         """Write the owner file. Raises OSError.
 
-        Durable, and the folder as well: a half-written one would be another database's.
+        Durable, and the folder as well: a half-written one would be another database's. Of two
+        new databases at the same moment the later one has it, whatever `only_new` says.
         """
+        del only_new
         draft = self.folder / f"{OWNER_FILE}.{secrets.token_hex(8)}"
         try:
             create_private(draft, database_id)

@@ -1,20 +1,19 @@
-"""What every store of bytes offers; `local.py` keeps them in folders.
+"""What every store of bytes offers; `local.py` keeps them in folders, `s3/` in a bucket.
 
-Another store is one module beside it, runs through `tests/files/contract.py`, and is chosen in
-`jobserver.store_of`.
+Each runs through `tests/files/contract.py`, and is chosen in `jobserver.store_of`.
 
-A key names one object: `uploads/<stored name>`, `outputs/<job id>/<name>` (see keys.py). What a
-key names never changes: it appears whole, and disappears whole.
+A key names one object: `uploads/<stored name>`, and of an output what `place()` says (see
+keys.py). What a key names never changes: it appears whole, and disappears whole. Rows name keys.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 
 class Staged(NamedTuple):
-    """Bytes that nobody can see yet; `publish` makes them visible under `key`.
+    """Bytes that no row names yet; after `publish` a row may name `key`.
 
     synced: whether they survive a power cut.
     """
@@ -63,8 +62,11 @@ class Root(Protocol):
         Raises StorageUnavailable.
         """
 
-    def mark(self, database_id: str) -> None:
-        """Note durably whose files these are."""
+    def mark(self, database_id: str, *, only_new: bool = False) -> None:
+        """Note durably whose files these are.
+
+        only_new: leave the mark of a database that was faster, where the store can see that.
+        """
 
 
 class Store(Protocol):
@@ -73,6 +75,19 @@ class Store(Protocol):
     @property
     def roots(self) -> Sequence[Root]:
         """The places that must belong to the database before anything is put there."""
+
+    @property
+    def sweep_every_s(self) -> float:
+        """Seconds between two sweeps of one process; 0 where listing costs nothing."""
+
+    def prepare_worker(self) -> None:
+        """Remove what earlier workers of this machine left outside the store. Raises OSError."""
+
+    def is_writable(self) -> bool:
+        """Return whether it is there and takes uploads, as far as a look can say.
+
+        Raises StoreUnreachable.
+        """
 
     def receive(self, client_name: str) -> Incoming:
         """Begin an upload that no sweep removes while it lives.
@@ -89,20 +104,41 @@ class Store(Protocol):
     ) -> AbstractContextManager[Path]:
         """Give a claim a folder of its own; removed at the end with what is in it."""
 
+    def place(self, name: str, *, job_id: str, file_id: str, claim_token: int) -> str:
+        """Return the key under which a claim puts an output, or a thumbnail, of this name."""
+
     def put(self, path: Path, key: str, *, sync: bool = True) -> Staged:
-        """Make a file of a scratch folder durable; it is not visible yet.
+        """Make a file of a scratch folder durable; no row may name it yet.
 
         sync: False for a thumbnail, which a power cut may take: it is no promise.
         """
 
     def publish(self, staged: Sequence[Staged]) -> None:
-        """Make all of them visible; called inside the transaction that lists them.
+        """Make all of them readable; called inside the transaction that lists them.
 
         What was put with `sync` is durable with its name afterwards.
         """
 
+    def withdraw(self, staged: Sequence[Staged]) -> None:
+        """Delete what was put and will be listed by no row, after the transaction said so.
+
+        Never after an error: a COMMIT without an answer may have listed it.
+        """
+
     def open(self, key: str) -> BinaryIO:
-        """Open an object for reading at any place; `fileno()` works. Raises FileNotFoundError."""
+        """Open an object for reading at any place. Raises FileNotFoundError.
+
+        `fileno()` works where the object is a file of this machine.
+        """
+
+    def opener(self, job_id: str) -> Callable[[str], BinaryIO]:
+        """Return an open() for many outputs of one job: what is missing is known beforehand."""
+
+    def link(self, key: str, headers: Mapping[str, str], lifetime_s: int) -> str | None:
+        """Return an address at which a browser can GET the object, or None where there is none.
+
+        headers: what its answer says beside what it is. Asks nobody: the object may be gone.
+        """
 
     def local_path(self, key: str) -> AbstractContextManager[Path]:
         """Give a path by which ffmpeg can read the object."""
@@ -119,17 +155,24 @@ class Store(Protocol):
     def delete_orphan(self, key: str, is_listed: Callable[[], bool]) -> bool:
         """Delete an object that no row names; return whether it was.
 
-        Spares a living upload, and what `is_listed` says has been committed meanwhile.
+        Spares a living upload, and what `is_listed` says has been committed meanwhile. What
+        `list_outputs` has named of a dead claim counts as well.
         """
 
     def list_uploads(self) -> Iterator[str]:
         """Yield the keys below `uploads/` that have names of our making."""
 
     def list_outputs(self) -> dict[str, set[str]]:
-        """Return the names in each job's folder, by job; scratch folders are among them."""
+        """Return what of each job lies below `outputs/<job id>/`, by job.
 
-    def free(self) -> int:
-        """Return the bytes that may still be written, whichever disk has fewest."""
+        What claims of a job have begun is among it: keys.claim_of() says whose it is.
+        """
+
+    def present_outputs(self) -> dict[str, set[str]] | None:
+        """Return list_outputs() where what is not among it is surely gone, else None."""
+
+    def free(self) -> int | None:
+        """Return the bytes that may still be written, whichever disk has fewest; None: no end."""
 
     def require_free(self, incoming_bytes: int) -> None:
         """Raise InsufficientStorage when so many more would use the space that is kept free."""

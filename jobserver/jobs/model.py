@@ -72,7 +72,8 @@ class File(NamedTuple):
 
     progress: 0 to 1. error: a sentence for people. duration: seconds. width, height: as
     displayed. sha256, duration, width, height: None until a worker has probed it. thumbnail:
-    the name of its picture in the job's folder, or None. own_seed: see seeds.seed_of.
+    the name of its picture, or None. own_seed: see seeds.seed_of. thumbnail_place: its key,
+    see keys.placed_key.
     """
 
     id: str
@@ -92,6 +93,7 @@ class File(NamedTuple):
     sha256: str | None
     thumbnail: str | None
     own_seed: int | None
+    thumbnail_place: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -102,8 +104,8 @@ class File(NamedTuple):
 class Output(NamedTuple):
     """One published variation.
 
-    number: from 1. name: its file in the job's folder. parameters: a JSON object. seconds: that
-    rendering it took. made_with: server, ffmpeg, encoder.
+    number: from 1. name: of its file. parameters: a JSON object. seconds: that rendering it
+    took. made_with: server, ffmpeg, encoder. place, thumbnail_place: keys, see keys.placed_key.
     """
 
     id: str
@@ -118,6 +120,8 @@ class Output(NamedTuple):
     thumbnail: str | None
     made_with: str
     created_at: float
+    place: str | None = None
+    thumbnail_place: str | None = None
 
 
 class Claim(NamedTuple):
@@ -153,6 +157,7 @@ class SourceFacts(NamedTuple):
     height: int
     sha256: str
     thumbnail: str | None
+    thumbnail_place: str | None = None
 
 
 class QueueEstimate(NamedTuple):

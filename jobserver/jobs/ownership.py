@@ -24,7 +24,7 @@ def adopt_unowned(db: Connection, store: Store) -> None:
     for root in store.roots:
         with suppress(StorageUnavailable):
             if root.owner() is None and _may_adopt(db, root):
-                root.mark(database_id(db))
+                root.mark(database_id(db), only_new=True)
 
 
 def adopt_at_start(db: Connection, store: Store) -> None:

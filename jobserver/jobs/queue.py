@@ -20,7 +20,7 @@ from jobserver.jobs.seeds import file_seed
 
 
 class NewOutput(NamedTuple):
-    """A whole variation under its final name in the job's folder; see model.Output."""
+    """A whole variation in the store; see model.Output."""
 
     id: str
     number: int
@@ -32,6 +32,8 @@ class NewOutput(NamedTuple):
     seconds: float
     thumbnail: str | None
     made_with: str
+    place: str | None = None
+    thumbnail_place: str | None = None
 
 
 def length(db: Connection) -> int:
@@ -135,7 +137,7 @@ def renew(db: Connection, claim: Claim, progress: float, *, lease_s: float, now:
 def record_source(db: Connection, claim: Claim, facts: SourceFacts) -> bool:
     """Record what the source is; False when the file is lost."""
     assignments = """duration = :duration, width = :width, height = :height, sha256 = :sha256,
-        thumbnail = :thumbnail"""
+        thumbnail = :thumbnail, thumbnail_place = :thumbnail_place"""
     return _update(db, claim, assignments, facts._asdict())
 
 
@@ -175,9 +177,9 @@ def insert_outputs(db: Connection, claim: Claim, outputs: Iterable[NewOutput], n
     db.write_many(
         """INSERT INTO output
                (id, file_id, number, name, size, sha256, crc32, parameters, seconds, thumbnail,
-                made_with, created_at)
+                made_with, place, thumbnail_place, created_at)
            VALUES (:id, :file_id, :number, :name, :size, :sha256, :crc32, :parameters, :seconds,
-                   :thumbnail, :made_with, :now)""",
+                   :thumbnail, :made_with, :place, :thumbnail_place, :now)""",
         rows,
     )
     ids = [row["id"] for row in rows]

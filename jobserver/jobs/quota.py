@@ -114,9 +114,13 @@ def disk_bytes_to_free(
 ) -> int:
     """Return the bytes by which `incoming_bytes` more would use the space that is kept free.
 
-    What is marked already is being deleted by somebody: it counts as free.
+    What is marked already is being deleted by somebody: it counts as free. 0 where the store
+    has no end.
     """
-    missing = limits.min_free + incoming_bytes - store.free()
+    free = store.free()
+    if free is None:
+        return 0
+    missing = limits.min_free + incoming_bytes - free
     return missing - marked_bytes(db) if missing > 0 else 0
 
 

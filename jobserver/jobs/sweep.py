@@ -3,18 +3,15 @@
 Everything is judged after it was seen: what appears later belongs to a living request or claim.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
 from jobserver.db import Connection, removing
-from jobserver.files.keys import UPLOADS, output_key
+from jobserver.files.keys import UPLOADS, claim_of, output_key, placed_key
 from jobserver.files.store import Store
-from jobserver.jobs import events, queue, standing
+from jobserver.jobs import events, standing
 from jobserver.jobs.retention import batches
-
-_SCRATCH = re.compile(r"\.(?P<file_id>\w+)\.(?P<claim_token>\d+)")
 
 
 class _ListedFile(NamedTuple):
@@ -23,6 +20,8 @@ class _ListedFile(NamedTuple):
     file_id: str
     name: str
     thumbnail: str | None
+    place: str | None
+    thumbnail_place: str | None
 
 
 def sweep_uploads(db: Connection, store: Store) -> int:
@@ -56,20 +55,25 @@ def sweep_outputs(db: Connection, store: Store) -> int:
         with suppress(OSError):  # a worker that has lost its claim may still write there
             if name is None:
                 store.delete_job(job_id)
+                count += 1
             else:
-                store.delete(output_key(job_id, name))
-        count += 1
+                count += store.delete_orphan(output_key(job_id, name), lambda: False)
     return count
 
 
 def orphaned_outputs(db: Connection, store: Store) -> Iterator[tuple[str, str | None]]:
     """Yield job id and name of what belongs to nobody; the name is None for a whole folder.
 
-    The folder of a job that has been deleted (a worker had not noticed yet), the scratch folder
-    of a claim that has ended, a file that no row lists while nothing of its job is rendered.
+    The folder of a job that has been deleted (a worker had not noticed yet), what a claim that
+    has ended had begun, a file that no row lists while nothing of its job is rendered.
+
+    First what lies there, then the claims, then the rows: what was published meanwhile is in the
+    rows, what was begun later was not seen.
     """
     seen = store.list_outputs()
-    rendering = set(db.column("SELECT DISTINCT job_id FROM job_file WHERE status = 'processing'"))
+    held = db.all(_HeldFile, _HELD)
+    claims = {(each.id, each.claim_token) for each in held}
+    rendering = {each.job_id for each in held}
     jobs = set(db.column("SELECT id FROM job"))
     listed = _listed_names(db)
     for job_id, names in seen.items():
@@ -77,14 +81,18 @@ def orphaned_outputs(db: Connection, store: Store) -> Iterator[tuple[str, str | 
             yield job_id, None
             continue
         for name in names - listed.get(job_id, set()):
-            if _is_orphan(db, name, job_id in rendering):
+            claim = claim_of(name)
+            if job_id not in rendering if claim is None else claim not in claims:
                 yield job_id, name
 
 
-def _is_orphan(db: Connection, name: str, rendering: bool) -> bool:
-    if scratch := _SCRATCH.fullmatch(name):
-        return not queue.is_held(db, scratch["file_id"], int(scratch["claim_token"]))
-    return not rendering
+class _HeldFile(NamedTuple):
+    job_id: str
+    id: str
+    claim_token: int
+
+
+_HELD = "SELECT job_id, id, claim_token FROM job_file WHERE status = 'processing'"
 
 
 def forget_missing(db: Connection, store: Store, now: float) -> int:
@@ -93,7 +101,9 @@ def forget_missing(db: Connection, store: Store, now: float) -> int:
     A job without its whole folder keeps them: the disk may only not be mounted.
     """
     rows = _listed_files(db)
-    seen = store.list_outputs()
+    seen = store.present_outputs()
+    if seen is None:
+        return 0
     missing = [row for row in rows if row.name not in seen.get(row.job_id, {row.name})]
     count = 0
     for batch in batches(missing):
@@ -115,17 +125,25 @@ def _forget(db: Connection, row: _ListedFile, now: float) -> int:
 
 def _listed_files(db: Connection) -> list[_ListedFile]:
     query = """
-        SELECT output.id, file.job_id, output.file_id, output.name, output.thumbnail
+        SELECT output.id, file.job_id, output.file_id, output.name, output.thumbnail,
+               output.place, output.thumbnail_place
         FROM output JOIN job_file AS file ON file.id = output.file_id"""
     return db.all(_ListedFile, query)
 
 
-def _listed_names(db: Connection) -> dict[str, set[str | None]]:
-    """Return the names that rows list in each job's folder, by job."""
-    names: dict[str, set[str | None]] = {}
+def _listed_names(db: Connection) -> dict[str, set[str]]:
+    """Return what rows list in each job's folder, by job."""
+    names: dict[str, set[str]] = {}
     for row in _listed_files(db):
-        names.setdefault(row.job_id, set()).update((row.name, row.thumbnail))
-    query = "SELECT job_id, thumbnail FROM job_file WHERE thumbnail IS NOT NULL"
-    for job_id, thumbnail in db.execute(query).fetchall():
-        names.setdefault(job_id, set()).add(thumbnail)
+        mine = names.setdefault(row.job_id, set())
+        mine.add(_name_in_folder(row.job_id, row.place, row.name))
+        if row.thumbnail is not None:
+            mine.add(_name_in_folder(row.job_id, row.thumbnail_place, row.thumbnail))
+    query = "SELECT job_id, thumbnail_place, thumbnail FROM job_file WHERE thumbnail IS NOT NULL"
+    for job_id, place, thumbnail in db.execute(query).fetchall():
+        names.setdefault(job_id, set()).add(_name_in_folder(job_id, place, thumbnail))
     return names
+
+
+def _name_in_folder(job_id: str, place: str | None, name: str) -> str:
+    return placed_key(place, job_id, name).removeprefix(output_key(job_id, ""))

@@ -1,7 +1,7 @@
 """multipart/form-data (RFC 7578) becomes fields and IncomingFiles, while the body comes."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, NamedTuple, Protocol, TypeAlias
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
@@ -54,7 +54,8 @@ class ReceivedForm(NamedTuple):
 def receive(request: FormRequest, store: Store) -> Iterator[ReceivedForm]:
     """Read the body and make its files durable; delete them if `with` raises.
 
-    They stay when nobody knows whether their rows were written; without rows the sweep takes them.
+    They stay when nobody knows whether their rows were written: a job whose sources are gone is
+    worse than files without a job, which the sweep takes.
 
     The files stay locked until the request closes them, as Flask does at its end.
     Raises NoVideos, what UploadParser raises, or OSError when the disk is full.
@@ -73,7 +74,8 @@ def receive(request: FormRequest, store: Store) -> Iterator[ReceivedForm]:
         raise
     except BaseException:
         for file in files:
-            store.delete(file.key)
+            with suppress(OSError):  # what cannot go now is the sweep's
+                store.delete(file.key)
         raise
 
 

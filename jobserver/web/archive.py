@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from itertools import accumulate, pairwise
 from typing import Any
 
-from jobserver.files.keys import output_key
+from jobserver.files.keys import placed_key
 from jobserver.files.store import Store
 from jobserver.files.zip import Archive, Member, archive_length, members_end, text_member
 from jobserver.jobs.model import File, Job, Output, OutputHistory
@@ -80,13 +80,14 @@ class JobArchive:
 
     @cached_property
     def _members(self) -> list[Member]:
+        opened = self._store.opener(self._job.id)
         return [
             Member(
                 name=self._path(output),
                 size=output.size,
                 crc32=output.crc32,
                 modified=output.created_at,
-                content=partial(self._store.open, output_key(self._job.id, output.name)),
+                content=partial(opened, placed_key(output.place, self._job.id, output.name)),
             )
             for output in self._outputs
         ]

@@ -41,12 +41,16 @@ APPENDS_TO_ITS_FILE = re.compile("wget", re.I)
 
 
 class Download(NamedTuple):
-    """What is asked for. etag: of its bytes. modified: Unix seconds. headers: its own."""
+    """What is asked for. etag: of its bytes. modified: Unix seconds. headers: its own.
+
+    size: bytes, as far as a row says so.
+    """
 
     key: str
     etag: str
     modified: float
     headers: Mapping[str, str]
+    size: int | None = None
 
 
 class Part(NamedTuple):
@@ -63,21 +67,30 @@ class Part(NamedTuple):
 
 
 def send_file(
-    request: Request, store: Store, download: Download, accel: str | None = None
+    request: Request,
+    store: Store,
+    download: Download,
+    *,
+    link_lifetime_s: int,
+    accel: str | None = None,
 ) -> Response:
-    """Answer with a file; with `accel` set, have nginx send it from there.
+    """Answer with a file, or with where the store gives it to a client for so many seconds.
 
-    accel: nginx's internal location of OUTPUT_DIR. Raises OutputGone, Busy or, as werkzeug's
-    own errors, PreconditionFailed (412) or RequestedRangeNotSatisfiable (416).
+    accel: nginx's internal location of OUTPUT_DIR; with it nginx sends the file from there.
+    Raises OutputGone, Busy, StoreUnreachable or, as werkzeug's own errors, PreconditionFailed
+    (412) or RequestedRangeNotSatisfiable (416).
     """
+    headers = {**download.headers, "Cache-Control": NEVER_CHANGES}
+    link = store.link(download.key, headers, link_lifetime_s)
+    if link and (found := _answer_unopened(request, download, link, link_lifetime_s)):
+        return found
     try:
         file = store.open(download.key)
     except FileNotFoundError as error:
         raise OutputGone from error
     try:
-        response = _head(download.etag, {**download.headers, "Cache-Control": NEVER_CHANGES})
-        response.last_modified = download.modified  # type: ignore[assignment]  # seconds too
-        part = _requested_part(request, response, os.fstat(file.fileno()).st_size)
+        response = _head(download.etag, headers, download.modified)
+        part = _requested_part(request, response, file.seek(0, os.SEEK_END))
         if part and accel and not request.if_match:  # nginx has no ETag for it
             file.close()
             _redirect_to_nginx(response, f"{accel.rstrip('/')}/{_accel_path(download.key)}")
@@ -117,10 +130,38 @@ def send_archive(
     return response
 
 
-def _head(etag: str, headers: Mapping[str, str]) -> Response:
+def _head(etag: str, headers: Mapping[str, str], modified: float | None = None) -> Response:
     response = Response(headers=dict(headers))
     response.set_etag(etag)
     response.headers["Accept-Ranges"] = "bytes"
+    if modified is not None:
+        response.last_modified = modified  # type: ignore[assignment]  # seconds too
+    return response
+
+
+def _answer_unopened(
+    request: Request, download: Download, link: str, lifetime_s: int
+) -> Response | None:
+    """Answer without asking the store: a redirect for GET; HEAD and 304 from what rows say.
+
+    None for what needs the object here: a HEAD whose length no row knows, and conditions that
+    name our ETag, which the store's own is unlike. A link to GET is refused for HEAD, so HEAD
+    never leads there. The redirect may be kept for half the time that its address works.
+    """
+    response = _head(
+        download.etag, {**download.headers, "Cache-Control": NEVER_CHANGES}, download.modified
+    )
+    if request.if_match or quote_etag(download.etag) == request.headers.get("If-Range"):
+        return None
+    if _is_known(request, response, download.etag):
+        response.status_code = 304
+        return response
+    if request.method == "GET":
+        kept = {"Location": link, "Cache-Control": f"private, max-age={lifetime_s // 2}"}
+        return Response(status=302, headers=kept)
+    if download.size is None:
+        return None
+    response.content_length = download.size
     return response
 
 
@@ -241,12 +282,20 @@ def _fill(request: Request, response: Response, file: BinaryIO, part: Part) -> N
     """Let the server send the file itself (sendfile) when the part reaches to its end."""
     watched = _WatchedFile(file, limit_download(request.environ, part.size))
     file.seek(part.start)
-    if part.stop == part.length:
+    if part.stop == part.length and _has_descriptor(file):
         response.response = wrap_file(request.environ, cast(BinaryIO, watched), PIECE_SIZE)
         response.direct_passthrough = True  # and the server closes the file
     else:
         response.response = _pieces(watched, part.size)
         response.call_on_close(watched.close)
+
+
+def _has_descriptor(file: BinaryIO) -> bool:
+    try:
+        file.fileno()
+    except io.UnsupportedOperation:  # an object of a store elsewhere
+        return False
+    return True
 
 
 def _pieces(file: _WatchedFile, size: int) -> Iterator[bytes]:

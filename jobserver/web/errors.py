@@ -67,9 +67,13 @@ def _answer(error: errors.JobserverError) -> Response:
     status = status_of(error)
     if status == 500:
         return _answer_bug(error)
+    sentence = str(error)
     if isinstance(error, DatabaseUnavailable):
         _log(error.__cause__ or error)
-    response = _json(status, str(error))
+    elif isinstance(error, errors.StoreUnreachable):
+        _log(error)
+        sentence = error.sentence  # the other is for the operator
+    response = _json(status, sentence)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.InvalidToken):

@@ -10,7 +10,7 @@ from jobserver.errors import (
     OutputGone,
     OutputNotFound,
 )
-from jobserver.files.keys import output_key, source_key
+from jobserver.files.keys import placed_key, source_key
 from jobserver.jobs import queries
 from jobserver.jobs.model import File, Job, Output
 from jobserver.web import names
@@ -25,19 +25,25 @@ bp.before_request(require_auth_or_link)
 
 @bp.get("/<job_id>/outputs/<output_id>")
 def get_output(job_id: str, output_id: str) -> ResponseReturnValue:
-    """Answer 200, 206 or 304 with one variation; 404, 410 or 416. `?inline=1` for players."""
+    """Answer 200, 206 or 304 with one variation; 404, 410 or 416. `?inline=1` for players.
+
+    302 to where the store gives it, as for all that follow but the ZIP.
+    """
     files = queries.files_of(get_db(), job_id)  # first: they do not outlive their outputs
     output = _output_or_404(job_id, output_id)
     headers = _video_headers(*names.variation(files, output))
-    key = output_key(job_id, output.name)
-    return _send_output(Download(key, output.sha256, output.created_at, headers))
+    key = placed_key(output.place, job_id, output.name)
+    return _send_output(Download(key, output.sha256, output.created_at, headers, size=output.size))
 
 
 @bp.get("/<job_id>/outputs/<output_id>/thumbnail")
 def output_thumbnail(job_id: str, output_id: str) -> ResponseReturnValue:
     """Answer 200 with a WebP of one variation, or 304; 404 or 410."""
     output = _output_or_404(job_id, output_id)
-    return _send_picture(job_id, output.thumbnail, output.sha256, output.created_at)
+    if output.thumbnail is None:
+        raise OutputNotFound
+    key = placed_key(output.thumbnail_place, job_id, output.thumbnail)
+    return _send_picture(key, output.sha256, output.created_at)
 
 
 @bp.get("/<job_id>/files/<file_id>")
@@ -45,15 +51,20 @@ def get_source(job_id: str, file_id: str) -> ResponseReturnValue:
     """Answer 200, 206 or 304 with a video as it was sent; 404, 410 or 416. For players."""
     job, file = _file_or_404(job_id, file_id)
     key = source_key(file.stored_name)
-    download = Download(key, file_id, job.created_at, _video_headers(file.name))
-    return send_file(request, get_store(), download)
+    headers = _video_headers(file.name)
+    download = Download(key, file_id, job.created_at, headers, size=file.size)
+    lifetime_s = current_settings().link_lifetime
+    return send_file(request, get_store(), download, link_lifetime_s=lifetime_s)
 
 
 @bp.get("/<job_id>/files/<file_id>/thumbnail")
 def file_thumbnail(job_id: str, file_id: str) -> ResponseReturnValue:
     """Answer 200 with a WebP of a source, or 304; 404 or 410."""
     job, file = _file_or_404(job_id, file_id)
-    return _send_picture(job_id, file.thumbnail, file_id, job.created_at)
+    if file.thumbnail is None:
+        raise OutputNotFound
+    key = placed_key(file.thumbnail_place, job_id, file.thumbnail)
+    return _send_picture(key, file_id, job.created_at)
 
 
 @bp.get("/<job_id>/download")
@@ -81,19 +92,20 @@ def _video_headers(name: str, plain: str | None = None) -> dict[str, str]:
     return {"Content-Disposition": disposition, "Content-Type": "video/mp4"}
 
 
-def _send_picture(
-    job_id: str, name: str | None, source: str, modified: float
-) -> ResponseReturnValue:
-    if name is None:
-        raise OutputNotFound
+def _send_picture(key: str, source: str, modified: float) -> ResponseReturnValue:
     headers = {"Content-Type": "image/webp"}
-    return _send_output(
-        Download(output_key(job_id, name), f"{source}-thumbnail", modified, headers)
-    )
+    return _send_output(Download(key, f"{source}-thumbnail", modified, headers))
 
 
 def _send_output(download: Download) -> ResponseReturnValue:
-    return send_file(request, get_store(), download, current_settings().accel_redirect)
+    settings = current_settings()
+    return send_file(
+        request,
+        get_store(),
+        download,
+        link_lifetime_s=settings.link_lifetime,
+        accel=settings.accel_redirect,
+    )
 
 
 def _kept_job(job_id: str) -> Job:

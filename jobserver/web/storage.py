@@ -13,11 +13,14 @@ bp.before_request(require_auth)
 
 @bp.get("")
 def show_storage() -> ResponseReturnValue:
-    """Answer 200 with bytes used by jobs, the quota (null: none), bytes free, and jobs."""
-    db, settings = get_db(), current_settings()
+    """Answer 200 with bytes used by jobs, the quota (null: none), bytes free, and jobs.
+
+    Bytes free are null where the store has no end.
+    """
+    db, settings, free = get_db(), current_settings(), get_store().free()
     return jsonify(
         used=quota.used_bytes(db),
         quota=settings.storage_quota or None,
-        free=max(0, get_store().free() - settings.min_free_space),
+        free=None if free is None else max(0, free - settings.min_free_space),
         jobs=queries.count_jobs(db),
     )

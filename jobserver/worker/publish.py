@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from jobserver import render
 from jobserver.db import Connection, claiming, exclusive
-from jobserver.files.keys import output_id, output_key, output_name
+from jobserver.files.keys import output_id, output_name
 from jobserver.files.store import Staged, Store
 from jobserver.jobs import queue
 from jobserver.jobs.model import Claim, SourceFacts
@@ -42,10 +42,10 @@ def stage(store: Store, claim: Claim, rendered: Rendered, made_with: str) -> Sta
     path, thumbnail, number = rendered.output.path, rendered.output.thumbnail, parameters.index
     name = output_name(claim.id, claim.name, number)
     picture = None if thumbnail is None else str(Path(name).with_suffix(".webp"))
-    files = [store.put(path, output_key(claim.job_id, name))]
+    files = [store.put(path, _place(store, claim, name))]
     if thumbnail is not None and picture is not None:
-        key = output_key(claim.job_id, picture)
-        files.insert(0, store.put(thumbnail, key, sync=False))
+        place = _place(store, claim, picture)
+        files.insert(0, store.put(thumbnail, place, sync=False))
     row = NewOutput(
         id=output_id(claim.id, number),
         number=number,
@@ -57,6 +57,8 @@ def stage(store: Store, claim: Claim, rendered: Rendered, made_with: str) -> Sta
         seconds=rendered.seconds,
         thumbnail=picture,
         made_with=made_with,
+        place=files[-1].key,
+        thumbnail_place=files[0].key if picture else None,
     )
     return Staging(row, files)
 
@@ -77,17 +79,19 @@ def publish(
     read once inside the transaction: nobody can claim or cancel the file meanwhile, so no one
     who lost it renames.
     """
+    files = [file for each in staged for file in each.files]
     with exclusive(db, "publish"):
         moment = now()
         if last:
             held = queue.finish(db, claim, moment)
         else:
             held = queue.release(db, claim, progress, moment)
-        if not held:
-            return False
-        store.publish([file for each in staged for file in each.files])
-        queue.insert_outputs(db, claim, [each.row for each in staged], moment)
-    return True
+        if held:
+            store.publish(files)
+            queue.insert_outputs(db, claim, [each.row for each in staged], moment)
+    if not held:  # never after an error: the COMMIT may have been heard, and its answer lost
+        store.withdraw(files)
+    return held
 
 
 def publish_source(
@@ -96,10 +100,19 @@ def publish_source(
     """Record what a source is and show its picture, unless the file was lost."""
     staged = []
     if picture is not None:
-        staged.append(store.put(picture, output_key(claim.job_id, picture.name), sync=False))
+        place = _place(store, claim, picture.name)
+        staged.append(store.put(picture, place, sync=False))
+        facts = facts._replace(thumbnail_place=place)
     with claiming(db):
-        if queue.record_source(db, claim, facts):
+        held = queue.record_source(db, claim, facts)
+        if held:
             store.publish(staged)
+    if not held:
+        store.withdraw(staged)
+
+
+def _place(store: Store, claim: Claim, name: str) -> str:
+    return store.place(name, job_id=claim.job_id, file_id=claim.id, claim_token=claim.claim_token)
 
 
 def sha256_of(path: Path) -> str:

@@ -80,10 +80,12 @@ def full(db: Connection) -> Connection:
     """A job whose first file has an output, and another value in every column."""
     insert_job(db, "job", files=2, variations=7, at=12.5)
     held = steps.claim(db)
-    steps.record_source(db, held, steps.FACTS._replace(thumbnail="source.webp"))
+    facts = steps.FACTS._replace(thumbnail="source.webp", thumbnail_place="outputs/a")
+    steps.record_source(db, held, facts)
     with exclusive(db, "publish"):
         assert queue.release(db, held, 0.5, 20.0)
-        output = steps.new_output(held, 4, thumbnail="output.webp", seconds=3.5)
+        places = {"place": "outputs/b", "thumbnail_place": "outputs/c"}
+        output = steps.new_output(held, 4, thumbnail="output.webp", seconds=3.5, **places)
         queue.insert_outputs(db, held, [output], 21.0)
     with exclusive(db, "queue"):
         db.write("UPDATE job_file SET error = 'No.', finished_at = 22 WHERE id = 'job.0'")

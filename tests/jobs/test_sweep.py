@@ -60,6 +60,8 @@ class ChangingStore:
         self._happen()
         return seen
 
+    present_outputs = list_outputs
+
     def list_uploads(self) -> Iterator[str]:
         seen = list(self._store.list_uploads())
         yield from seen
