@@ -1,7 +1,7 @@
 """jobserver: uploaded videos become creative variations."""
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,18 @@ from flask import Flask
 
 from jobserver import cli, db, uploads, web
 from jobserver.auth.keys import signing_keys
+from jobserver.errors import StoreUnreachable
 from jobserver.files.local import LocalStore
+from jobserver.files.scratch import Scratch
 from jobserver.files.store import Store
 from jobserver.folders import prepare_folders
 from jobserver.jobs import ownership, sweep
-from jobserver.serving.client_limits import ClientLimits
+from jobserver.serving.client_limits import ClientLimits, longest_body_s
 from jobserver.settings import (
     Settings,
     SettingsError,
     load_settings,
+    unusable,
     weak_secrets,
 )
 
@@ -47,9 +50,29 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
 
 
 def store_of(settings: Settings) -> Store:
-    """Choose where the bytes live: the one place that names a store."""
+    """Choose where the bytes live: the one place that names a store. Raises SettingsError."""
+    if settings.storage_url is not None:
+        return _store_in_bucket(settings, *settings.storage_url)
     return LocalStore(
         settings.upload_dir, settings.output_dir, settings.min_free_space, settings.output_group
+    )
+
+
+def _store_in_bucket(settings: Settings, bucket: str, prefix: str) -> Store:
+    try:  # here, since boto3 is an extra of the package and takes half a second
+        from jobserver.files.s3.cleanup import Ages
+        from jobserver.files.s3.store import Bucket, S3Store
+    except ModuleNotFoundError as error:
+        reason = f"{error.name} is not installed; pip install 'jobserver[s3]'"
+        raise unusable("STORAGE_URL", reason) from error
+    body_size = uploads.UploadLimits(settings.max_file_size, settings.max_files).max_body_size
+    return S3Store(
+        Bucket(bucket, prefix, settings.storage_public_url),
+        Scratch(settings.scratch_dir, settings.scratch_size),
+        Ages(
+            orphan=settings.orphan_age,
+            longest_upload=longest_body_s(body_size, settings.client_timeout),
+        ),
     )
 
 
@@ -69,6 +92,7 @@ def prepare_serving(app: Flask) -> None:
         database.reserve.restore()
         ownership.adopt_at_start(database, store)
         if ownership.owns_all(database, store):
-            sweep.sweep_uploads(database, store)
+            with suppress(StoreUnreachable):  # gone meanwhile: health says it
+                sweep.sweep_uploads(database, store)
     for sentence in weak_secrets(settings):
         app.logger.warning(sentence)

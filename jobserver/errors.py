@@ -218,7 +218,3 @@ class StoreUnreachable(StorageUnavailable, OSError):
 
     sentence = "The storage is not available; try again"
     retry_after = 30
-
-
-class OutcomeUnknown(Unavailable):
-    """A COMMIT was sent and its answer lost: the rows may be there, or not."""

@@ -8,11 +8,17 @@ from jobserver.settings import Settings, unusable
 
 
 def prepare_folders(settings: Settings) -> None:
-    """Make UPLOAD_DIR, OUTPUT_DIR and the folder of DATABASE. Raises SettingsError."""
+    """Make UPLOAD_DIR, OUTPUT_DIR and the folder of DATABASE. Raises SettingsError.
+
+    With STORAGE_URL only SCRATCH_DIR and the last.
+    """
     if settings.output_group is not None:
         _require_member(settings.output_group)
     if settings.database_folder is not None:
         _prepare(settings, "DATABASE", settings.database_folder, settings.database)
+    if settings.storage_url is not None:
+        _prepare(settings, "SCRATCH_DIR", settings.scratch_dir)
+        return
     _prepare(settings, "UPLOAD_DIR", settings.upload_dir)
     _prepare(settings, "OUTPUT_DIR", settings.output_dir)
     if settings.output_group is not None:

@@ -21,11 +21,13 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobserver.errors import JobserverError
+from jobserver.storage_url import StorageUrl, public_url, storage_url
 
 MIB = 1024 * 1024
 MAX_GID = 2**32 - 2  # chown(2): the next one means "unchanged"
 SECRETS = ("AUTH_PASSWORD", "SECRET_KEY", "DATABASE_URL")  # each may be given by a file
 SAFE_PASSWORD, SAFE_KEY = 8, 12  # characters
+MAX_OBJECT_SIZE = 10_000 * 8 * MIB  # as many parts as an object may have; see files/s3/incoming
 CENTURY_S = 100 * 365 * 24 * 3600  # larger values overflow datetime and socket timeouts
 
 
@@ -106,6 +108,8 @@ Group = Annotated[int, BeforeValidator(_group)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Keys = Annotated[tuple[str, ...], BeforeValidator(_keys)]
 Whole = Annotated[int, BeforeValidator(_whole)]
+StoragePlace = Annotated[StorageUrl, BeforeValidator(lambda raw: storage_url(_text(raw)))]
+PublicUrl = Annotated[str, BeforeValidator(lambda raw: public_url(_text(raw)))]
 AbsolutePath = Annotated[Path, BeforeValidator(_path)]
 Program = Annotated[str, BeforeValidator(_program)]
 
@@ -147,6 +151,20 @@ class Settings(BaseSettings):
     )
     output_dir: AbsolutePath = Field(
         default_factory=lambda known: known["instance_dir"] / "outputs", description="folder"
+    )
+    storage_url: StoragePlace | None = Field(
+        None, description="s3://bucket/prefix; None: files are in UPLOAD_DIR and OUTPUT_DIR"
+    )
+    storage_public_url: PublicUrl | None = Field(
+        None, description="where browsers reach that store; None: its files are sent from here"
+    )
+    scratch_dir: AbsolutePath = Field(
+        default_factory=lambda known: known["instance_dir"] / "scratch",
+        description="folder for what a worker fetches and renders, with STORAGE_URL",
+    )
+    scratch_size: Whole = Field(10240 * MIB, ge=1, description="bytes of sources kept there")
+    orphan_age: Whole = Field(
+        3600, ge=1, description="seconds after which an object that no job names is removed"
     )
     output_group: Group | None = Field(
         None, description="name or id of the group that may read outputs: nginx's"
@@ -212,6 +230,7 @@ class Settings(BaseSettings):
         _keep_folders_apart(self)
         if self.database_url is not None and self.secret_key is None:
             raise unusable("SECRET_KEY", "DATABASE_URL is given, so every host needs the same one")
+        _check_storage(self)
         return self
 
 
@@ -228,6 +247,20 @@ def _keep_folders_apart(settings: Settings) -> None:
         raise unusable("OUTPUT_DIR", "it is UPLOAD_DIR or lies in it")
     if uploads.is_relative_to(outputs):
         raise unusable("UPLOAD_DIR", "it lies in OUTPUT_DIR")
+
+
+def _check_storage(settings: Settings) -> None:
+    """Refuse what does not go with a store of objects."""
+    if settings.storage_url is None:
+        if settings.storage_public_url is not None:
+            raise unusable("STORAGE_PUBLIC_URL", "there is no STORAGE_URL")
+        return
+    if settings.database_url is None:
+        raise unusable("STORAGE_URL", "it needs DATABASE_URL: no two hosts share a SQLite file")
+    if settings.accel_redirect is not None:
+        raise unusable("ACCEL_REDIRECT", "outputs are in STORAGE_URL, not in a folder")
+    if settings.max_file_size > MAX_OBJECT_SIZE:
+        raise unusable("MAX_FILE_SIZE", f"an object has at most {MAX_OBJECT_SIZE} bytes")
 
 
 def _secret_in(name: str, file: Any) -> str:

@@ -13,6 +13,7 @@ from jobserver.folders import prepare_folders
 from jobserver.worker.engine import render_settings
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.render_thread import RenderThread
+from tests.bucket import Gateway
 from tests.disk import mounted
 from tests.nginx import Nginx
 from tests.postgres import Cluster
@@ -115,6 +116,14 @@ def proxied(gunicorn: Server, nginx: Nginx, monkeypatch: pytest.MonkeyPatch) -> 
     assert gunicorn.token
     monkeypatch.setattr(gunicorn, "port", nginx.port)
     return gunicorn
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """An S3 server that tests share, each with a prefix of its own."""
+    gateway = Gateway(tmp_path_factory.mktemp("gateway")).start()
+    yield gateway
+    gateway.kill()
 
 
 @pytest.fixture

@@ -507,6 +507,7 @@ class Site:
         kept = (
             *("DATABASE", "DATABASE_URL", "UPLOAD_DIR", "OUTPUT_DIR"),
             *("AUTH_PASSWORD", "SECRET_KEY"),
+            *(name for name in settings if name.startswith(("STORAGE_", "SCRATCH_"))),
         )
         given = self.server.settings
         overrides = {name: given[name] for name in kept if name in given}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from jobserver import settings, store_of
 from jobserver.folders import prepare_folders
 from jobserver.settings import (
     Settings,
@@ -47,12 +48,18 @@ GIVEN = {
     "MAX_DURATION": ("111", 112, 113),
     "RENDER_MEMORY": ("300000001", 300000002, 300000003),
     "PORT": ("8091", 8092, 8093),
+    "SCRATCH_DIR": ("environment-scratch", "file-scratch", "override-scratch"),
+    "SCRATCH_SIZE": ("121", 122, 123),
+    "ORPHAN_AGE": ("131", 132, 133),
 }
 FILES = ["AUTH_PASSWORD_FILE", "SECRET_KEY_FILE", "DATABASE_URL_FILE"]
-NAMES = [*GIVEN, *FILES, "SECRET_KEY", "DATABASE_URL", "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP"]
+STORAGE = ["STORAGE_URL", "STORAGE_PUBLIC_URL"]
+SECRETS = ["SECRET_KEY", "DATABASE_URL"]
+NAMES = [*GIVEN, *FILES, *STORAGE, *SECRETS, "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP"]
+MANY_HOSTS = {"DATABASE_URL": "postgresql://db.test/x", "SECRET_KEY": "a key of twelve and more"}
 NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
 MAY_BE_ZERO = ["MIN_FREE_SPACE", "STORAGE_QUOTA", "TRUSTED_PROXIES"]
-PATHS = ["DATABASE", "UPLOAD_DIR", "OUTPUT_DIR"]
+PATHS = ["DATABASE", "UPLOAD_DIR", "OUTPUT_DIR", "SCRATCH_DIR"]
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +99,11 @@ def parsed(name: str, text: str, folder: Path) -> object:
     return folder / text if name in PATHS else text
 
 
+def needed_by(name: str) -> dict[str, str]:
+    """Return the settings without which a folder of this name is not made."""
+    return {**MANY_HOSTS, "STORAGE_URL": "s3://media"} if name == "SCRATCH_DIR" else {}
+
+
 def refusal(server: Server) -> str:
     """Return the only line of a server that does not start."""
     server.launch()
@@ -116,6 +128,11 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "database_url_file": None,
         "upload_dir": instance / "uploads",
         "output_dir": instance / "outputs",
+        "storage_url": None,
+        "storage_public_url": None,
+        "scratch_dir": instance / "scratch",
+        "scratch_size": 10 * 1024**3,
+        "orphan_age": 3600,
         "output_group": None,
         "token_max_age": 86400,
         "max_file_size": 524288000,
@@ -470,7 +487,7 @@ def test_a_path_that_cannot_be_made_is_refused_with_one_sentence(
     name: str, bad: object, instance: Path
 ) -> None:
     with pytest.raises(SettingsError, match=rf"\A{name} cannot be used: [^\n]+\Z"):
-        prepare_folders(load_settings(instance, {name: bad}))
+        prepare_folders(load_settings(instance, {name: bad, **needed_by(name)}))
 
 
 @pytest.mark.parametrize("name", ["UPLOAD_DIR", "OUTPUT_DIR"])
@@ -483,7 +500,8 @@ def test_a_folder_that_is_a_file_is_refused(name: str, instance: Path) -> None:
 @pytest.mark.parametrize("name", PATHS)
 def test_a_folder_that_cannot_be_written_is_refused(name: str, instance: Path) -> None:
     path = Path("/proc/sys")  # not even by root
-    settings = load_settings(instance, {name: path / "x" if name == "DATABASE" else path})
+    given = {name: path / "x" if name == "DATABASE" else path, **needed_by(name)}
+    settings = load_settings(instance, given)
     with pytest.raises(SettingsError, match=f"{name} cannot be used: {path} is not writable"):
         prepare_folders(settings)
 
@@ -607,3 +625,85 @@ def test_a_mistake_in_instance_config_py_stops_a_command_with_its_sentence(
     done = support.Server(project).init_db()
     assert done.returncode == 1
     assert re.fullmatch(r"jobserver: .*/instance/config\.py cannot be used: .*\n", done.stderr)
+
+
+# -- a store of objects -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "bucket", "prefix"),
+    [
+        ("s3://media", "media", ""),
+        ("s3://media/", "media", ""),
+        ("s3://media/jobs", "media", "jobs"),
+        ("s3://my.media-1/a/b_c=1/", "my.media-1", "a/b_c=1"),
+    ],
+)
+def test_a_storage_url_is_a_bucket_and_a_prefix(
+    instance: Path, text: str, bucket: str, prefix: str
+) -> None:
+    assert value(instance, "STORAGE_URL", {**MANY_HOSTS, "STORAGE_URL": text}) == (bucket, prefix)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"STORAGE_URL": "media"}, "STORAGE_URL cannot be used: it does not begin with s3://"),
+        ({"STORAGE_URL": "https://media"}, "it does not begin with s3://"),
+        ({"STORAGE_URL": "s3://"}, "'' is no name of a bucket"),
+        ({"STORAGE_URL": "s3:///jobs"}, "'' is no name of a bucket"),
+        ({"STORAGE_URL": "s3://Media"}, "'Media' is no name of a bucket"),
+        ({"STORAGE_URL": "s3://media/../x"}, "its prefix is not of letters"),
+        ({"STORAGE_URL": "s3://media//x"}, "its prefix is not of letters"),
+        ({"STORAGE_URL": "s3://media/a b"}, "its prefix is not of letters"),
+        ({"STORAGE_URL": "s3://media?x"}, "'media?x' is no name of a bucket"),
+        ({"STORAGE_PUBLIC_URL": "https://s3.test"}, "there is no STORAGE_URL"),
+        (
+            {"STORAGE_URL": "s3://media", "ACCEL_REDIRECT": "/.outputs"},
+            "ACCEL_REDIRECT cannot be used: outputs are in STORAGE_URL, not in a folder",
+        ),
+        (
+            {"STORAGE_URL": "s3://media", "MAX_FILE_SIZE": 10**12},
+            "MAX_FILE_SIZE cannot be used: an object has at most 83886080000 bytes",
+        ),
+        *(
+            (
+                {"STORAGE_URL": "s3://media", "STORAGE_PUBLIC_URL": url},
+                "STORAGE_PUBLIC_URL cannot be used: it is not like https://s3.example.com",
+            )
+            for url in (
+                *("s3.test", "ftp://s3.test", "https://", "https://a b", "https://s3.test/?a=b"),
+                *("https://u:p@s3.test", "https://s3.test:x", "https://s3.test; img-src *"),
+            )
+        ),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_one_sentence(
+    instance: Path, given: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_settings(instance, {**MANY_HOSTS, **given})
+    assert sentence in str(raised.value)
+
+
+def test_sqlite_with_a_store_of_objects_is_refused(instance: Path) -> None:
+    with pytest.raises(SettingsError, match="STORAGE_URL cannot be used: it needs DATABASE_URL"):
+        load_settings(instance, {"STORAGE_URL": "s3://media"})
+
+
+def test_a_store_of_objects_without_its_package_is_one_sentence(
+    instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "boto3.session", None)
+    for name in [name for name in sys.modules if name.startswith("jobserver.files.s3")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(SettingsError, match=r"not installed; pip install 'jobserver\[s3\]'"):
+        store_of(load_settings(instance, {**MANY_HOSTS, "STORAGE_URL": "s3://media"}))
+
+
+def test_a_store_of_objects_needs_no_folder_for_uploads_and_outputs(instance: Path) -> None:
+    found = load_settings(instance, {**MANY_HOSTS, "STORAGE_URL": "s3://media"})
+    prepare_folders(found)
+    assert found.scratch_dir.is_dir()
+    assert not found.upload_dir.exists()
+    assert not found.output_dir.exists()

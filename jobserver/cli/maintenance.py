@@ -73,7 +73,7 @@ def _reasons(
 
 @command("adopt")
 def adopt() -> None:
-    """Take UPLOAD_DIR and OUTPUT_DIR for this database's, whatever they hold.
+    """Take UPLOAD_DIR and OUTPUT_DIR, or STORAGE_URL, for this database's, whatever they hold.
 
     After a database was restored or made anew. The next sweep removes the uploads and outputs
     that no job of this database names.

@@ -16,6 +16,7 @@ errors       busy, full, unavailable, unusable
 from jobserver.db.connection import LOCK_TIMEOUT_S, Connection
 from jobserver.db.engine import Place, check, connect, identity, initialise, label
 from jobserver.db.errors import (
+    CommitUnknown,
     ConstraintViolated,
     DatabaseBusy,
     DatabaseError,
@@ -33,6 +34,7 @@ from jobserver.db.transaction import Lock, checkpoint, claiming, exclusive, remo
 __all__ = [
     "LOCK_TIMEOUT_S",
     "ClockNote",
+    "CommitUnknown",
     "Connection",
     "ConstraintViolated",
     "DatabaseBusy",

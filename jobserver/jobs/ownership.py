@@ -77,8 +77,12 @@ def _why_not(db: Connection, root: Root) -> str | None:
 
 
 def require_owner(db: Connection, store: Store) -> None:
-    """Raise StorageUnavailable unless all of the store is this database's."""
+    """Raise StorageUnavailable unless all of the store is this database's.
+
+    StoreUnreachable when that cannot be known: then the client may try again.
+    """
     if not owns_all(db, store):
+        store.is_writable()
         raise StorageUnavailable
 
 

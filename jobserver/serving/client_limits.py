@@ -85,6 +85,11 @@ class ClientLimits:
         self._downloads.release()
 
 
+def longest_body_s(size: int, silence_s: float) -> float:
+    """Return the seconds that the slowest client which is not cut off takes for a body."""
+    return (size // RATE_WINDOW + 1) * (silence_s + RATE_WINDOW / MIN_RATE)
+
+
 def limit_download(environ: "WSGIEnvironment", size: int) -> Callable[[], object]:
     """Limit how many large responses are sent at once, and how long one of `size` bytes takes.
 

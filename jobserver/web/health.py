@@ -1,6 +1,5 @@
 """Health: alive, ready to keep what is sent, and somebody there to render it."""
 
-import os
 import platform
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from jobserver.db import Connection, DatabaseError, connect, database_id
 from jobserver.db.migrations import is_current
-from jobserver.errors import StorageUnavailable
+from jobserver.errors import StorageUnavailable, StoreUnreachable
 from jobserver.files.space import space_of
 from jobserver.files.store import Store
 from jobserver.jobs import ownership, workers
@@ -35,12 +34,13 @@ class Health(NamedTuple):
     """What was found. error: why uploads could not be kept, a sentence, or None.
 
     workforce: None when the database does not answer. waits_for: what something waits for that
-    an operator has to do.
+    an operator has to do. store_trouble: why the store is away, a sentence, or None.
     """
 
     error: str | None
     workforce: Workforce | None = None
     waits_for: tuple[WaitsFor, ...] = ()
+    store_trouble: str | None = None
 
 
 @bp.get("/health")
@@ -54,7 +54,7 @@ def show_health() -> ResponseReturnValue:
     answer: dict[str, object] = {
         "status": "error" if found.error else "degraded" if found.waits_for else "ok",
         "timestamp": iso_utc(time.time()),
-        "volumeMounted": is_writable(settings.upload_dir),
+        "volumeMounted": is_mounted(store),
         "pythonVersion": platform.python_version(),
         "version": VERSION,
         "uptime": int(time.monotonic() - _started),
@@ -62,51 +62,67 @@ def show_health() -> ResponseReturnValue:
         "freeBytes": free_bytes(store),
     }
     if found.waits_for:
-        answer["reasons"] = reasons.of_server(found.waits_for)
+        answer["reasons"] = reasons.of_server(found.waits_for, found.store_trouble)
     if found.error:
         answer["error"] = found.error
     return jsonify(answer), 503 if found.error else 200
 
 
 def look(settings: Settings, store: Store) -> Health:
-    """Return what is the matter, if anything: first the database, then the folders."""
+    """Return what is the matter, if anything: first the database, then the store.
+
+    Status and lists go on without a store of objects, so that is no error of this host.
+    """
+    trouble = None
     try:
         with closing(connect(settings.database_place, lock_timeout_s=ANSWER_WITHIN_S)) as db:
             if not is_current(db):
                 return Health("The database does not answer: it is not of this version")
             database_id(db)
             workforce, files_wait = workers.workforce(db, db.clock()), workers.files_wait(db)
-            if not is_writable(settings.upload_dir):
-                return Health("UPLOAD_DIR is missing or not writable", workforce)
-            if error := folder_error(db, store):
-                return Health(error, workforce)
+            try:
+                if not store.is_writable():
+                    return Health("UPLOAD_DIR is missing or not writable", workforce)
+                if error := folder_error(db, store):
+                    return Health(error, workforce)
+            except StoreUnreachable as error:
+                trouble = str(error)
     except DatabaseError as error:
         return Health(f"The database does not answer: {error.__cause__ or error}")
-    waits_for = (
+    waits_for: tuple[WaitsFor, ...] = (
+        *(("storage_unavailable",) if trouble else ()),
         *_what_files_wait_for(workforce if files_wait else None),
         *_what_uploads_wait_for(store, settings.database_folder),
     )
-    return Health(None, workforce, waits_for)
+    return Health(None, workforce, waits_for, trouble)
 
 
 def folder_error(db: Connection, store: Store) -> str | None:
-    """Return None when every folder is this database's, or may become it, else a sentence."""
+    """Return None when every folder is this database's, or may become it, else a sentence.
+
+    Raises StoreUnreachable.
+    """
     for root in store.roots:
         try:
             if not ownership.owns(db, root):
                 return f"{root.name} does not hold the files of this database; is it mounted?"
+        except StoreUnreachable:
+            raise
         except StorageUnavailable as error:
             return str(error)
     return None
 
 
-def is_writable(folder: Path) -> bool:
-    """Return whether files can be made in `folder`: it exists, is ours, not read-only."""
-    return os.access(folder, os.W_OK | os.X_OK)
+def is_mounted(store: Store) -> bool:
+    """Return whether the store is there and takes uploads."""
+    try:
+        return store.is_writable()
+    except StoreUnreachable:
+        return False
 
 
 def free_bytes(store: Store) -> int | None:
-    """Return the bytes free on the fuller of the disks, or None when a folder is not there."""
+    """Return the bytes free on the fuller of the disks, or None: not there, or without an end."""
     try:
         return store.free()
     except OSError:

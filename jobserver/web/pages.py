@@ -4,6 +4,9 @@ What is served here needs no token and holds no data: the page asks the API, wit
 that was given for the password.
 """
 
+from functools import cache
+from urllib.parse import urlsplit
+
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
@@ -13,13 +16,14 @@ from jobserver.uploads.brands import OTHER_FORMATS
 from jobserver.web.context import current_settings
 from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_VARIATIONS
 
+# {store}: where outputs and sources come from, beside here.
 # blob: previews of files that were chosen and are not uploaded yet. Nobody but us may frame, script
 # or receive anything; text never becomes markup (trusted types: an innerHTML is an error).
 POLICY = "; ".join(
     (
         "default-src 'self'",
-        "img-src 'self' blob:",
-        "media-src 'self' blob:",
+        "img-src 'self' blob:{store}",
+        "media-src 'self' blob:{store}",
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -29,7 +33,6 @@ POLICY = "; ".join(
     )
 )
 HEADERS = {
-    "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
 }
@@ -59,4 +62,14 @@ def show_page(job_id: str | None = None) -> ResponseReturnValue:
 @bp.after_request
 def _protect(response: Response) -> Response:
     response.headers.update(HEADERS)
+    public_url = current_settings().storage_public_url
+    response.headers["Content-Security-Policy"] = _policy(public_url)
     return response
+
+
+@cache
+def _policy(public_url: str | None) -> str:
+    if public_url is None:
+        return POLICY.format(store="")
+    parts = urlsplit(public_url)
+    return POLICY.format(store=f" {parts.scheme}://{parts.netloc}")

@@ -25,18 +25,24 @@ class Reason(TypedDict):
 _OF_JOB: dict[WaitsFor, str] = {
     "no_worker": "No worker is running; the job waits until one is started",
     "disk_space": "The disk is full; the job waits until there is space",
-    "storage_unavailable": "A folder of the server is not available; the job waits until it is",
+    "storage_unavailable": "The storage is not available; the job waits until it is",
 }
 _OF_SERVER: dict[WaitsFor, str] = {
     "no_worker": "Videos wait and no worker is running",
     "disk_space": "The disk is full for uploads, or for what workers render",
-    "storage_unavailable": "Videos wait and no worker can use UPLOAD_DIR and OUTPUT_DIR",
+    "storage_unavailable": "Videos wait and no worker can use the storage",
 }
 
 
-def of_server(codes: Iterable[WaitsFor]) -> list[Reason]:
-    """Describe why the server is degraded, each code once."""
-    return [{"code": code, "message": _OF_SERVER[code]} for code in dict.fromkeys(codes)]
+def of_server(codes: Iterable[WaitsFor], store_trouble: str | None = None) -> list[Reason]:
+    """Describe why the server is degraded, each code once.
+
+    store_trouble: why the store is away, instead of what else "storage_unavailable" says.
+    """
+    sentences = {**_OF_SERVER}
+    if store_trouble:
+        sentences["storage_unavailable"] = store_trouble
+    return [{"code": code, "message": sentences[code]} for code in dict.fromkeys(codes)]
 
 
 def of_jobs(

@@ -15,6 +15,7 @@ from jobserver.db import (
     claiming,
     exclusive,
 )
+from jobserver.errors import StoreUnreachable
 from jobserver.jobs import queue
 from jobserver.jobs.model import MAX_ATTEMPTS, Claim
 from jobserver.worker.group import GroupRenderer
@@ -55,14 +56,18 @@ class Attempt:
             self._after_trouble(held, error)
 
     def _after_trouble(self, held: HeldClaim, error: Exception) -> None:
-        """Try again later: as long as it takes while a disk is full or the database away.
+        """Try again later: as long as it takes while a disk is full, the database or the store away.
 
-        Else MAX_ATTEMPTS times.
+        Else MAX_ATTEMPTS times. Another worker may reach the store, so the file waits for less.
         """
         claim, last_delay = held.claim, RETRY_DELAYS_S[-1]
         if isinstance(error, (DatabaseBusy, DatabaseUnavailable)):
             log.warning("%s: %s (%s)", claim.label, error, error.__cause__)
             self._give_back(held)
+            return
+        if isinstance(error, StoreUnreachable):
+            self._readiness.note_unreachable(error, last_delay)
+            self._reschedule(claim, RETRY_DELAYS_S[0], counted=False)
             return
         if is_full_disk(error):
             self._readiness.note_full(error, last_delay)

@@ -20,6 +20,7 @@ class Housekeeper:
         self._db, self._store, self._limits = db, store, limits
         self._lifetime_s = lifetime_s
         self._last: Reading | None = None
+        self._swept_at: float | None = None
 
     def round(self, now: float, monotonic: float) -> None:
         """Delete what must go at `now` (Unix seconds); `monotonic` tells if that clock jumped.
@@ -35,9 +36,11 @@ class Housekeeper:
             expired = retention.expired_ids(db, self._lifetime_s, now) if trusted else []
             retention.expire(db, store, expired, now)
             quota.evict(db, store, self._limits, now=now)
-            sweep.sweep_uploads(db, store)
-            sweep.sweep_outputs(db, store)
-            sweep.forget_missing(db, store, now)
+            if self._swept_at is None or monotonic - self._swept_at >= store.sweep_every_s:
+                self._swept_at = monotonic
+                sweep.sweep_uploads(db, store)
+                sweep.sweep_outputs(db, store)
+                sweep.forget_missing(db, store, now)
         with suppress(DatabaseFull):  # then the write that comes next makes way
             standing.mend(db)
             checkpoint(db)

@@ -39,6 +39,7 @@ def run(settings: Settings, store: Store) -> None:
     place, stopping = settings.database_place, threading.Event()
     beat = Heartbeat(place, settings.workers)
     with _shutdown_signal() as shutdown, closing(connect(place)) as db, beat.running():
+        store.prepare_worker()
         ownership.adopt_at_start(db, store)
         name = beat.presence.name
         log.info("worker %s: started, WORKERS=%d", name, settings.workers)

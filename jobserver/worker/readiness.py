@@ -41,6 +41,12 @@ class Readiness:
         """Return whether the folders are there, and this database's; log if not."""
         return ownership.owns_all(db, self._store)
 
+    def note_unreachable(self, error: Exception, retry_after_s: float) -> None:
+        """Note that the store did not answer in mid-work: claim nothing for a while."""
+        self._retry_at = time.monotonic() + retry_after_s
+        self._presence.waits_for = "storage_unavailable"
+        self._presence.faults.seen("store", str(error))
+
     def note_full(self, error: Exception, retry_after_s: float) -> None:
         """Note that a disk was full, although something may fit: claim nothing for a while."""
         self.was_full = True
@@ -49,10 +55,11 @@ class Readiness:
         self._presence.faults.seen("disk", f"no space for outputs or rows: {error}", kind="full")
 
     def has_published(self) -> None:
-        """Note that there was space."""
+        """Note that there was space, and a store that answered."""
         self.was_full = False
         self._presence.waits_for = None
         self._presence.faults.over("disk")
+        self._presence.faults.over("store")
 
 
 def is_full_disk(error: Exception) -> bool:

@@ -9,7 +9,15 @@ from typing import get_args
 import pytest
 
 from jobserver import db
-from jobserver.db import Connection, DatabaseBusy, Lock, Place
+from jobserver.db import (
+    CommitUnknown,
+    Connection,
+    DatabaseBusy,
+    DatabaseUnavailable,
+    Lock,
+    Place,
+)
+from jobserver.errors import OutcomeUnknown
 from tests.db.damage import add_job, another_process, job_ids
 from tests.support import together, wait_for
 
@@ -136,3 +144,31 @@ def test_what_is_read_in_a_transaction_is_not_changed_by_another_process(
     add_job(database, "a")
     assert together(3, count_up, place) == [50] * 3
     assert database.value("SELECT seed FROM job") == 150
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("failure", "raised"), [(DatabaseUnavailable, CommitUnknown), (DatabaseBusy, DatabaseBusy)]
+)
+def test_a_commit_that_fails_on_the_disk_may_have_happened(
+    way: str,
+    database: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: type[Exception],
+    raised: type[Exception],
+) -> None:
+    execute = database.execute
+
+    def fail_to_commit(sql: str, *values: object) -> object:
+        if sql == "COMMIT":
+            raise failure
+        return execute(sql, *values)
+
+    class Failing(Connection):
+        execute = staticmethod(fail_to_commit)
+
+    monkeypatch.setattr(database, "__class__", Failing)
+    with pytest.raises(raised) as found, begin(database, way):
+        add_job(database, "a")
+    assert isinstance(found.value, OutcomeUnknown) == (raised is CommitUnknown)
+    assert not database.in_transaction

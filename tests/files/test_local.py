@@ -41,6 +41,12 @@ def store(upload_dir: Path, output_dir: Path) -> LocalStore:
     return LocalStore(upload_dir, output_dir, 0)
 
 
+@pytest.fixture
+def grown_old() -> Callable[[], None]:
+    """A lock protects what lives, whatever its age."""
+    return lambda: None
+
+
 class TestLocalStore(StoreContract):
     """LocalStore keeps the contract."""
 
@@ -64,6 +70,43 @@ def is_locked(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+# -- what only files of this machine can do ----------------------------------------------------
+
+
+def test_an_open_object_has_a_descriptor(store: LocalStore) -> None:
+    with store.open(uploaded(store, b"content")) as file:
+        assert os.pread(file.fileno(), 100, 0) == b"content"
+
+
+def test_an_output_is_invisible_until_it_is_published(store: LocalStore) -> None:
+    key = output_key(JOB, "1.mp4")
+    with store.scratch_dir(job_id=JOB, file_id="file", claim_token=1) as folder:
+        place(folder, "1.mp4")
+        staged = store.put(folder / "1.mp4", key)
+        assert not exists(store, key)
+        assert "1.mp4" not in store.list_outputs()[JOB]
+        store.publish([staged])
+        assert exists(store, key)
+    assert store.list_outputs() == {JOB: {"1.mp4"}}
+
+
+def test_what_was_put_and_not_published_is_gone_with_its_claim(store: LocalStore) -> None:
+    with store.scratch_dir(job_id=JOB, file_id="file", claim_token=1) as folder:
+        place(folder, "1.mp4")
+        store.put(folder / "1.mp4", output_key(JOB, "1.mp4"))
+    assert not exists(store, output_key(JOB, "1.mp4"))
+    assert store.list_outputs() == {JOB: set()}
+
+
+def test_a_path_is_the_file_itself_and_there_is_no_link(
+    store: LocalStore, upload_dir: Path
+) -> None:
+    key = uploaded(store, b"content")
+    with store.local_path(key) as path:
+        assert path.parent == upload_dir
+    assert store.link(key, {}, 60) is None
 
 
 # -- a `.part` file -----------------------------------------------------------------------
