@@ -16,8 +16,10 @@ from jobserver.files.s3.cleanup import Ages
 from jobserver.files.s3.store import S3Store
 from jobserver.ids import generate_id
 from jobserver.jobs import queue, sweep
+from jobserver.jobs.quota import SpaceLimits
 from jobserver.worker.engine import render_settings
 from jobserver.worker.heartbeat import Heartbeat
+from jobserver.worker.maintenance import Housekeeper
 from jobserver.worker.render_thread import RenderThread
 from tests.bucket import BUCKET, Gateway
 from tests.postgres import Cluster
@@ -272,7 +274,7 @@ def test_files_go_when_their_rows_surely_do_not_stay(
 
 
 def during_put(store: S3Store, monkeypatch: pytest.MonkeyPatch, happen: Callable[[], Any]) -> None:
-    """Let something happen before the first output is put."""
+    """Let something happen before the first output is put, and its picture after it."""
     put = store.put
     begun: list[Path] = []
 
@@ -357,13 +359,58 @@ def test_the_sweep_spares_what_a_claim_holds_and_takes_what_no_job_has(
         with closing(site.connect()) as db:
             swept.append(sweep.sweep_outputs(db, site.store))
 
-    during_put(site.store, monkeypatch, sweep_now)
+    put = site.store.put
+
+    def put_and_sweep(path: Path, key: str, *, sync: bool = True) -> Any:
+        staged = put(path, key, sync=sync)
+        sweep_now()
+        return staged
+
+    monkeypatch.setattr(site.store, "put", put_and_sweep)
     assert render_thread.work_once()
-    assert swept == [1]
+    assert swept == [1, 0, 0]  # the stranger alone, by the source's picture
     assert stranger not in gateway.keys(prefix)
     assert site.show(job_id)["status"] == "completed"
     (file,) = site.show(job_id)["files"]
     assert fetch(get(site, file["outputs"][0]["url"]).headers["Location"])
+
+
+def test_what_is_published_while_the_sweep_looks_is_spared(
+    site: Site, render_thread: RenderThread, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim is held when the objects are listed, and has ended when the claims are read."""
+    job_id = site.upload(clip, variations="1")
+    site.store.ages = Ages(orphan=0, longest_upload=7200)
+    publish = site.store.publish
+    listed = site.store.list_outputs
+    seen: list[dict[str, set[str]]] = []
+
+    def list_at_publish(staged: Any) -> None:
+        publish(staged)
+        seen.append(listed())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.store, "publish", list_at_publish)
+        assert render_thread.work_once()
+    assert len(seen[-1][job_id]) == 3
+    monkeypatch.setattr(site.store, "list_outputs", lambda: seen[-1])
+    with closing(site.connect()) as db:
+        assert sweep.sweep_outputs(db, site.store) == 0
+    (file,) = site.show(job_id)["files"]
+    assert fetch(get(site, file["outputs"][0]["url"]).headers["Location"])
+
+
+def test_a_bucket_is_listed_four_times_in_the_age_of_an_orphan_not_each_round(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[float] = []
+    with closing(site.connect()) as db:
+        limits = SpaceLimits.of(site.settings)
+        housekeeper = Housekeeper(db, site.store, limits, lifetime_s=86400)
+        monkeypatch.setattr(sweep, "sweep_outputs", lambda db, store: listed.append(at) or 0)
+        for at in (0.0, 60.0, 899.0, 900.0, 960.0, 1800.0):
+            housekeeper.round(1_000_000 + at, at)
+    assert listed == [0.0, 900.0, 1800.0]
 
 
 # -- a store that is away, and one of another database -------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from jobserver import settings, store_of
+from jobserver import store_of
 from jobserver.folders import prepare_folders
 from jobserver.settings import (
     Settings,

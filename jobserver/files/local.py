@@ -73,6 +73,9 @@ class _TwoFolders:
     def link(self, key: str, headers: Mapping[str, str], lifetime_s: int) -> None:
         """Return None: nobody else can send files of this machine."""
 
+    def link_origin(self) -> None:
+        """Return None; see link()."""
+
 
 class LocalStore(_TwoFolders):
     """Keeps uploads and outputs in a folder each; see store.Store.

@@ -140,6 +140,9 @@ class Store(Protocol):
         headers: what its answer says beside what it is. Asks nobody: the object may be gone.
         """
 
+    def link_origin(self) -> str | None:
+        """Return scheme and host of the addresses that link() gives; None where there are none."""
+
     def local_path(self, key: str) -> AbstractContextManager[Path]:
         """Give a path by which ffmpeg can read the object."""
 

@@ -4,16 +4,13 @@ What is served here needs no token and holds no data: the page asks the API, wit
 that was given for the password.
 """
 
-from functools import cache
-from urllib.parse import urlsplit
-
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from jobserver.render import DEFAULT_RECIPE, RECIPES, Encoding, size_factors
 from jobserver.uploads.brands import OTHER_FORMATS
-from jobserver.web.context import current_settings
+from jobserver.web.context import current_settings, get_store
 from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_VARIATIONS
 
 # {store}: where outputs and sources come from, beside here.
@@ -62,14 +59,6 @@ def show_page(job_id: str | None = None) -> ResponseReturnValue:
 @bp.after_request
 def _protect(response: Response) -> Response:
     response.headers.update(HEADERS)
-    public_url = current_settings().storage_public_url
-    response.headers["Content-Security-Policy"] = _policy(public_url)
+    origin = get_store().link_origin()
+    response.headers["Content-Security-Policy"] = POLICY.format(store=f" {origin}" * bool(origin))
     return response
-
-
-@cache
-def _policy(public_url: str | None) -> str:
-    if public_url is None:
-        return POLICY.format(store="")
-    parts = urlsplit(public_url)
-    return POLICY.format(store=f" {parts.scheme}://{parts.netloc}")

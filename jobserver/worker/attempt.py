@@ -56,9 +56,10 @@ class Attempt:
             self._after_trouble(held, error)
 
     def _after_trouble(self, held: HeldClaim, error: Exception) -> None:
-        """Try again later: as long as it takes while a disk is full, the database or the store away.
+        """Try again later: MAX_ATTEMPTS times, but as long as it takes while a disk is full
 
-        Else MAX_ATTEMPTS times. Another worker may reach the store, so the file waits for less.
+        or the database or the store away. Another worker may reach the store, so the file
+        waits for less.
         """
         claim, last_delay = held.claim, RETRY_DELAYS_S[-1]
         if isinstance(error, (DatabaseBusy, DatabaseUnavailable)):

@@ -192,6 +192,27 @@ def test_a_link_gives_the_object_its_headers_and_its_ranges(
 
 def test_without_an_address_for_browsers_there_is_no_link(store: S3Store) -> None:
     assert store.link(uploaded(store, b"x"), {}, 60) is None
+    assert store.link_origin() is None
+
+
+@pytest.mark.parametrize(
+    ("style", "origin"),
+    [("auto", "https://s3.test:9000"), ("virtual", f"https://{BUCKET}.s3.test:9000")],
+)
+def test_the_origin_of_links_is_that_of_the_links(
+    make_store: Callable[..., S3Store],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    style: str,
+    origin: str,
+) -> None:
+    """boto can be set to make the bucket a part of the host."""
+    config = tmp_path / "config"
+    config.write_text(f"[default]\ns3 =\n    addressing_style = {style}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    store = make_store(public_url="https://s3.test:9000")
+    assert store.link_origin() == origin
+    assert str(store.link("uploads/a.mp4", {}, 60)).startswith(f"{origin}/")
 
 
 # -- scratch -------------------------------------------------------------------------------------

@@ -6,11 +6,13 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
+from urllib.parse import urlsplit
 
+from jobserver.errors import StoreUnreachable
 from jobserver.files.keys import claim_output_key, output_key
 from jobserver.files.s3.cleanup import Ages, BucketCleanup, checked, checked_name
 from jobserver.files.s3.client import Clients, Objects, PartUploads
@@ -109,6 +111,17 @@ class S3Store(BucketCleanup):
     def link(self, key: str, headers: Mapping[str, str], lifetime_s: int) -> str | None:
         """Return a presigned address where STORAGE_PUBLIC_URL is set."""
         return self._objects.link(checked(key), headers, lifetime_s) if self._has_links else None
+
+    def link_origin(self) -> str | None:
+        """Return it as boto makes it: the bucket may be a part of the host.
+
+        None as well while nothing can be signed for want of credentials.
+        """
+        with suppress(StoreUnreachable):
+            if link := self.link("outputs/a/b", {}, 1):
+                parts = urlsplit(link)
+                return f"{parts.scheme}://{parts.netloc}"
+        return None
 
     def local_path(self, key: str) -> AbstractContextManager[Path]:
         """Fetch an object into SCRATCH_DIR once and keep it while there is room."""
