@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from jobserver.ids import generate_id
 from tests.bucket import BUCKET, Gateway
 from tests.pages.conftest import NewVisitor
+from tests.postgres import Cluster
 from tests.support import Server, Worker
 
 pytestmark = [pytest.mark.browser, pytest.mark.tools]
@@ -18,8 +19,9 @@ HAS_PICTURE = "images => images.length && images.every(each => each.naturalWidth
 
 
 @pytest.fixture
-def bucket_server(tmp_path: Path, gateway: Gateway) -> Iterator[Server]:
+def bucket_server(tmp_path: Path, gateway: Gateway, cluster: Cluster) -> Iterator[Server]:
     settings = {
+        "DATABASE_URL": cluster.create_initialised(),
         "STORAGE_URL": f"s3://{BUCKET}/pages/{generate_id()}",
         "STORAGE_PUBLIC_URL": gateway.url,
         "SCRATCH_DIR": str(tmp_path / "scratch"),
