@@ -61,7 +61,7 @@ def look(app: Flask, job_id: str, *, prefix: str, outputs: bool) -> Seen | None:
         found = glance(db, job_id, db.clock())
     if found is None:
         return None
-    reason = reasons.of_job(found, settings.database_folder)
+    reason = reasons.of_job(found, settings)
     link = link_signer_of(app, time.time())(
         f"/api/jobs/{job_id}"
     )  # also of the keys, and of its window

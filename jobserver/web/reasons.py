@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TypedDict
 
 from jobserver.db import Connection
@@ -12,6 +11,7 @@ from jobserver.files.space import space_of
 from jobserver.jobs import workers
 from jobserver.jobs.glance import Glance
 from jobserver.jobs.workers import WaitsFor, Workforce
+from jobserver.settings import Settings
 from jobserver.web.context import current_settings
 
 
@@ -52,31 +52,32 @@ def of_jobs(
 
     One that waits for its turn alone is not among them.
     """
-    reason = _reason(workforce, current_settings().database_folder)
+    reason = _reason(workforce, current_settings())
     if reason is None or not job_ids:
         return {}
     rendered = workers.rendered_now(db, job_ids, now)
     return {job_id: reason for job_id in job_ids if job_id not in rendered}
 
 
-def of_job(found: Glance, database_folder: Path | None) -> Reason | None:
+def of_job(found: Glance, settings: Settings) -> Reason | None:
     """Describe what one job waits for beside its turn, if anything."""
     if found.estimate is None or found.rendered:
         return None
-    return _reason(found.workforce, database_folder)
+    return _reason(found.workforce, settings)
 
 
-def _reason(workforce: Workforce, database_folder: Path | None) -> Reason | None:
+def _reason(workforce: Workforce, settings: Settings) -> Reason | None:
     code = workforce.waits_for
     if code is None:
         return None
-    if code == "no_worker" and not _has_room(database_folder):
+    if code == "no_worker" and not _rows_fit(settings):
         code = "disk_space"  # a worker that lives cannot say so then
     return Reason(code=code, message=_OF_JOB[code])
 
 
-def _has_room(folder: Path | None) -> bool:
+def _rows_fit(settings: Settings) -> bool:
+    """Return whether the disk of the database has space; a PostgreSQL's is not ours to see."""
     try:
-        return folder is None or space_of(folder).has(1)
+        return settings.database_url is not None or space_of(settings.database.parent).has(1)
     except OSError:
         return True
