@@ -27,6 +27,7 @@ def initialise(url: str) -> int:
     with _explained(url), closing(connect(url, UPGRADE_S)) as db:
         _refuse_encoding(db)
         with exclusive(db, "schema"):
+            db.execute("SET LOCAL statement_timeout = 0")  # a large table takes its time
             on_postgres.upgrade(db)
     return latest_version()
 

@@ -12,6 +12,7 @@ import pytest
 from jobserver import db
 from jobserver.db import Connection, DatabaseUnavailable, DatabaseUnusable, migrations
 from jobserver.db.migrations import on_postgres
+from jobserver.db.postgres import sessions
 from tests.postgres import PASSWORD, Cluster
 from tests.support import PROJECT, together
 
@@ -253,3 +254,12 @@ def test_the_driver_is_loaded_only_for_a_url() -> None:
         timeout=60,
     )
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_an_upgrade_may_take_longer_than_a_statement_of_a_server(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "_CONFIGURE", "SET statement_timeout = '100ms'")
+    monkeypatch.setattr(migrations, "SCRIPTS", (*migrations.SCRIPTS, "-- as well"))
+    monkeypatch.setitem(on_postgres.SCRIPTS, LATEST + 1, "SELECT pg_sleep(0.3)")
+    assert db.initialise(url) == LATEST + 1
