@@ -11,7 +11,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from jobserver.db import CommitUnknown, Connection, DatabaseBusy, exclusive, transaction
+from jobserver.db import CommitUnknown, DatabaseBusy, exclusive
+from jobserver.db.postgres.connection import PostgresConnection
 from jobserver.files.s3.cleanup import Ages
 from jobserver.files.s3.store import S3Store
 from jobserver.ids import generate_id
@@ -239,14 +240,14 @@ def test_files_stay_when_nobody_knows_whether_their_rows_do(
     monkeypatch: pytest.MonkeyPatch,
     committed: bool,
 ) -> None:
-    commit = transaction._commit
+    commit = PostgresConnection.commit
 
-    def lose_the_answer(db: Connection) -> None:
+    def lose_the_answer(db: PostgresConnection) -> None:
         if committed:
             commit(db)
         raise CommitUnknown
 
-    monkeypatch.setattr(transaction, "_commit", lose_the_answer)
+    monkeypatch.setattr(PostgresConnection, "commit", lose_the_answer)
     answer = site.post(file_part(clip))
     monkeypatch.undo()
     assert answer.status_code == 503
@@ -261,10 +262,10 @@ def test_files_stay_when_nobody_knows_whether_their_rows_do(
 def test_files_go_when_their_rows_surely_do_not_stay(
     site: Site, gateway: Gateway, prefix: str, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(db: Connection) -> None:
+    def refuse(db: PostgresConnection) -> None:
         raise DatabaseBusy
 
-    monkeypatch.setattr(transaction, "_commit", refuse)
+    monkeypatch.setattr(PostgresConnection, "commit", refuse)
     assert site.post(file_part(clip)).status_code == 503
     monkeypatch.undo()
     assert names(gateway, prefix) == set()

@@ -11,6 +11,8 @@ from click.testing import Result
 from flask import Flask
 
 from jobserver.cli.jobs import TITLES
+from jobserver.db import exclusive
+from jobserver.jobs import standing
 from tests.results import Clip, make_job
 from tests.support import Site
 
@@ -116,6 +118,8 @@ def test_a_job_on_its_way_is_as_far_as_the_api_says(site: Site) -> None:
     for progress in (0.29, 1.0):
         let_render(site, job.id)
         change(site, "UPDATE job_file SET progress = ?", progress)
+        with closing(site.connect()) as db, exclusive(db, "queue"):
+            standing.touch(db, job.id)
         api, found = site.show(job.id), json.loads(flask(site.app, "jobs", "--json").output)
         assert found["progress"] == api["progress"]
         assert found["files"][0]["progress"] == api["files"][0]["progress"]

@@ -6,9 +6,10 @@ As long as nothing of it changes, neither does the JSON: see web/polling.py.
 from typing import NamedTuple
 
 from jobserver.db import Connection
+from jobserver.jobs import workers
 from jobserver.jobs.model import QueueEstimate
 from jobserver.jobs.standing import SCALE, blocks_before
-from jobserver.jobs.workers import ALIVE_S, NOBODY, WORKFORCE, Workforce
+from jobserver.jobs.workers import NOBODY, WORKFORCE, Workforce
 
 
 class Glance(NamedTuple):
@@ -53,7 +54,7 @@ _GLANCE = f"""
 
 def glance(db: Connection, job_id: str, now: float) -> Glance | None:
     """Return what there is of a job, or None when there is none or its files are being deleted."""
-    row = db.execute(_GLANCE, {"id": job_id, "now": now, "alive_s": ALIVE_S}).fetchone()
+    row = db.execute(_GLANCE, {"id": job_id, "now": now, "alive_s": workers.ALIVE_S}).fetchone()
     if row is None:
         return None
     revision, last_event, files, work, waits, rendered, ahead, seconds, *workforce = row

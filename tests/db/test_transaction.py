@@ -17,6 +17,7 @@ from jobserver.db import (
     Lock,
     Place,
 )
+from jobserver.db.sqlite import SqliteConnection
 from jobserver.errors import OutcomeUnknown
 from tests.db.damage import add_job, another_process, job_ids
 from tests.support import together, wait_for
@@ -146,6 +147,7 @@ def test_what_is_read_in_a_transaction_is_not_changed_by_another_process(
     assert database.value("SELECT seed FROM job") == 150
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     ("failure", "raised"), [(DatabaseUnavailable, CommitUnknown), (DatabaseBusy, DatabaseBusy)]
@@ -164,7 +166,7 @@ def test_a_commit_that_fails_on_the_disk_may_have_happened(
             raise failure
         return execute(sql, *values)
 
-    class Failing(Connection):
+    class Failing(SqliteConnection):
         execute = staticmethod(fail_to_commit)
 
     monkeypatch.setattr(database, "__class__", Failing)

@@ -85,7 +85,7 @@ def test_a_response_from_before_a_cancellation_does_not_undo_it(
     visitor: Visitor, database: Connection
 ) -> None:
     set_progress(database, "job0001", 0.5)
-    held = visitor.hold_requests("**/api/jobs/job0001", times=1)
+    held = visitor.hold_requests("**/api/jobs/job0001*", times=1)
     visitor.poll_now()
     poll = visitor.first_held(held)
     old_response = poll.fetch()

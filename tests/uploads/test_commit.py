@@ -4,7 +4,8 @@ from contextlib import closing
 
 import pytest
 
-from jobserver.db import CommitUnknown, Connection, DatabaseBusy, DatabaseFull, transaction
+from jobserver.db import CommitUnknown, DatabaseBusy, DatabaseFull
+from jobserver.db.sqlite import SqliteConnection
 from jobserver.jobs import sweep
 from tests.support import MP4_HEAD, Site, file_part
 
@@ -19,15 +20,15 @@ def names(site: Site) -> set[str]:
 def test_files_stay_when_nobody_knows_whether_their_rows_do(
     site: Site, monkeypatch: pytest.MonkeyPatch, committed: bool
 ) -> None:
-    commit = transaction._commit
+    commit = SqliteConnection.commit
 
-    def lose_the_answer(db: Connection) -> None:
+    def lose_the_answer(db: SqliteConnection) -> None:
         if committed:
             commit(db)
         raise CommitUnknown
 
     with monkeypatch.context() as patch:
-        patch.setattr(transaction, "_commit", lose_the_answer)
+        patch.setattr(SqliteConnection, "commit", lose_the_answer)
         answer = site.post(file_part(CLIP), file_part(CLIP))
     assert (answer.status_code, answer.json) == (503, {"error": "The database is not available"})
     assert len(names(site)) == 2
@@ -42,10 +43,10 @@ def test_files_stay_when_nobody_knows_whether_their_rows_do(
 def test_files_go_when_their_rows_surely_do_not_stay(
     site: Site, monkeypatch: pytest.MonkeyPatch, failure: type[Exception]
 ) -> None:
-    def refuse(db: Connection) -> None:
+    def refuse(db: SqliteConnection) -> None:
         raise failure
 
     with monkeypatch.context() as patch:
-        patch.setattr(transaction, "_commit", refuse)
+        patch.setattr(SqliteConnection, "commit", refuse)
         assert site.post(file_part(CLIP)).status_code in (503, 507)
     assert names(site) == set()

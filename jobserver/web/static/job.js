@@ -29,7 +29,7 @@ const isShown = (jobId) => jobId === id && !byId("job").hidden;
 export function open(jobId) {
   id = jobId;
   clearView();
-  getJob = conditionalGet(jobUrl(id));
+  getJob = jobGetter(jobUrl(id));
   poller.start();
   timesTimer = setInterval(() => document.hidden || (job && renderFacts()), TIMES_REFRESH_MS);
 }
@@ -38,6 +38,20 @@ export function close() {
   poller.stop();
   clearInterval(timesTimer);
   compare.close();
+}
+
+/** As conditionalGet() of a job; its outputs are left out of the answers until there are any. */
+function jobGetter(url) {
+  const [getWhole, getWithout] = [url, `${url}?outputs=false`].map(conditionalGet);
+  let published = false;
+  return async () => {
+    if (published) return getWhole();
+    const answer = await getWithout();
+    published = answer.data.completedVariations > 0;
+    if (published) return getWhole();
+    for (const file of answer.data.files) file.outputs = [];
+    return answer;
+  };
 }
 
 async function poll() {
