@@ -176,10 +176,14 @@ def stored(count: int) -> Iterator[Path]:
 
 
 def _insert(connection: db.Connection, count: int) -> None:
-    rows = [{"job": f"{n:022}", "file": f"{n}.mp4", "at": 1e9 + n} for n in range(count)]
+    rows = [
+        {"job": f"{n:022}", "file": f"{n}.mp4", "at": 1e9 + n, "place": n} for n in range(count)
+    ]
     with db.exclusive(connection, "queue"):
         for query in (
             "INSERT INTO job (id, variations_per_video, created_at) VALUES (:job, 1, :at)",
+            "INSERT INTO job_standing (job_id, place, created_at, turn, files, work)"
+            " VALUES (:job, :place, :at, :at, 0, 0)",
             "INSERT INTO job_file (id, job_id, position, name, stored_name, size, status,"
             " finished_at) VALUES (:file, :job, 0, 'a.mp4', :file, 1, 'completed', :at)",
             "INSERT INTO output (id, file_id, number, name, size, sha256, parameters, seconds,"
