@@ -9,7 +9,6 @@ from benchmarks.load import requests_per_second
 from benchmarks.report import Row, at_most, in_turns
 from benchmarks.servers import running, running_worker
 from jobserver import db
-from jobserver.files.keys import source_key
 from jobserver.ids import generate_id
 from jobserver.jobs import queries, queue
 from jobserver.jobs.model import JobDraft, JobOptions, NewFile
@@ -118,7 +117,7 @@ def insert_broken(server: Server, count: int) -> None:
     """Queue so many files that hold no video."""
     insert_waiting(server, count)
     for (name,) in server.rows("SELECT stored_name FROM job_file WHERE status = 'queued'"):
-        path = server.upload_dir / source_key(name).name
+        path = server.upload_dir / name
         if not path.exists():
             path.write_bytes(MP4_HEAD)
 
