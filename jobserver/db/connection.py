@@ -87,6 +87,13 @@ class Connection:
         """Return the time by the clock that all hosts on this database share; Unix seconds."""
         raise NotImplementedError
 
+    def set_lock_timeout(self, seconds: float) -> None:
+        """Let writes from now on wait so long for another."""
+        raise NotImplementedError
+
+    def forget_pages(self) -> None:
+        """Let the next read look at the database, not at what was read of it before."""
+
     def checkpoint(self) -> int:
         """Tidy a write-ahead log that is ours to tidy; return its bytes that are still needed."""
         return 0

@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from jobserver.db.connection import Connection
+from jobserver.db.connection import LOCK_TIMEOUT_S, Connection
 from jobserver.db.engine import Place, connect
 from jobserver.db.errors import DatabaseUnavailable, DatabaseUnusable
 from jobserver.db.migrations import is_current
@@ -12,11 +12,12 @@ from jobserver.db.sqlite import file_identity
 _thread = threading.local()
 
 
-def thread_connection(place: Place) -> Connection:
+def thread_connection(place: Place, opening_s: float | None = None) -> Connection:
     """Return the connection that this thread keeps to the database at `place`.
 
     Connects anew when another file has taken the name, since SQLite would go on writing to
-    the deleted one. Raises DatabaseUnavailable when there is none, or one of another version.
+    the deleted one. opening_s: how long that waits for a lock, instead of LOCK_TIMEOUT_S.
+    Raises DatabaseUnavailable when there is none, or one of another version.
     """
     identity: object = place
     if isinstance(place, Path):
@@ -25,16 +26,18 @@ def thread_connection(place: Place) -> Connection:
         except OSError as error:
             raise DatabaseUnavailable from error
     if getattr(_thread, "identity", None) != identity:
-        _thread.connection, _thread.identity = _connect(place), identity
+        _thread.connection, _thread.identity = _connect(place, opening_s), identity
     connection: Connection = _thread.connection
     return connection
 
 
-def _connect(place: Place) -> Connection:
-    db = connect(place)
+def _connect(place: Place, opening_s: float | None) -> Connection:
+    db = connect(place) if opening_s is None else connect(place, opening_s)
     try:
-        if is_current(db):
-            return db
-    except DatabaseUnusable as error:  # the tables of another program
+        if not is_current(db):
+            raise DatabaseUnusable("it is not of this version")
+    except DatabaseUnusable as error:  # also the tables of another program
         raise DatabaseUnavailable from error
-    raise DatabaseUnavailable
+    if opening_s is not None:
+        db.set_lock_timeout(LOCK_TIMEOUT_S)
+    return db

@@ -148,6 +148,20 @@ class SqliteConnection(sqlite3.Connection, Connection):
         """Return the host's time: all who use the file are on it."""
         return time.time()
 
+    def set_lock_timeout(self, seconds: float) -> None:
+        """Let writes from now on wait so long for another.
+
+        Source: https://sqlite.org/pragma.html#pragma_busy_timeout
+        """
+        self.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+
+    def forget_pages(self) -> None:
+        """Drop the page cache: it may hold what the file has no more, when that was damaged.
+
+        Source: https://sqlite.org/pragma.html#pragma_shrink_memory
+        """
+        self.execute("PRAGMA shrink_memory")
+
     def checkpoint(self) -> int:
         """Copy the write-ahead log into the database as far as readers allow, wait for nobody.
 

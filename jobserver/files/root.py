@@ -23,6 +23,7 @@ class LocalRoot:
     def __init__(self, name: str, folder: Path, min_free_space: int) -> None:
         self.name = name
         self.folder = folder
+        self._owner_file = folder / OWNER_FILE
         self._min_free_space = min_free_space
 
     def owner(self) -> str | None:
@@ -32,7 +33,7 @@ class LocalRoot:
         file that somebody put there holds nobody up.
         """
         try:
-            with open(self.folder / OWNER_FILE, "rb", buffering=0, opener=_open_at_once) as file:
+            with open(self._owner_file, "rb", buffering=0, opener=_open_at_once) as file:
                 return (file.read(LONGEST_ID) or b"").decode(errors="replace")
         except (FileNotFoundError, NotADirectoryError):  # is_empty() says which of them
             return None
@@ -64,7 +65,7 @@ class LocalRoot:
             create_private(draft, database_id)
             durability.make_durable(draft)
             with suppress(FileNotFoundError):  # swept as an orphan: another process was faster
-                os.replace(draft, self.folder / OWNER_FILE)
+                os.replace(draft, self._owner_file)
         except OSError:
             draft.unlink(missing_ok=True)
             raise

@@ -46,10 +46,13 @@ def adopt(db: Connection, store: Store) -> None:
         root.mark(database_id(db))
 
 
-def owns(db: Connection, root: Root) -> bool:
-    """Return whether a root is this database's, or may become it. Raises StorageUnavailable."""
+def owns(db: Connection, root: Root, database: str) -> bool:
+    """Return whether a root is this database's, or may become it. Raises StorageUnavailable.
+
+    database: its id.
+    """
     owner = root.owner()
-    return _may_adopt(db, root) if owner is None else owner == database_id(db)
+    return _may_adopt(db, root) if owner is None else owner == database
 
 
 def owns_all(db: Connection, store: Store) -> bool:
@@ -64,12 +67,13 @@ def owns_all(db: Connection, store: Store) -> bool:
 
 def why_not_all(db: Connection, store: Store) -> list[str]:
     """Return, as sentences without their full stop, what keeps parts of the store from us."""
-    return [reason for root in store.roots if (reason := _why_not(db, root))]
+    database = database_id(db)
+    return [reason for root in store.roots if (reason := _why_not(db, root, database))]
 
 
-def _why_not(db: Connection, root: Root) -> str | None:
+def _why_not(db: Connection, root: Root, database: str) -> str | None:
     try:
-        if owns(db, root):
+        if owns(db, root, database):
             return None
     except StorageUnavailable as error:
         return str(error)

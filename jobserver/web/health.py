@@ -3,14 +3,13 @@
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from jobserver.db import Connection, DatabaseError, connect, database_id
+from jobserver.db import Connection, DatabaseError, database_id, thread_connection
 from jobserver.db.migrations import is_current
 from jobserver.errors import StorageUnavailable, StoreUnreachable
 from jobserver.files.space import space_of
@@ -75,20 +74,22 @@ def look(settings: Settings, store: Store) -> Health:
     """
     trouble = None
     try:
-        with closing(connect(settings.database_place, lock_timeout_s=ANSWER_WITHIN_S)) as db:
+        db = thread_connection(settings.database_place, ANSWER_WITHIN_S)
+        with db.reading:
+            db.forget_pages()
             if not is_current(db):
                 return Health("The database does not answer: it is not of this version")
-            database_id(db)
+            database = database_id(db)
             workforce, files_wait = workers.workforce(db, db.clock()), workers.files_wait(db)
-            try:
-                if not store.is_writable():
-                    return Health("UPLOAD_DIR is missing or not writable", workforce)
-                if error := folder_error(db, store):
-                    return Health(error, workforce)
-            except StoreUnreachable as error:
-                trouble = str(error)
+        try:
+            if not store.is_writable():
+                return Health("UPLOAD_DIR is missing or not writable", workforce)
+            if error := folder_error(db, store, database):
+                return Health(error, workforce)
+        except StoreUnreachable as error:
+            trouble = str(error)
     except DatabaseError as error:
-        return Health(f"The database does not answer: {error.__cause__ or error}")
+        return Health(f"The database does not answer: {_cause(error)}")
     waits_for: tuple[WaitsFor, ...] = (
         *(("storage_unavailable",) if trouble else ()),
         *_what_files_wait_for(workforce if files_wait else None),
@@ -97,14 +98,20 @@ def look(settings: Settings, store: Store) -> Health:
     return Health(None, workforce, waits_for, trouble)
 
 
-def folder_error(db: Connection, store: Store) -> str | None:
+def _cause(error: DatabaseError) -> object:
+    """Return why, without the path that an OSError names."""
+    cause = error.__cause__
+    return cause.strerror if isinstance(cause, OSError) else cause or error
+
+
+def folder_error(db: Connection, store: Store, database: str) -> str | None:
     """Return None when every folder is this database's, or may become it, else a sentence.
 
-    Raises StoreUnreachable.
+    database: its id. Raises StoreUnreachable.
     """
     for root in store.roots:
         try:
-            if not ownership.owns(db, root):
+            if not ownership.owns(db, root, database):
                 return f"{root.name} does not hold the files of this database; is it mounted?"
         except StoreUnreachable:
             raise

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -9,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from jobserver import db
-from jobserver.db import Connection, DatabaseUnavailable, migrations
+from jobserver.db import LOCK_TIMEOUT_S, Connection, DatabaseBusy, DatabaseUnavailable, migrations
 from tests.db.damage import (
+    PAGE_SIZE,
     add_job,
+    another_process,
     make_foreign,
     make_garbage,
     make_newer,
     make_without_version,
+    overwrite,
     remove_database,
     replace_with,
 )
@@ -99,3 +103,34 @@ def test_a_database_of_another_version_is_unavailable_until_init_db(
         db.thread_connection(path)
     db.initialise(path)
     assert db.thread_connection(path).column("SELECT id FROM a") == []
+
+
+def test_pages_that_were_forgotten_are_read_from_the_file_again(path: Path) -> None:
+    db.initialise(path)
+    kept = db.thread_connection(path)
+    assert job_count(kept) == 0
+    overwrite(path, 0, b"\xff" * PAGE_SIZE)
+    assert job_count(kept) == 0  # from what it has in memory
+    kept.forget_pages()
+    with pytest.raises(DatabaseUnavailable):
+        job_count(kept)
+
+
+def job_count(database: Connection) -> int:
+    count: int = database.value("SELECT COUNT(*) FROM job")
+    return count
+
+
+def test_a_connection_that_was_opened_in_a_hurry_waits_for_locks_as_all_do(path: Path) -> None:
+    db.initialise(path)
+    hurried = db.thread_connection(path, 0.2)
+    assert hurried.value("PRAGMA busy_timeout") == LOCK_TIMEOUT_S * 1000
+
+
+def test_opening_in_a_hurry_does_not_wait_for_long(path: Path) -> None:
+    db.initialise(path)
+    alone = another_process(path, "PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE")
+    start = time.monotonic()
+    with alone, pytest.raises(DatabaseBusy):
+        db.thread_connection(path, 0.2)
+    assert time.monotonic() - start < 2.5

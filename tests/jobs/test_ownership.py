@@ -27,7 +27,8 @@ pytestmark = pytest.mark.both_databases
 def test_empty_folders_become_those_of_the_first_database(
     db: Connection, store: LocalStore
 ) -> None:
-    assert all(ownership.owns(db, root) for root in store.roots)  # they may become its own
+    ours = database_id(db)
+    assert all(ownership.owns(db, root, ours) for root in store.roots)  # they may become its own
     assert all(root.owner() is None for root in store.roots)  # asking has marked nothing
     ownership.adopt_unowned(db, store)
     assert [root.owner() for root in store.roots] == [database_id(db)] * 2
@@ -64,7 +65,7 @@ def test_an_empty_folder_beside_jobs_is_a_volume_that_is_not_mounted(
 ) -> None:
     steps.insert_job(db, "job")
     ownership.adopt_unowned(db, store)
-    assert not any(ownership.owns(db, root) for root in store.roots)
+    assert not any(ownership.owns(db, root, database_id(db)) for root in store.roots)
     assert all(root.owner() is None for root in store.roots)
 
 
@@ -76,7 +77,7 @@ def test_a_folder_with_files_of_nobody_known_is_not_adopted(
     ownership.adopt_unowned(db, store)
     assert store.roots[0].owner() == database_id(db)
     assert outputs.owner() is None
-    assert not ownership.owns(db, outputs)
+    assert not ownership.owns(db, outputs, database_id(db))
 
 
 def test_an_operator_may_have_any_folder_adopted(db: Connection, store: LocalStore) -> None:

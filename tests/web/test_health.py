@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import sysconfig
@@ -18,17 +19,19 @@ import pytest
 from flask import Flask
 
 from jobserver import prepare_serving
-from jobserver.db import initialise
+from jobserver.db import initialise, per_thread
 from jobserver.files.root import OWNER_FILE
 from jobserver.version import VERSION
 from jobserver.web import health
 from tests.db.damage import (
+    PAGE_SIZE,
     another_process,
     make_corrupt_page,
     make_foreign,
     make_garbage,
     make_newer,
     make_without_version,
+    overwrite,
     remove_database,
 )
 from tests.support import PASSWORD, PROJECT, Server, settings_of
@@ -193,6 +196,24 @@ def test_a_database_with_its_first_page_damaged_is_a_503(app: Flask) -> None:
     path = settings_of(app).database
     with path.open("r+b") as file:
         file.write(b"\xff" * 4096)
+    assert health_of(app)[0] == 503
+
+
+def test_health_asks_the_connection_that_its_thread_has(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert health_of(app)[0] == 200
+    monkeypatch.setattr(per_thread, "connect", None)
+    monkeypatch.setattr(sqlite3, "connect", None)
+    assert health_of(app)[0] == 200
+
+
+def test_a_damaged_first_page_is_a_503_also_when_the_thread_has_read_it_before(
+    app: Flask,
+) -> None:
+    path = settings_of(app).database
+    assert health_of(app)[0] == 200
+    overwrite(path, 0, b"\xff" * PAGE_SIZE)
     assert health_of(app)[0] == 503
 
 

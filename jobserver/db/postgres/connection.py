@@ -119,6 +119,10 @@ class PostgresConnection(Connection):
         time: float = self.value("SELECT CAST(extract(epoch FROM clock_timestamp()) AS FLOAT8)")
         return time
 
+    def set_lock_timeout(self, seconds: float) -> None:
+        """Let writes from now on wait so long for another."""
+        self._lock_timeout_s = seconds
+
     def _begin(self, session: Session) -> None:
         lock = f"; SELECT pg_advisory_xact_lock({ALONE})" if self._alone else ""
         session.execute(
