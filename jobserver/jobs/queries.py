@@ -69,6 +69,14 @@ def outputs_of(db: Connection, job_id: str) -> list[Output]:
     return db.all(Output, query, {"id": job_id})
 
 
+def output_ids(db: Connection, job_id: str) -> list[tuple[str, str]]:
+    """Return (id of the file, id) of the job's outputs, in the sequence of outputs_of()."""
+    query = """
+        SELECT output.file_id, output.id FROM output JOIN job_file ON job_file.id = output.file_id
+        WHERE job_file.job_id = :id ORDER BY job_file.position, output.number"""
+    return [(row[0], row[1]) for row in db.execute(query, {"id": job_id}).fetchall()]
+
+
 def output_counts(db: Connection, job_id: str) -> dict[str, int]:
     """Return how many outputs those files of the job have that have any, by id."""
     query = """

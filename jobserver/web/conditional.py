@@ -15,7 +15,7 @@ CACHE_CONTROL = "private, no-cache"
 
 def json_body(data: Any) -> bytes:
     """Return an answer as it is sent."""
-    return to_json(data).encode() + b"\n"
+    return to_json(data) + b"\n"
 
 
 def conditional_json(data: Any, headers: Mapping[str, str] = NO_HEADERS) -> Response:

@@ -4,19 +4,18 @@ Each thing here replaces a plain call that gives the same result, and can be rep
 again. Figures are in ARCHITECTURE.md, Decisions, web.
 """
 
-import json
 import random
 import re
 from functools import cache, lru_cache
 
+import orjson
 from flask import current_app, g
 
 from jobserver.auth.links import LinkSigner
 from jobserver.auth.tokens import TokenSigner
 from jobserver.times import iso_utc
 
-# An encoder made once; Flask's makes one for every answer.
-to_json = json.JSONEncoder(separators=(",", ":")).encode
+to_json = orjson.dumps  # several times faster than Flask's; embeds what is encoded already
 
 
 def request_id() -> str:

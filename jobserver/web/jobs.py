@@ -4,7 +4,7 @@ import secrets
 from contextlib import suppress
 from typing import Any
 
-from flask import Blueprint, Request, current_app, jsonify, request, url_for
+from flask import Blueprint, Request, Response, current_app, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
 from jobserver import uploads
@@ -14,7 +14,7 @@ from jobserver.ids import generate_id
 from jobserver.jobs import queries, queue, quota, retention, workers
 from jobserver.jobs.model import Job, JobDraft, NewFile
 from jobserver.jobs.quota import SpaceLimits
-from jobserver.web import params, polling, reasons, schemas
+from jobserver.web import params, pieces, polling, reasons, schemas
 from jobserver.web.auth import require_auth
 from jobserver.web.conditional import conditional, conditional_json, json_body
 from jobserver.web.context import current_settings, get_db, get_store
@@ -123,7 +123,8 @@ def retry_job(job_id: str) -> ResponseReturnValue:
         if not count:
             raise NothingToRetry
         queue.require_room(db, current_settings().max_queued_files, incoming=0)
-    return jsonify(_job_json(db, job_id, _look(job_id))), 202
+    body = json_body(_job_json(db, job_id, _look(job_id)))
+    return Response(body, 202, mimetype="application/json")
 
 
 @bp.delete("/<job_id>")
@@ -167,13 +168,14 @@ def _job_json(
         state = queries.job_state(db, job_id, None if seen is None else seen.glance)
     if state is None:
         raise JobNotFound
+    link = links()
     begun = any(file.status != "queued" or file.progress for file in state.files)
     return schemas.job_json(
         state,
-        queries.outputs_of(db, job_id) if begun and outputs else [],
+        pieces.of_outputs(db, job_id, state.files, link) if begun and outputs else {},
         workers=0 if seen is None else seen.glance.workforce.threads,
         lifetime_s=current_settings().job_lifetime,
-        link=links(),
+        link=link,
         waits_for=None if seen is None or state.job.ended else seen.reason,
         variations_left=None if seen is None else seen.glance.variations_left,
         counts=None if outputs else queries.output_counts(db, job_id),

@@ -39,6 +39,7 @@ KEPT_SIZE = 8 * 1024 * 1024  # bytes of answers that one process keeps
 def init_app(app: Flask) -> None:
     """Answer polls before Flask does."""
     app.extensions["answers"] = Answers()
+    app.extensions["pieces"] = Answers()  # of which answers are built; see pieces.py
     app.wsgi_app = PollAnswers(app, app.wsgi_app)  # type: ignore[method-assign]
 
 

@@ -3,10 +3,10 @@
 Times are ISO 8601 UTC with `Z`, sizes bytes, durations seconds, progress whole percent.
 """
 
-import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
+
+import orjson
 
 from jobserver.jobs.model import (
     File,
@@ -92,7 +92,7 @@ def cancelled_json(job: Job, completed: int, now: float) -> dict[str, Any]:
 
 def job_json(
     state: JobState,
-    outputs: Iterable[Output],
+    outputs: Mapping[str, Sequence[Any]],
     *,
     workers: int,
     lifetime_s: float,
@@ -101,18 +101,15 @@ def job_json(
     variations_left: float | None = None,
     counts: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Describe all of a job. workers: files that are rendered at once, 0 while no worker lives.
+    """Describe all of a job. outputs: what is shown of them, by number, by the file's id.
 
+    workers: files that are rendered at once, 0 while no worker lives.
     link: see Link. waits_for: what it waits for beside its turn; it has no estimate then.
     variations_left: of its own, else what its files say.
     counts: how many outputs the files have that have any; then outputs are not shown.
     """
     job, files, estimate = state
-    by_file = defaultdict(list)
-    stems = names.stems(files)
-    for output in outputs:
-        by_file[output.file_id].append(_output_json(job.id, output, stems[output.file_id], link))
-    made = {file_id: len(shown) for file_id, shown in by_file.items()} if counts is None else counts
+    made = {file_id: len(shown) for file_id, shown in outputs.items()} if counts is None else counts
     last, share = finished_at(files), share_of(files)
     left = (1 - share) * job.total_variations if variations_left is None else variations_left
     started = [file.started_at for file in files if file.started_at is not None]
@@ -128,7 +125,7 @@ def job_json(
         "downloadUrl": link("outputs.download", job_id=job.id) if made else None,
         "files": [
             _file_json(job, file, made.get(file.id, 0), link)
-            | ({"outputs": by_file[file.id]} if counts is None else {})
+            | ({"outputs": outputs.get(file.id, [])} if counts is None else {})
             for file in files
         ],
         "createdAt": timestamp(job.created_at),
@@ -204,7 +201,7 @@ def _file_json(job: Job, file: File, completed: int, link: Link) -> dict[str, An
     }
 
 
-def _output_json(job_id: str, output: Output, stem: str, link: Link) -> dict[str, Any]:
+def output_json(job_id: str, output: Output, stem: str, link: Link) -> dict[str, Any]:
     """Describe one variation. stem: what the name it is saved under begins with."""
     ids = {"job_id": job_id, "output_id": output.id}
     return {
@@ -213,7 +210,7 @@ def _output_json(job_id: str, output: Output, stem: str, link: Link) -> dict[str
         "name": output.name,
         "size": output.size,
         "sha256": output.sha256,
-        "parameters": json.loads(output.parameters),
+        "parameters": orjson.loads(output.parameters),
         "url": link("outputs.get_output", **ids),
         "thumbnailUrl": link("outputs.output_thumbnail", **ids) if output.thumbnail else None,
         "downloadName": names.variation_name(stem, output.number),

@@ -30,13 +30,15 @@ class Poller:
         polled = self._site.client.get(self._path + self._query, headers=headers)
         etag, body = self._fetch()
         assert (polled.status_code == 304) == (etag == self.etag) == (body == self.body)
+        assert polled.data in (b"", body)  # what was kept of it is the same
         changed = etag != self.etag
         self.etag, self.body = etag, body
         return changed
 
     def _fetch(self) -> tuple[str, bytes]:
-        """Get the job as if no answer had been kept."""
-        self._site.client.application.extensions["answers"] = polling.Answers()
+        """Get the job as if nothing of an answer had been kept."""
+        for kept in ("answers", "pieces"):
+            self._site.client.application.extensions[kept] = polling.Answers()
         answer = self._site.client.get(self._path + self._query, headers=self._site.headers)
         assert answer.status_code == 200
         return answer.headers["ETag"], answer.data

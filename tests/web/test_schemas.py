@@ -1,5 +1,6 @@
 """The JSON shape of a job at each of its states."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -49,9 +50,12 @@ def job_json(
     """The job as it is now, with this estimate in place of its own."""
     state = queries.job_state(db, "job")
     assert state is not None
+    shown = defaultdict(list)
+    for output in queries.outputs_of(db, "job"):
+        shown[output.file_id].append(schemas.output_json("job", output, output.file_id, link))
     return schemas.job_json(
         state._replace(estimate=estimate),
-        queries.outputs_of(db, "job"),
+        shown,
         workers=workers,
         lifetime_s=DAY,
         link=link,

@@ -1,0 +1,61 @@
+"""The JSON of a job's outputs, kept encoded: an output never changes, and a job may have 200.
+
+What is kept is found by all that it depends on: the output, the name of its source, and a link
+of the job, which has our prefix, its key and its window. Nothing kept is ever wrong, so nothing
+is thrown away but for its size.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import orjson
+from flask import current_app
+
+from jobserver.db import Connection
+from jobserver.jobs import queries
+from jobserver.jobs.model import File, Output
+from jobserver.web import names, schemas
+from jobserver.web.hot_path import to_json
+from jobserver.web.polling import Answers
+from jobserver.web.schemas import Link
+
+Pieces: TypeAlias = dict[str, list[orjson.Fragment]]
+
+
+def of_outputs(db: Connection, job_id: str, files: Sequence[File], link: Link) -> Pieces:
+    """Return the JSON of each output, by number, by the id of the file; see schemas.output_json.
+
+    files: all of the job, in their sequence. Only ids are read when all of them are kept.
+    """
+    kept: Answers = current_app.extensions["pieces"]
+    stems = names.stems(files)
+    window = link("outputs.download", job_id=job_id)
+    keys = {file_id: _key(window, stem) for file_id, stem in stems.items()}
+    with db.reading:
+        ids = queries.output_ids(db, job_id)
+    found = [
+        (file_id, body)
+        for file_id, output_id in ids
+        if (body := kept.get(keys[file_id] + output_id)) is not None
+    ]
+
+    def body_of(output: Output) -> bytes:
+        key = keys[output.file_id] + output.id
+        body = kept.get(key)
+        if body is None:
+            body = to_json(schemas.output_json(job_id, output, stems[output.file_id], link))
+            kept.keep(key, body)
+        return body
+
+    if len(found) < len(ids):
+        found = [(each.file_id, body_of(each)) for each in queries.outputs_of(db, job_id)]
+    pieces: Pieces = defaultdict(list)
+    for file_id, body in found:
+        pieces[file_id].append(orjson.Fragment(body))
+    return pieces
+
+
+def _key(window: str, stem: str) -> str:
+    return hashlib.sha256(repr((window, stem)).encode()).hexdigest()[:32]
