@@ -191,6 +191,7 @@ class Settings(BaseSettings):
         ge=1,
         description="files rendered at once by one worker process",
     )
+    worker_grace: Whole = Field(10, ge=0, le=CENTURY_S, description="seconds after SIGTERM")
     ffmpeg: Program | None = Field(None, description="path or name; None: imageio-ffmpeg's")
     encoder: Text = Field("libx264", description="an ffmpeg encoder of H.264")
     encoder_preset: Annotated[str, BeforeValidator(str)] = Field(

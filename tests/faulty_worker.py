@@ -1,6 +1,6 @@
 """A worker with shortened times and, if asked, a fault: `python -m tests.faulty_worker`.
 
-LEASE_S, HEARTBEAT_S, BEAT_S, KEPT_S, IDLE_S, GRACE_S, LOCK_TIMEOUT_S, HOUSEKEEPING_S and
+LEASE_S, HEARTBEAT_S, BEAT_S, KEPT_S, IDLE_S, LOCK_TIMEOUT_S, HOUSEKEEPING_S and
 RETRY_DELAYS_S (comma-separated) in the environment replace the worker's own. WORKER_FAULT is
 `step:KILL` or `step:STOP`: which signal the process sends itself when it reaches that step for
 the first time.
@@ -35,7 +35,6 @@ SECONDS = {
     "KEPT_S": workers,
     "IDLE_S": render_thread,
     "LOCK_TIMEOUT_S": render_thread,
-    "GRACE_S": process,
     "HOUSEKEEPING_S": process,
 }
 SIGNALS = {"KILL": signal.SIGKILL, "STOP": signal.SIGSTOP}

@@ -463,7 +463,6 @@ QUICK = {
     "HEARTBEAT_S": "0.1",
     "BEAT_S": "0.2",
     "IDLE_S": "0.05",
-    "GRACE_S": "10",
     "RETRY_DELAYS_S": "0.05,0.1",
     "ENCODER_PRESET": "ultrafast",
 }

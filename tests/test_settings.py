@@ -42,6 +42,7 @@ GIVEN = {
     "STORAGE_QUOTA": ("78", 79, 80),
     "ACCEL_REDIRECT": ("/environment", "/file", "/override"),
     "WORKERS": ("1", 2, 3),
+    "WORKER_GRACE": ("5", 6, 7),
     "ENCODER": ("libx264", "libopenh264", "h264_nvenc"),
     "ENCODER_PRESET": ("fast", "slow", ""),
     "MAX_PIXELS": ("101", 102, 103),
@@ -58,7 +59,7 @@ SECRETS = ["SECRET_KEY", "DATABASE_URL"]
 NAMES = [*GIVEN, *FILES, *STORAGE, *SECRETS, "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP"]
 MANY_HOSTS = {"DATABASE_URL": "postgresql://db.test/x", "SECRET_KEY": "a key of twelve and more"}
 NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
-MAY_BE_ZERO = ["MIN_FREE_SPACE", "STORAGE_QUOTA", "TRUSTED_PROXIES"]
+MAY_BE_ZERO = ["MIN_FREE_SPACE", "STORAGE_QUOTA", "TRUSTED_PROXIES", "WORKER_GRACE"]
 PATHS = ["DATABASE", "UPLOAD_DIR", "OUTPUT_DIR", "SCRATCH_DIR"]
 
 
@@ -137,6 +138,7 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "token_max_age": 86400,
         "max_file_size": 524288000,
         "workers": max(1, (os.cpu_count() or 1) // 4),
+        "worker_grace": 10,
         "ffmpeg": None,
         "link_lifetime": 3600,
         "storage_quota": 0,

@@ -22,7 +22,6 @@ from jobserver.worker.maintenance import Housekeeper
 from jobserver.worker.render_thread import RenderThread
 
 HOUSEKEEPING_S = 60.0
-GRACE_S = 10.0  # after SIGTERM, for what is nearly done
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ def run(settings: Settings, store: Store) -> None:
         finally:
             log.info("worker %s: stopping", name)
             stopping.set()
-            _finish(threads, beat)
+            _finish(threads, beat, settings.worker_grace)
             log.info("worker %s: stopped", name)
 
 
@@ -109,9 +108,9 @@ def _kind(error: Exception) -> str:
     return f"{type(error).__name__} {getattr(error, 'errno', '')}"
 
 
-def _finish(threads: Sequence[threading.Thread], beat: Heartbeat) -> None:
-    """Give running renders GRACE_S to end, then stop them; their files are given back."""
-    end = time.monotonic() + GRACE_S
+def _finish(threads: Sequence[threading.Thread], beat: Heartbeat, grace_s: float) -> None:
+    """Give running renders `grace_s` to end, then stop them; their files are given back."""
+    end = time.monotonic() + grace_s
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     while running := [thread for thread in threads if thread.is_alive()]:

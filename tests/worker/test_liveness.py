@@ -154,7 +154,7 @@ def test_the_log_has_a_line_for_start_claim_publication_giving_up_and_stop(
 def test_the_log_says_when_a_file_was_lost_or_given_back(
     site: Site, start_worker: StartWorker, long_clip: bytes
 ) -> None:
-    worker = start_worker(ENCODER_PRESET="placebo", GRACE_S="0.1")
+    worker = start_worker(ENCODER_PRESET="placebo", WORKER_GRACE="0")
     lost = site.upload(long_clip, variations="1")
     wait_for(lambda: "claimed" in worker.log(), 20)
     site.post_action(lost, "cancel")

@@ -51,7 +51,7 @@ def test_sigterm_gives_back_a_file_that_takes_longer_than_the_grace_period(
     site: Site, start_worker: StartWorker, long_clip: bytes
 ):
     job_id = site.upload(long_clip, variations="1")
-    stopping = start_worker(GRACE_S="0.2", LEASE_S="600", ENCODER_PRESET="placebo")
+    stopping = start_worker(WORKER_GRACE="0", LEASE_S="600", ENCODER_PRESET="placebo")
     wait_for(lambda: processes_naming(site.output_dir), 20, "an ffmpeg")
     stopping.ask_to_stop()
     assert stopping.process.wait(20) == 0, stopping.log()
