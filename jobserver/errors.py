@@ -218,3 +218,12 @@ class StoreUnreachable(StorageUnavailable, OSError):
 
     sentence = "The storage is not available; try again"
     retry_after = 30
+
+
+# -- the worker ---------------------------------------------------------------
+
+
+class WorkLeft(JobserverError):
+    """A worker that was to empty the queue could not."""
+
+    sentence = "Videos wait that this worker could not render; its log says why"

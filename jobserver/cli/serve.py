@@ -20,14 +20,15 @@ def init_db() -> None:
 
 
 @command("worker")
-def worker() -> None:
+@click.option("--once", is_flag=True, help="End as soon as no video can be taken.")
+def worker(once: bool) -> None:
     """Render queued files until SIGTERM or Ctrl-C."""
     logging.getLogger("jobserver").setLevel(logging.INFO)  # its handler is the app's
     settings = current_settings()
     try:
         prepare_folders(settings)
         db.check(settings.database_place)
-        process.run(settings, current_store())
+        process.run(settings, current_store(), once=once)
     except render.EngineError as error:
         names = "FFMPEG, ENCODER, ENCODER_PRESET or ENCODER_RATE"
         raise click.ClickException(f"{names} cannot be used: {error}") from error

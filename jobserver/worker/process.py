@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, suppress
 
 from jobserver import render
 from jobserver.db import Connection, DatabaseError, DatabaseUnusable, Place, connect, identity
+from jobserver.errors import WorkLeft
 from jobserver.fault_log import FaultLog
 from jobserver.files.store import Store
 from jobserver.jobs import ownership
@@ -22,45 +23,73 @@ from jobserver.worker.maintenance import Housekeeper
 from jobserver.worker.render_thread import RenderThread
 
 HOUSEKEEPING_S = 60.0
+_ENDED = b"\0"  # no signal has this number
 
 log = logging.getLogger(__name__)
 
 
-def run(settings: Settings, store: Store) -> None:
+def run(settings: Settings, store: Store, *, once: bool = False) -> None:
     """Render in WORKERS threads until SIGTERM or SIGINT; then finish, or give back, and return.
 
-    Raises render.EngineError when ffmpeg cannot encode, and DatabaseUnusable when another
-    database has taken the place of ours: a connection would go on with the deleted file, and
-    the sweep would take what the new one holds for orphans.
+    once: return as well when there is nothing that may be claimed; raises WorkLeft when something
+    may, but cannot. Raises render.EngineError when ffmpeg cannot encode, and DatabaseUnusable when
+    another database has taken the place of ours: a connection would go on with the deleted file,
+    and the sweep would take what the new one holds for orphans.
     """
     engine = render_settings(settings)
     render.check(engine)
     place, stopping = settings.database_place, threading.Event()
     beat = Heartbeat(place, settings.workers)
-    with _shutdown_signal() as shutdown, closing(connect(place)) as db, beat.running():
+    with _shutdown_signal() as (shutdown, ended), closing(connect(place)) as db, beat.running():
         store.prepare_worker()
         ownership.adopt_at_start(db, store)
         name = beat.presence.name
         log.info("worker %s: started, WORKERS=%d", name, settings.workers)
         workers = [RenderThread(place, store, engine, beat) for _ in range(settings.workers)]
-        threads = [threading.Thread(target=each.run, args=(stopping,)) for each in workers]
+        threads = [
+            threading.Thread(target=_work, args=(each, stopping, ended), kwargs={"once": once})
+            for each in workers
+        ]
         for thread in threads:
             thread.start()
         try:
-            housekeeper = Housekeeper(
-                db, store, SpaceLimits.of(settings), lifetime_s=settings.job_lifetime
-            )
-            _keep_house(db, housekeeper, place, shutdown, faults=beat.presence.faults)
+            limits = SpaceLimits.of(settings)
+            housekeeper = Housekeeper(db, store, limits, lifetime_s=settings.job_lifetime)
+            house = _House(housekeeper, db, place, beat.presence.faults)
+            if once:
+                house.round()
+                done = _wait_for_all(threads, shutdown)
+            else:
+                house.keep(shutdown)
         finally:
             log.info("worker %s: stopping", name)
             stopping.set()
             _finish(threads, beat, settings.worker_grace)
             log.info("worker %s: stopped", name)
+        if once and done and (beat.presence.waits_for or any(each.failed for each in workers)):
+            raise WorkLeft
+
+
+def _work(
+    thread: RenderThread, stopping: threading.Event, ended: socket.socket, *, once: bool
+) -> None:
+    try:
+        thread.run(stopping, once=once)
+    finally:
+        ended.send(_ENDED)
+
+
+def _wait_for_all(threads: Sequence[threading.Thread], shutdown: socket.socket) -> bool:
+    """Wait until every thread has ended; return False at once at the shutdown signal."""
+    shutdown.settimeout(None)
+    return all(shutdown.recv(1) == _ENDED for _ in threads)
 
 
 @contextmanager
-def _shutdown_signal() -> Iterator[socket.socket]:
+def _shutdown_signal() -> Iterator[tuple[socket.socket, socket.socket]]:
     """Give a socket that is readable after SIGTERM or SIGINT, whichever thread they reached.
+
+    It says the signal's number. What is written to the second socket is read there as well.
 
     A lock would not do: waiting for one, the main thread may not notice a signal that the
     kernel gave to another, and a handler that takes one may interrupt the thread that holds it.
@@ -72,35 +101,40 @@ def _shutdown_signal() -> Iterator[socket.socket]:
         signal.set_wakeup_fd(writer.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        yield reader
+        yield reader, writer
         signal.set_wakeup_fd(-1)
 
 
-def _keep_house(
-    db: Connection,
-    housekeeper: Housekeeper,
-    place: Place,
-    shutdown: socket.socket,
-    *,
-    faults: FaultLog,
-) -> None:
-    """Do a round now and then, in the main thread, until the shutdown signal."""
-    ours = identity(place)
-    shutdown.settimeout(HOUSEKEEPING_S)
-    while True:
+class _House:
+    """The housekeeping of this process, in its main thread."""
+
+    def __init__(
+        self, housekeeper: Housekeeper, db: Connection, place: Place, faults: FaultLog
+    ) -> None:
+        self._housekeeper, self._db, self._faults = housekeeper, db, faults
+        self._place, self._identity = place, identity(place)
+
+    def keep(self, shutdown: socket.socket) -> None:
+        """Do a round now and then until the shutdown signal."""
+        shutdown.settimeout(HOUSEKEEPING_S)
+        while True:
+            self.round()
+            with suppress(TimeoutError):
+                shutdown.recv(1)
+                return
+
+    def round(self) -> None:
+        """Do a round; what it cannot do is logged. Raises DatabaseUnusable."""
         try:
-            if identity(place) != ours:
+            if identity(self._place) != self._identity:
                 raise DatabaseUnusable("Another database has taken the place of ours")
-            housekeeper.round(db.clock(), time.monotonic())
-            faults.over("housekeeping")
+            self._housekeeper.round(self._db.clock(), time.monotonic())
+            self._faults.over("housekeeping")
         except DatabaseUnusable:
             raise
         except (DatabaseError, OSError) as error:  # busy, full, not mounted: next time
             cause = error.__cause__ or error
-            faults.seen("housekeeping", f"housekeeping failed: {cause}", kind=_kind(error))
-        with suppress(TimeoutError):
-            shutdown.recv(1)
-            return
+            self._faults.seen("housekeeping", f"housekeeping failed: {cause}", kind=_kind(error))
 
 
 def _kind(error: Exception) -> str:

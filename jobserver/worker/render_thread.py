@@ -22,7 +22,10 @@ log = logging.getLogger(__name__)
 
 
 class RenderThread:
-    """Renders one claim after the other; `work_once` returns whether it found any."""
+    """Renders one claim after the other; `work_once` returns whether it found any.
+
+    failed: it could not look, or what it began ended with a fault of ours.
+    """
 
     def __init__(
         self, database: Place, store: Store, settings: render.Settings, beat: Heartbeat
@@ -31,6 +34,7 @@ class RenderThread:
         self._heartbeat, self._presence = beat, beat.presence
         self._readiness = Readiness(store, beat.presence)
         self._made_with = made_with(settings)
+        self.failed = False
 
     @cached_property
     def _db(self) -> Connection:
@@ -42,17 +46,21 @@ class RenderThread:
         renderer = GroupRenderer(self._db, self._store, self._settings, self._made_with)
         return Attempt(self._db, renderer, self._readiness)
 
-    def run(self, stopping: threading.Event) -> None:
-        """Work until `stopping` is set."""
+    def run(self, stopping: threading.Event, *, once: bool = False) -> None:
+        """Work until `stopping` is set; once: or until no file is found."""
         while not stopping.is_set():
-            if not self._work_safely():
-                stopping.wait(IDLE_S)
+            if self._work_safely():
+                continue
+            if once:
+                break
+            stopping.wait(IDLE_S)
         if "_db" in self.__dict__:  # else it could not connect
             self._db.close()
 
     def _work_safely(self) -> bool:
         """Do what work_once() does; a bug costs a file an attempt, not the thread."""
         faults = self._presence.faults
+        self.failed = True
         try:
             found = self.work_once()
         except DatabaseFull as error:
@@ -65,6 +73,7 @@ class RenderThread:
             kind = f"{type(error).__name__}: {error}"
             faults.seen("claim", f"the render thread goes on after {kind}", error=error)
             return False
+        self.failed = False
         faults.over("claim")
         return found
 

@@ -96,8 +96,8 @@ def start_flask_worker(site: Site) -> Iterator[StartFlaskWorker]:
     """Start the command that operators run."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(**settings: str) -> subprocess.Popen[str]:
-        command = [BIN / "flask", "--app", "wsgi", "worker"]
+    def start(*words: str, **settings: str) -> subprocess.Popen[str]:
+        command = [BIN / "flask", "--app", "wsgi", "worker", *words]
         environment = {**site.server.environment, **QUICK, **settings}
         pipe = subprocess.PIPE
         started.append(
@@ -142,6 +142,46 @@ def test_the_worker_command_renders_and_exits_with_0_when_interrupted(
     assert (process.returncode, "Traceback" in log) == (0, False)
     assert PASSWORD not in log
     site.check_completed(job_id, 1)
+
+
+def test_a_worker_of_a_batch_ends_with_0_when_the_queue_is_empty(
+    site: Site, start_flask_worker: StartFlaskWorker, clip: bytes
+):
+    jobs = [site.upload(clip, clip, variations="6"), site.upload(bytes(1024))]
+    process = start_flask_worker("--once", WORKERS="2")
+    _, log = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in log) == (0, False), log
+    assert [site.show(job_id)["status"] for job_id in jobs] == ["completed", "failed"]
+    with closing(site.connect()) as db:
+        assert clock_note(db) is not None  # one round of housekeeping
+    assert site.rows("SELECT * FROM worker") == []
+    site.check_completed(jobs[0], 6)
+
+
+def test_a_worker_of_a_batch_ends_at_a_signal_and_gives_its_file_back(
+    site: Site, start_flask_worker: StartFlaskWorker, long_clip: bytes
+):
+    site.upload(long_clip, variations="1")
+    process = start_flask_worker("--once", WORKER_GRACE="0", ENCODER_PRESET="placebo")
+    wait_for(lambda: processes_naming(site.output_dir), 20, "an ffmpeg")
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=20)
+    assert (process.returncode, "given back" in log) == (0, True), log
+    assert site.rows("SELECT status, attempts, lease_until FROM job_file") == [("processing", 0, 0)]
+
+
+def test_a_worker_of_a_batch_ends_with_1_when_files_wait_that_it_cannot_take(
+    site: Site, start_flask_worker: StartFlaskWorker, clip: bytes, tmp_path: Path
+):
+    job_id = site.upload(clip)
+    (tmp_path / "not mounted").mkdir()
+    process = start_flask_worker("--once", OUTPUT_DIR=str(tmp_path / "not mounted"))
+    _, log = process.communicate(timeout=20)
+    assert process.returncode == 1
+    sentence = "Error: Videos wait that this worker could not render; its log says why"
+    assert log.splitlines()[-1] == sentence
+    assert "OUTPUT_DIR does not hold the files of this database" in log
+    assert site.show(job_id)["status"] == "queued"
 
 
 @pytest.mark.parametrize("state", ["missing", "of version 1"])
