@@ -169,20 +169,20 @@ _WRONG = f"""
     LEFT JOIN (SELECT job_id, COUNT(*) AS files FROM job_file WHERE status IN {UNFINISHED}
                GROUP BY job_id) AS found ON found.job_id = job.id
     WHERE kept.job_id IS NULL OR kept.files <> COALESCE(found.files, 0)"""  # noqa: S608
-_BATCH = 100  # jobs in one transaction
 
 
 def mend(db: Connection) -> int:
     """Bring up to date the jobs that another program has added, ended or queued again.
 
-    Returns how many. It reads every job, and locks only when something is to be done.
+    Returns how many. It reads every job, and locks only when something is to be done: for one job
+    at a time, so that uploads are not kept waiting, and that no two of its rows are locked in
+    another sequence than by a claim.
     """
     wrong = db.column(_WRONG)
-    for start in range(0, len(wrong), _BATCH):
+    for job_id in wrong:
         with exclusive(db, "queue"):
-            for job_id in wrong[start : start + _BATCH]:
-                if touch(db, job_id) is None:
-                    add(db, job_id)
-                else:
-                    update(db, job_id)
+            if touch(db, job_id) is None:
+                add(db, job_id)
+            else:
+                update(db, job_id)
     return len(wrong)

@@ -232,6 +232,31 @@ def test_what_another_program_has_changed_is_found(db: Connection) -> None:
     assert standing.mend(db) == 0
 
 
+def test_each_job_is_mended_in_a_transaction_of_its_own(
+    db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        insert_job(db, name)
+    with exclusive(db, "queue"):
+        db.write("DELETE FROM job_standing")
+        db.write("DELETE FROM queue_sum")
+    add, begun = standing.add, []
+
+    def add_and_break_off(db: Connection, job_id: str) -> None:
+        begun.append(job_id)
+        if len(begun) == 3:
+            raise InterruptedError
+        add(db, job_id)
+
+    monkeypatch.setattr(standing, "add", add_and_break_off)
+    with pytest.raises(InterruptedError):
+        standing.mend(db)
+    assert set(db.column("SELECT job_id FROM job_standing")) == set(begun[:2])
+    monkeypatch.undo()
+    assert standing.mend(db) == 1
+    assert kept(db) == counted(db)
+
+
 def test_a_round_of_the_housekeeping_mends(house: House, site_db: Connection) -> None:
     with exclusive(site_db, "queue"):
         site_db.write("INSERT INTO job (id, variations_per_video, created_at) VALUES ('a', 5, 7)")
