@@ -23,7 +23,7 @@ from jobserver.files import local
 from jobserver.folders import prepare_folders
 from jobserver.jobs import workers
 from jobserver.render import ffmpeg
-from jobserver.worker import attempt, group, heartbeat, process, publish, render_thread
+from jobserver.worker import attempt, group, heartbeat, idling, process, publish, render_thread
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.maintenance import Housekeeper
 from jobserver.worker.presence import Presence
@@ -33,7 +33,7 @@ SECONDS = {
     "HEARTBEAT_S": heartbeat,
     "BEAT_S": workers,
     "KEPT_S": workers,
-    "IDLE_S": render_thread,
+    "IDLE_S": idling,
     "LOCK_TIMEOUT_S": render_thread,
     "HOUSEKEEPING_S": process,
 }
@@ -156,6 +156,8 @@ def shorten_times() -> None:
     for name, module in SECONDS.items():
         if name in os.environ:
             setattr(module, name, float(os.environ[name]))
+    heartbeat.HEARTBEAT_ON_MANY_HOSTS_S = heartbeat.HEARTBEAT_S
+    idling.IDLE_ON_MANY_HOSTS_S = (idling.IDLE_S, idling.IDLE_S)
     if delays := os.environ.get("RETRY_DELAYS_S"):
         attempt.RETRY_DELAYS_S = tuple(map(float, delays.split(",")))  # type: ignore[assignment]
 

@@ -98,6 +98,30 @@ def test_one_host_takes_a_job_and_another_renders_and_shows_it(hosts: Hosts, cli
     assert hosts.other.get(f"/api/jobs/{job_id}", hosts.one.token).status == 404
 
 
+def test_when_the_worker_that_kept_house_is_killed_another_does(hosts: Hosts) -> None:
+    def noted() -> float:
+        query = "SELECT value FROM meta WHERE name = 'clock'"
+        return float(hosts.one.rows(query)[0][0].split()[0]) if hosts.one.rows(query) else 0.0
+
+    def wait_for_rounds() -> None:
+        before = noted()
+        wait_for(lambda: noted() > before, 20, "a round of the housekeeping")
+
+    first = Worker(hosts.one, HOUSEKEEPING_S="0.3").start()
+    try:
+        wait_for_rounds()
+        other = Worker(hosts.other, HOUSEKEEPING_S="0.3").start()
+        try:
+            wait_for(lambda: hosts.one.get("/api/health").json["worker"]["count"] == 2, 20)
+            first.kill()
+            wait_for_rounds()
+            wait_for_rounds()
+        finally:
+            other.kill()
+    finally:
+        first.kill()
+
+
 def test_an_empty_list_and_names_with_a_nul_are_no_errors(hosts: Hosts, clip: bytes) -> None:
     token = hosts.one.token
     assert hosts.other.get("/api/jobs?limit=1", token).status == 200

@@ -14,7 +14,7 @@ errors       busy, full, unavailable, unusable
 """
 
 from jobserver.db.connection import LOCK_TIMEOUT_S, Connection
-from jobserver.db.engine import Place, check, connect, identity, initialise, label
+from jobserver.db.engine import Place, check, connect, identity, initialise, label, many_hosts
 from jobserver.db.errors import (
     CommitUnknown,
     ConstraintViolated,
@@ -24,7 +24,7 @@ from jobserver.db.errors import (
     DatabaseUnavailable,
     DatabaseUnusable,
 )
-from jobserver.db.meta import ClockNote, clock_note, database_id, note_clock
+from jobserver.db.meta import ClockNote, clock_note, database_id, note_clock, take_turn
 from jobserver.db.migrations import latest_version
 from jobserver.db.per_thread import thread_connection
 from jobserver.db.reserve import Reserve
@@ -57,7 +57,9 @@ __all__ = [
     "initialise",
     "label",
     "latest_version",
+    "many_hosts",
     "note_clock",
     "removing",
+    "take_turn",
     "thread_connection",
 ]

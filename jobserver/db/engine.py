@@ -55,6 +55,11 @@ def identity(place: Place) -> object:
     return _postgres().identity(place)
 
 
+def many_hosts(place: Place) -> bool:
+    """Return whether processes of other hosts may use the same database."""
+    return not isinstance(place, Path)
+
+
 def label(place: Place) -> str:
     """Return what sentences call the database: never its password."""
     return str(place) if isinstance(place, Path) else str(_postgres().label(place))

@@ -1,4 +1,4 @@
-"""What the database says about itself: its id, its version, the clock of its housekeeper."""
+"""What the database says about itself: its id, its version, the clock of its housekeeper, turns."""
 
 from typing import NamedTuple
 
@@ -38,3 +38,19 @@ def note_clock(db: Connection, note: ClockNote) -> None:
         INSERT INTO meta (name, value) VALUES ('clock', :value)
         ON CONFLICT (name) DO UPDATE SET value = :value"""
     db.write(query, {"value": f"{note.noted_at} {note.trusted_from}"})
+
+
+def take_turn(db: Connection, name: str, until: float, now: float) -> bool:
+    """Take a turn that one of all processes on this database has, until then; False: it is taken.
+
+    name: what the turn is for. Both times by the database's clock; a turn that lasts for longer
+    than two of this length was taken before the clock was set back, and counts as over.
+    """
+    query = """
+        INSERT INTO meta (name, value) VALUES (:name, :until)
+        ON CONFLICT (name) DO UPDATE SET value = :until
+        WHERE CAST(meta.value AS DOUBLE PRECISION) <= :now
+           OR CAST(meta.value AS DOUBLE PRECISION) > :latest"""
+    latest = until + (until - now)
+    values = {"name": f"turn of {name}", "until": repr(until), "now": now, "latest": latest}
+    return db.write(query, values) == 1

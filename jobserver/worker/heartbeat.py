@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
-from jobserver.db import Connection, DatabaseError, Place, claiming, connect
+from jobserver.db import Connection, DatabaseError, Place, claiming, connect, many_hosts
 from jobserver.jobs import queue
 from jobserver.jobs.model import Claim
 from jobserver.worker.presence import Presence
 
 LEASE_S = 30.0
-HEARTBEAT_S = 1.0
+HEARTBEAT_S = 1.0  # how soon a render is stopped whose claim is lost; see also many_hosts()
+HEARTBEAT_ON_MANY_HOSTS_S = 5.0  # each is a commit of the server that all of them share
 
 
 @dataclass(eq=False)
@@ -66,9 +67,10 @@ class Heartbeat:
             held.cancel.set()
 
     def _run(self) -> None:
+        every_s = HEARTBEAT_ON_MANY_HOSTS_S if many_hosts(self._database) else HEARTBEAT_S
         with closing(connect(self._database)) as db:
             self.presence.beat(db)
-            while not self._stopped.wait(HEARTBEAT_S):
+            while not self._stopped.wait(every_s):
                 for held in list(self._held):
                     self._renew(db, held)
                 self.presence.beat(db)

@@ -2,7 +2,15 @@
 
 from contextlib import suppress
 
-from jobserver.db import Connection, DatabaseFull, checkpoint, clock_note, note_clock, removing
+from jobserver.db import (
+    Connection,
+    DatabaseFull,
+    checkpoint,
+    clock_note,
+    note_clock,
+    removing,
+    take_turn,
+)
 from jobserver.files.store import Store
 from jobserver.jobs import clock, ownership, quota, retention, standing, sweep, workers
 from jobserver.jobs.clock import Reading
@@ -20,7 +28,6 @@ class Housekeeper:
         self._db, self._store, self._limits = db, store, limits
         self._lifetime_s = lifetime_s
         self._last: Reading | None = None
-        self._swept_at: float | None = None
 
     def round(self, now: float, monotonic: float) -> None:
         """Delete what must go at `now` (Unix seconds); `monotonic` tells if that clock jumped.
@@ -36,8 +43,7 @@ class Housekeeper:
             expired = retention.expired_ids(db, self._lifetime_s, now) if trusted else []
             retention.expire(db, store, expired, now)
             quota.evict(db, store, self._limits, now=now)
-            if self._swept_at is None or monotonic - self._swept_at >= store.sweep_every_s:
-                self._swept_at = monotonic
+            if self._may_sweep(now):
                 sweep.sweep_uploads(db, store)
                 sweep.sweep_outputs(db, store)
                 sweep.forget_missing(db, store, now)
@@ -51,3 +57,14 @@ class Housekeeper:
                 retention.forget_expired(db, now - EXPIRED_IDS_KEPT_S)
         db.reserve.restore()
         self._last = reading
+
+    def _may_sweep(self, now: float) -> bool:
+        """Return whether the store may be listed now: each time, or once in a while of all hosts.
+
+        A listing that fails is not tried again before the next is due.
+        """
+        every_s = self._store.sweep_every_s
+        if not every_s:
+            return True
+        with removing(self._db, "housekeeping"):
+            return take_turn(self._db, "sweep", now + every_s, now)

@@ -27,7 +27,8 @@ class Presence:
 
     def beat(self, db: Connection) -> None:
         """Say that the process lives, if that is due; what fails is due again at once."""
-        if time.monotonic() < self._due_at:
+        now = time.monotonic()
+        if now < self._due_at:
             return
         try:
             with claiming(db):
@@ -36,7 +37,7 @@ class Presence:
             self.faults.seen("row", f"cannot say that this worker lives: {error}")
             return
         self.faults.over("row")
-        self._due_at = time.monotonic() + workers.BEAT_S
+        self._due_at = now + workers.BEAT_S
 
     def leave(self, db: Connection) -> None:
         """Say that the process stops."""

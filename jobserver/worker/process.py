@@ -9,7 +9,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 
 from jobserver import render
-from jobserver.db import Connection, DatabaseError, DatabaseUnusable, Place, connect, identity
+from jobserver.db import (
+    Connection,
+    DatabaseError,
+    DatabaseUnusable,
+    Place,
+    claiming,
+    connect,
+    identity,
+    many_hosts,
+    take_turn,
+)
 from jobserver.errors import WorkLeft
 from jobserver.fault_log import FaultLog
 from jobserver.files.store import Store
@@ -23,6 +33,7 @@ from jobserver.worker.maintenance import Housekeeper
 from jobserver.worker.render_thread import RenderThread
 
 HOUSEKEEPING_S = 60.0
+TURN_SHARE = 0.9  # of HOUSEKEEPING_S: who had the last turn is not too early for the next
 _ENDED = b"\0"  # no signal has this number
 
 log = logging.getLogger(__name__)
@@ -124,17 +135,24 @@ class _House:
                 return
 
     def round(self) -> None:
-        """Do a round; what it cannot do is logged. Raises DatabaseUnusable."""
+        """Do a round, if it is ours to do; what it cannot do is logged. Raises DatabaseUnusable."""
         try:
             if identity(self._place) != self._identity:
                 raise DatabaseUnusable("Another database has taken the place of ours")
-            self._housekeeper.round(self._db.clock(), time.monotonic())
+            now = self._db.clock()
+            if not many_hosts(self._place) or self._has_turn(now):
+                self._housekeeper.round(now, time.monotonic())
             self._faults.over("housekeeping")
         except DatabaseUnusable:
             raise
         except (DatabaseError, OSError) as error:  # busy, full, not mounted: next time
             cause = error.__cause__ or error
             self._faults.seen("housekeeping", f"housekeeping failed: {cause}", kind=_kind(error))
+
+    def _has_turn(self, now: float) -> bool:
+        """Of all hosts one worker does the round of a minute; when it died, another the next."""
+        with claiming(self._db):
+            return take_turn(self._db, "housekeeping", now + TURN_SHARE * HOUSEKEEPING_S, now)
 
 
 def _kind(error: Exception) -> str:

@@ -5,7 +5,15 @@ import threading
 from functools import cached_property
 
 from jobserver import render
-from jobserver.db import Connection, DatabaseError, DatabaseFull, Place, claiming, connect
+from jobserver.db import (
+    Connection,
+    DatabaseError,
+    DatabaseFull,
+    Place,
+    claiming,
+    connect,
+    many_hosts,
+)
 from jobserver.files.store import Store
 from jobserver.jobs import queue
 from jobserver.worker import attempt, heartbeat
@@ -13,9 +21,9 @@ from jobserver.worker.attempt import Attempt
 from jobserver.worker.engine import made_with
 from jobserver.worker.group import GroupRenderer
 from jobserver.worker.heartbeat import Heartbeat, HeldClaim
+from jobserver.worker.idling import Idling
 from jobserver.worker.readiness import Readiness
 
-IDLE_S = 0.1  # between two looks at the queue, each a read of two indexes
 LOCK_TIMEOUT_S = 30.0  # a finished render is worth a longer wait for the database than a request
 
 log = logging.getLogger(__name__)
@@ -48,12 +56,14 @@ class RenderThread:
 
     def run(self, stopping: threading.Event, *, once: bool = False) -> None:
         """Work until `stopping` is set; once: or until no file is found."""
+        idling = Idling(many_hosts=many_hosts(self._database))
         while not stopping.is_set():
             if self._work_safely():
-                continue
-            if once:
+                idling.reset()
+            elif once:
                 break
-            stopping.wait(IDLE_S)
+            else:
+                stopping.wait(idling.next_s())
         if "_db" in self.__dict__:  # else it could not connect
             self._db.close()
 

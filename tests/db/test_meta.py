@@ -1,11 +1,12 @@
 """What the database says about itself."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from jobserver import db
-from jobserver.db import ClockNote, Connection, DatabaseUnusable
+from jobserver.db import ClockNote, Connection, DatabaseUnusable, Place
 from tests.support import together
 
 
@@ -60,3 +61,46 @@ def test_a_note_needs_a_transaction(database: Connection) -> None:
     with pytest.raises(RuntimeError, match="transaction"):
         db.note_clock(database, ClockNote(1.0, 1.0))
     assert db.clock_note(database) is None
+
+
+# -- turns ----------------------------------------------------------------------------------
+
+AT = 1_800_000_000.123456
+
+
+def take(database: Connection, name: str, until: float, now: float) -> bool:
+    with db.claiming(database):
+        return db.take_turn(database, name, until, now)
+
+
+@pytest.mark.both_databases
+def test_a_turn_is_one_processs_until_it_ends(database: Connection, second: Connection) -> None:
+    assert take(database, "sweep", AT + 60, AT)
+    for who in (database, second):
+        assert not take(who, "sweep", AT + 119.9, AT + 59.9)
+    assert take(second, "housekeeping", AT + 60, AT)  # another turn
+    assert take(second, "sweep", AT + 120, AT + 60)
+    assert not take(database, "sweep", AT + 120, AT + 60)
+
+
+@pytest.mark.both_databases
+def test_a_turn_from_before_the_clock_was_set_back_is_over(database: Connection) -> None:
+    assert take(database, "sweep", AT + 60, AT)
+    assert not take(database, "sweep", AT - 1 + 60, AT - 1)  # who looked at the clock just before
+    assert take(database, "sweep", AT - 3600 + 60, AT - 3600)
+    assert not take(database, "sweep", AT - 3600 + 60, AT - 3600)
+
+
+@pytest.mark.both_databases
+def test_of_processes_that_take_a_turn_together_one_has_it(place: Place) -> None:
+    def take_at_once(place: Place) -> bool:
+        with closing(db.connect(place, 30)) as database:
+            now = database.clock()
+            return take(database, "sweep", now + 60, now)
+
+    assert sorted(together(4, take_at_once, place)) == [False, False, False, True]
+
+
+def test_a_turn_needs_a_transaction(database: Connection) -> None:
+    with pytest.raises(RuntimeError, match="transaction"):
+        db.take_turn(database, "sweep", AT + 60, AT)
