@@ -1,6 +1,6 @@
 """jobserver: uploaded videos become creative variations."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["database"] = settings.database_place
     app.extensions["store"] = store_of(settings)
+    app.extensions["ring"] = _doorbell_of(settings)
     app.extensions["upload_limits"] = uploads.UploadLimits(
         settings.max_file_size, settings.max_files
     )
@@ -74,6 +75,18 @@ def _store_in_bucket(settings: Settings, bucket: str, prefix: str) -> Store:
             longest_upload=longest_body_s(body_size, settings.client_timeout),
         ),
     )
+
+
+def _doorbell_of(settings: Settings) -> Callable[[int], None]:
+    """Return what is called with the number of videos that were queued. Raises SettingsError."""
+    if settings.celery_broker_url is None:
+        return lambda videos: None
+    try:
+        from jobserver.worker.doorbell import Doorbell
+    except ModuleNotFoundError as error:
+        reason = f"{error.name} is not installed; pip install 'jobserver[celery]'"
+        raise unusable("CELERY_BROKER_URL", reason) from error
+    return Doorbell(settings.celery_broker_url).ring
 
 
 def prepare_serving(app: Flask) -> None:

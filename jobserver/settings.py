@@ -192,6 +192,7 @@ class Settings(BaseSettings):
         description="files rendered at once by one worker process",
     )
     worker_grace: Whole = Field(10, ge=0, le=CENTURY_S, description="seconds after SIGTERM")
+    celery_broker_url: Text | None = Field(None, repr=False, description="of Celery's workers")
     ffmpeg: Program | None = Field(None, description="path or name; None: imageio-ffmpeg's")
     encoder: Text = Field("libx264", description="an ffmpeg encoder of H.264")
     encoder_preset: Annotated[str, BeforeValidator(str)] = Field(

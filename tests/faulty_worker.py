@@ -23,7 +23,16 @@ from jobserver.files import local
 from jobserver.folders import prepare_folders
 from jobserver.jobs import workers
 from jobserver.render import ffmpeg
-from jobserver.worker import attempt, group, heartbeat, idling, process, publish, render_thread
+from jobserver.worker import (
+    attempt,
+    group,
+    heartbeat,
+    idling,
+    maintenance,
+    process,
+    publish,
+    render_thread,
+)
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.maintenance import Housekeeper
 from jobserver.worker.presence import Presence
@@ -35,7 +44,7 @@ SECONDS = {
     "KEPT_S": workers,
     "IDLE_S": idling,
     "LOCK_TIMEOUT_S": render_thread,
-    "HOUSEKEEPING_S": process,
+    "HOUSEKEEPING_S": maintenance,
 }
 SIGNALS = {"KILL": signal.SIGKILL, "STOP": signal.SIGSTOP}
 IN_TRANSACTION = ("renaming", "renamed")  # steps at which no other thread holds the database

@@ -51,6 +51,7 @@ def create_job() -> ResponseReturnValue:
                 queue.require_room(db, most, len(draft.files))
                 evicted = quota.reserve(db, limits, draft.size, now)
                 queue.insert_job(db, draft, now)
+    current_app.extensions["ring"](len(draft.files))
     if evicted:
         with suppress(DatabaseError, OSError):  # the job is promised; the housekeeping goes on
             retention.remove_marked(db, store, now)
@@ -123,6 +124,7 @@ def retry_job(job_id: str) -> ResponseReturnValue:
         if not count:
             raise NothingToRetry
         queue.require_room(db, current_settings().max_queued_files, incoming=0)
+    current_app.extensions["ring"](count)
     body = json_body(_job_json(db, job_id, _look(job_id)))
     return Response(body, 202, mimetype="application/json")
 

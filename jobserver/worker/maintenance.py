@@ -1,21 +1,34 @@
 """The housekeeping round of a worker: what has expired, exceeds a limit or has no owner goes."""
 
+import socket
+import time
 from contextlib import suppress
+from typing import Self
 
 from jobserver.db import (
     Connection,
+    DatabaseError,
     DatabaseFull,
+    DatabaseUnusable,
+    Place,
     checkpoint,
+    claiming,
     clock_note,
+    identity,
+    many_hosts,
     note_clock,
     removing,
     take_turn,
 )
+from jobserver.fault_log import FaultLog
 from jobserver.files.store import Store
 from jobserver.jobs import clock, ownership, quota, retention, standing, sweep, workers
 from jobserver.jobs.clock import Reading
 from jobserver.jobs.quota import SpaceLimits
+from jobserver.settings import Settings
 
+HOUSEKEEPING_S = 60.0
+TURN_SHARE = 0.9  # of HOUSEKEEPING_S: who had the last turn is not too early for the next
 EXPIRED_IDS_KEPT_S = 30 * 24 * 3600.0  # how long an expired job is a 410, not a 404
 
 
@@ -68,3 +81,54 @@ class Housekeeper:
             return True
         with removing(self._db, "housekeeping"):
             return take_turn(self._db, "sweep", now + every_s, now)
+
+
+class House:
+    """The housekeeping of this process, in one thread."""
+
+    def __init__(
+        self, housekeeper: Housekeeper, db: Connection, place: Place, faults: FaultLog
+    ) -> None:
+        self._housekeeper, self._db, self._faults = housekeeper, db, faults
+        self._place, self._identity = place, identity(place)
+
+    @classmethod
+    def of(cls, settings: Settings, db: Connection, store: Store, faults: FaultLog) -> Self:
+        """Keep house as the settings say. faults: of this process."""
+        limits, lifetime_s = SpaceLimits.of(settings), float(settings.job_lifetime)
+        housekeeper = Housekeeper(db, store, limits, lifetime_s)
+        return cls(housekeeper, db, settings.database_place, faults)
+
+    def keep(self, shutdown: socket.socket) -> None:
+        """Do a round now and then until the shutdown signal."""
+        shutdown.settimeout(HOUSEKEEPING_S)
+        while True:
+            self.round()
+            with suppress(TimeoutError):
+                shutdown.recv(1)
+                return
+
+    def round(self) -> None:
+        """Do a round, if it is ours to do; what it cannot do is logged. Raises DatabaseUnusable."""
+        try:
+            if identity(self._place) != self._identity:
+                raise DatabaseUnusable("Another database has taken the place of ours")
+            now = self._db.clock()
+            if not many_hosts(self._place) or self._has_turn(now):
+                self._housekeeper.round(now, time.monotonic())
+            self._faults.over("housekeeping")
+        except DatabaseUnusable:
+            raise
+        except (DatabaseError, OSError) as error:  # busy, full, not mounted: next time
+            cause = error.__cause__ or error
+            self._faults.seen("housekeeping", f"housekeeping failed: {cause}", kind=_kind(error))
+
+    def _has_turn(self, now: float) -> bool:
+        """Of all hosts one worker does the round of a minute; when it died, another the next."""
+        with claiming(self._db):
+            return take_turn(self._db, "housekeeping", now + TURN_SHARE * HOUSEKEEPING_S, now)
+
+
+def _kind(error: Exception) -> str:
+    """Return what is the same of an error each time: its paths may differ."""
+    return f"{type(error).__name__} {getattr(error, 'errno', '')}"

@@ -6,34 +6,20 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 
 from jobserver import render
-from jobserver.db import (
-    Connection,
-    DatabaseError,
-    DatabaseUnusable,
-    Place,
-    claiming,
-    connect,
-    identity,
-    many_hosts,
-    take_turn,
-)
+from jobserver.db import connect
 from jobserver.errors import WorkLeft
-from jobserver.fault_log import FaultLog
 from jobserver.files.store import Store
 from jobserver.jobs import ownership
-from jobserver.jobs.quota import SpaceLimits
 from jobserver.settings import Settings
 from jobserver.worker import heartbeat
 from jobserver.worker.engine import render_settings
 from jobserver.worker.heartbeat import Heartbeat
-from jobserver.worker.maintenance import Housekeeper
+from jobserver.worker.maintenance import House
 from jobserver.worker.render_thread import RenderThread
 
-HOUSEKEEPING_S = 60.0
-TURN_SHARE = 0.9  # of HOUSEKEEPING_S: who had the last turn is not too early for the next
 _ENDED = b"\0"  # no signal has this number
 
 log = logging.getLogger(__name__)
@@ -64,9 +50,7 @@ def run(settings: Settings, store: Store, *, once: bool = False) -> None:
         for thread in threads:
             thread.start()
         try:
-            limits = SpaceLimits.of(settings)
-            housekeeper = Housekeeper(db, store, limits, lifetime_s=settings.job_lifetime)
-            house = _House(housekeeper, db, place, beat.presence.faults)
+            house = House.of(settings, db, store, beat.presence.faults)
             if once:
                 house.round()
                 done = _wait_for_all(threads, shutdown)
@@ -114,50 +98,6 @@ def _shutdown_signal() -> Iterator[tuple[socket.socket, socket.socket]]:
             signal.signal(number, lambda *_: None)
         yield reader, writer
         signal.set_wakeup_fd(-1)
-
-
-class _House:
-    """The housekeeping of this process, in its main thread."""
-
-    def __init__(
-        self, housekeeper: Housekeeper, db: Connection, place: Place, faults: FaultLog
-    ) -> None:
-        self._housekeeper, self._db, self._faults = housekeeper, db, faults
-        self._place, self._identity = place, identity(place)
-
-    def keep(self, shutdown: socket.socket) -> None:
-        """Do a round now and then until the shutdown signal."""
-        shutdown.settimeout(HOUSEKEEPING_S)
-        while True:
-            self.round()
-            with suppress(TimeoutError):
-                shutdown.recv(1)
-                return
-
-    def round(self) -> None:
-        """Do a round, if it is ours to do; what it cannot do is logged. Raises DatabaseUnusable."""
-        try:
-            if identity(self._place) != self._identity:
-                raise DatabaseUnusable("Another database has taken the place of ours")
-            now = self._db.clock()
-            if not many_hosts(self._place) or self._has_turn(now):
-                self._housekeeper.round(now, time.monotonic())
-            self._faults.over("housekeeping")
-        except DatabaseUnusable:
-            raise
-        except (DatabaseError, OSError) as error:  # busy, full, not mounted: next time
-            cause = error.__cause__ or error
-            self._faults.seen("housekeeping", f"housekeeping failed: {cause}", kind=_kind(error))
-
-    def _has_turn(self, now: float) -> bool:
-        """Of all hosts one worker does the round of a minute; when it died, another the next."""
-        with claiming(self._db):
-            return take_turn(self._db, "housekeeping", now + TURN_SHARE * HOUSEKEEPING_S, now)
-
-
-def _kind(error: Exception) -> str:
-    """Return what is the same of an error each time: its paths may differ."""
-    return f"{type(error).__name__} {getattr(error, 'errno', '')}"
 
 
 def _finish(threads: Sequence[threading.Thread], beat: Heartbeat, grace_s: float) -> None:

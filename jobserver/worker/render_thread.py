@@ -58,7 +58,7 @@ class RenderThread:
         """Work until `stopping` is set; once: or until no file is found."""
         idling = Idling(many_hosts=many_hosts(self._database))
         while not stopping.is_set():
-            if self._work_safely():
+            if self.work_safely():
                 idling.reset()
             elif once:
                 break
@@ -67,7 +67,7 @@ class RenderThread:
         if "_db" in self.__dict__:  # else it could not connect
             self._db.close()
 
-    def _work_safely(self) -> bool:
+    def work_safely(self) -> bool:
         """Do what work_once() does; a bug costs a file an attempt, not the thread."""
         faults = self._presence.faults
         self.failed = True

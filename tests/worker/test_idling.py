@@ -1,5 +1,6 @@
 """How long idle render threads wait, and which worker does the housekeeping of all."""
 
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -7,10 +8,11 @@ import pytest
 
 from jobserver.db import connect
 from jobserver.fault_log import FaultLog
-from jobserver.worker import heartbeat, process
+from jobserver.worker import heartbeat
 from jobserver.worker import render_thread as render_thread_module
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.idling import IDLE_S, Idling
+from jobserver.worker.maintenance import House
 from jobserver.worker.render_thread import RenderThread
 from tests.postgres import Cluster
 from tests.support import Site
@@ -102,9 +104,9 @@ def url(cluster: Cluster) -> Iterator[str]:
     cluster.drop(url)
 
 
-def house_on(place: object, keeper: Rounds) -> process._House:
-    faults = FaultLog(process.log)
-    return process._House(keeper, connect(place), place, faults)  # type: ignore[arg-type]
+def house_on(place: object, keeper: Rounds) -> House:
+    faults = FaultLog(logging.getLogger())
+    return House(keeper, connect(place), place, faults)  # type: ignore[arg-type]
 
 
 @pytest.mark.tools
