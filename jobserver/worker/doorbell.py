@@ -15,6 +15,7 @@ from typing import Any
 from celery import Celery, signals
 
 from jobserver import db, render
+from jobserver.db import DatabaseError
 from jobserver.errors import JobserverError
 from jobserver.fault_log import FaultLog
 from jobserver.files.store import Store
@@ -36,6 +37,7 @@ SENDING = {"max_retries": 0, "socket_connect_timeout": SEND_S, "socket_timeout":
 COMMON = {"task_ignore_result": True, "task_default_queue": "jobserver"}
 
 log = logging.getLogger(__name__)
+_faults = FaultLog(log)
 
 
 class Doorbell:
@@ -83,6 +85,7 @@ class Bench:
         self.thread = RenderThread(place, store, render_settings(settings), self.heartbeat)
         faults = self.heartbeat.presence.faults
         self.house = House.of(settings, db.connect(place), store, faults)
+        self.bell = Doorbell(settings.celery_broker_url or "")
         self.living = ExitStack()
         self.living.enter_context(self.heartbeat.running())
 
@@ -90,26 +93,37 @@ class Bench:
 @app.task(name=ATTEMPT)
 def attempt() -> None:
     """Render what one claim is for; when there was one, ring again."""
-    if _bench().thread.work_safely():
-        attempt.delay()
+    bench = _bench()
+    if bench is not None and bench.thread.work_safely():
+        bench.bell.ring(1)
 
 
 @app.task(name=HOUSEKEEPING)
 def keep_house() -> None:
     """Do the housekeeping of a minute, if it is ours to do."""
-    _bench().house.round()
+    bench = _bench()
+    if bench is not None:
+        bench.house.round()
 
 
 def _parts() -> tuple[Settings, Store]:
     from jobserver import create_app  # as wsgi.py: this module is where a process begins
 
-    extensions = create_app().extensions
+    try:
+        extensions = create_app().extensions
+    except JobserverError as error:
+        sys.exit(f"jobserver: {error}")
     return extensions["settings"], extensions["store"]
 
 
-def _bench() -> Bench:
+def _bench() -> Bench | None:
+    """Return this thread's, or None while the database does not let it begin."""
     if not hasattr(_here, "bench"):
-        _here.bench = Bench(*_parts())
+        try:
+            _here.bench = Bench(*_parts())
+        except (DatabaseError, OSError) as error:
+            _faults.seen("begin", f"cannot begin: {error}")
+            return None
     bench: Bench = _here.bench
     return bench
 
@@ -143,6 +157,8 @@ def _prepare(**_: object) -> None:
     ours.setLevel(logging.INFO)
     ours.propagate = False
     settings, store = _parts()
+    if settings.celery_broker_url is None:
+        sys.exit("jobserver: CELERY_BROKER_URL is not set")
     try:
         render.check(render_settings(settings))
         prepare_folders(settings)
@@ -152,7 +168,7 @@ def _prepare(**_: object) -> None:
     store.prepare_worker()
     with closing(db.connect(settings.database_place)) as database:
         ownership.adopt_at_start(database, store)
-        House.of(settings, database, store, FaultLog(log)).round()  # beat has its own in a minute
+        House.of(settings, database, store, _faults).round()  # beat has its own in a minute
 
 
 @signals.worker_process_init.connect
@@ -162,4 +178,5 @@ def _begin(**_: object) -> None:
 
 @signals.worker_process_shutdown.connect
 def _end(**_: object) -> None:
-    _bench().living.close()
+    if hasattr(_here, "bench"):
+        _here.bench.living.close()

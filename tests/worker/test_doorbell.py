@@ -255,6 +255,13 @@ def test_a_setting_that_cannot_be_used_stops_the_start(
     assert "jobserver: ffmpeg" in worker.log() or "Unknown encoder" in worker.log()
 
 
+def test_without_a_broker_it_does_not_start(site: Site, start_celery: StartCelery) -> None:
+    del site.server.settings["CELERY_BROKER_URL"]
+    worker = start_celery("jobserver.worker.doorbell")
+    assert worker.process.wait(40) == 1
+    assert worker.log().splitlines()[-1] == "jobserver: CELERY_BROKER_URL is not set"
+
+
 def test_without_the_setting_celery_is_not_imported() -> None:
     program = """
 import sys
