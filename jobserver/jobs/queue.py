@@ -117,8 +117,9 @@ def claim(db: Connection, worker: str, lease_s: float, now: float) -> Claim | No
         {"worker": worker, "lease_s": lease_s, "now": now},
     )
     if found is not None:
-        begun = events.record_change(db, found.job_id, found.id, now)
-        standing.serve(db, found.job_id, shown=begun, now=now)
+        standing.serve(db, found.job_id, now)
+        if events.record_change(db, found.job_id, found.id, now):
+            standing.touch(db, found.job_id)
     return found
 
 

@@ -56,14 +56,14 @@ def add(db: Connection, job_id: str) -> None:
     update(db, job_id)
 
 
-def serve(db: Connection, job_id: str, *, shown: bool, now: float) -> None:
-    """Put a job that was claimed behind those that wait longer; nothing of its work is done.
+def serve(db: Connection, job_id: str, now: float) -> None:
+    """Put a job that was claimed behind those that wait longer.
 
-    shown: whether the claim changes what is shown of the job, as the first of a file does.
+    Nothing that is shown of it has changed by that. Two claims of one job are one after the
+    other from here on, so that each sees what the other has recorded.
     """
-    query = """
-        UPDATE job_standing SET revision = revision + :shown, turn = :now WHERE job_id = :id"""
-    db.write(query, {"id": job_id, "shown": int(shown), "now": now})
+    query = "UPDATE job_standing SET turn = :now WHERE job_id = :id"
+    db.write(query, {"id": job_id, "now": now})
 
 
 def update(db: Connection, job_id: str) -> None:

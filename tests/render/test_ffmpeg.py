@@ -59,7 +59,8 @@ def no_leaks():
     OTHERS.update(children())
     before = state()
     yield
-    assert state() == before
+    for left, found in zip(state(), before, strict=True):  # others may end what they left
+        assert left <= found, (state(), before)
 
 
 @pytest.fixture
