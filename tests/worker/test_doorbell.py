@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,12 @@ class CeleryWorker:
         self.process.kill()
         self.process.wait(10)
 
+    def kill_all(self) -> None:
+        """SIGKILL its group: the process of beat outlives a worker that is killed."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
 
 def _read(path: str) -> str:
     try:
@@ -117,7 +123,7 @@ def start_celery(site: Site) -> Iterator[Callable[..., CeleryWorker]]:
 
         def start(*app: str, **settings: str) -> CeleryWorker:
             worker = CeleryWorker(site, *app, **settings)
-            stack.callback(worker.kill)
+            stack.callback(worker.kill_all)
             return worker
 
         yield start
