@@ -398,7 +398,7 @@ def test_a_request_pipelined_behind_a_refused_body_is_answered_or_the_connection
 
 def test_concurrent_uploads_keep_their_own_bytes(server):
     bodies = [[random.Random(i * j).randbytes(200_000 + i) for j in (1, 2)] for i in range(1, 13)]
-    with ThreadPoolExecutor(12) as pool:
+    with ThreadPoolExecutor(4) as pool:  # one process may get them all; it takes 8
         answers = list(pool.map(lambda contents: server.upload(*contents), bodies))
     assert {answer.status for answer in answers} == {202}
     for answer, contents in zip(answers, bodies, strict=True):
