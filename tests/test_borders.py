@@ -33,7 +33,13 @@ WITH_SQL = (
     "db/",
     "auth/throttle.py",
     *(f"jobs/{name}.py" for name in ("events", "queries", "queue", "quota", "retention", "sweep")),
-    *("jobs/glance.py", "jobs/overview.py", "jobs/standing.py", "jobs/workers.py"),
+    *(
+        "jobs/glance.py",
+        "jobs/overview.py",
+        "jobs/relocation.py",
+        "jobs/standing.py",
+        "jobs/workers.py",
+    ),
 )
 # launch.py is what ffmpeg.py starts; it becomes ffmpeg.
 WITH_PROGRAMS = ("render/ffmpeg.py", "render/launch.py")

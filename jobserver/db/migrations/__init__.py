@@ -18,6 +18,9 @@ SCRIPTS: tuple[str, ...] = tuple(
 )
 
 
+VERSION = "schema_version"  # its name in the table meta
+
+
 def latest_version() -> int:
     """Return the version that this code works with."""
     return len(SCRIPTS)
@@ -29,14 +32,25 @@ def is_current(db: Connection) -> bool:
 
 
 def version(db: Connection) -> int:
-    """Return 0 for an empty database. Raises DatabaseUnusable for another program's tables."""
-    tables = set(db.column(db.tables))
-    if tables and not {"meta", "job", "job_file"} <= tables:
-        raise DatabaseUnusable("The database holds the tables of another program")
-    version = meta.read(db, "schema_version") if tables else "0"
+    """Return 0 for an empty database.
+
+    Raises DatabaseUnusable for another program's tables, and for one that says it may not be used.
+    """
+    version = stated_version(db)
     if not version.isdecimal():
         raise DatabaseUnusable(f"The database has no version but {version!r}")
     return int(version)
+
+
+def stated_version(db: Connection) -> str:
+    """Return the version, "0" for an empty database, or why it has none (transfer.py).
+
+    Raises DatabaseUnusable for another program's tables.
+    """
+    tables = set(db.column(db.tables))
+    if tables and not {"meta", "job", "job_file"} <= tables:
+        raise DatabaseUnusable("The database holds the tables of another program")
+    return meta.read(db, VERSION) if tables else "0"
 
 
 def refuse_newer(db: Connection) -> int:
@@ -51,5 +65,5 @@ def note_version(db: Connection) -> None:
     """Note that the database is of the latest version, and its id if it has none."""
     query = "INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO "
     db.write(query + "NOTHING", {"name": "database_id", "value": generate_id()})
-    current = {"name": "schema_version", "value": str(latest_version())}
+    current = {"name": VERSION, "value": str(latest_version())}
     db.write(query + "UPDATE SET value = :value", current)

@@ -10,7 +10,7 @@ from jobserver.db import meta, migrations
 from jobserver.db.connection import LOCK_TIMEOUT_S, Connection
 from jobserver.db.errors import DatabaseBusy, DatabaseError, DatabaseUnusable
 from jobserver.db.migrations import is_current, latest_version, version
-from jobserver.db.sqlite import connect
+from jobserver.db.sqlite import connect, connect_alone
 from jobserver.db.transaction import exclusive
 from jobserver.modes import exclude_others
 
@@ -45,6 +45,22 @@ def check(path: Path) -> str:
             reason = f"it has version {version(db)}, not {latest_version()}"
             raise DatabaseUnusable(_advice(path, reason))
         return meta.database_id(db)
+
+
+def open_alone(path: Path) -> Connection:
+    """See engine.open_alone()."""
+    with _explained(path):
+        try:
+            db = connect_alone(path)
+        except DatabaseBusy as error:
+            sentence = f"The database {path} is in use; stop its server and its workers first"
+            raise DatabaseUnusable(sentence) from error
+        try:
+            _refuse_damage(db, path)
+        except BaseException:
+            db.close()
+            raise
+    return db
 
 
 @contextmanager

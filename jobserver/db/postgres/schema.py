@@ -48,6 +48,12 @@ def check(url: str) -> str:
 INIT_DB = "`flask --app wsgi init-db`"
 
 
+def refuse_unreachable(url: str) -> None:
+    """Raise DatabaseUnusable, with the reason, when the server does not let us in."""
+    with _explained(url), closing(connect(url)) as db:
+        _refuse_encoding(db)
+
+
 def identity(url: str) -> str:
     """Return what tells this database from another one behind the same URL: its id.
 
