@@ -41,6 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "made_with": "",
     "own_seed": None,
     "title": None,
+    "title_key": None,
     "brief": None,
     "total_outputs": None,
     "role": "video",

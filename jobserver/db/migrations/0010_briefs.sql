@@ -3,8 +3,10 @@
 -- The view job_status stays for servers of the version before; it counts files of every role.
 
 ALTER TABLE job ADD COLUMN title TEXT;            -- as the client sent it, or none
+ALTER TABLE job ADD COLUMN title_key TEXT;        -- the title as a search compares it
 ALTER TABLE job ADD COLUMN brief TEXT;            -- canonical JSON, or none
 ALTER TABLE job ADD COLUMN total_outputs INTEGER; -- that the brief plans; none without one
+CREATE INDEX job_titled ON job (created_at, id) WHERE title_key IS NOT NULL;
 
 ALTER TABLE job_file ADD COLUMN role TEXT NOT NULL DEFAULT 'video'
     CHECK (role IN ('video', 'hook', 'ending', 'overlay', 'music'));

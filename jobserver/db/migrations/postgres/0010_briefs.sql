@@ -1,8 +1,10 @@
 -- Version 10: jobs with a brief. See the script of the same number for SQLite.
 
 ALTER TABLE job ADD COLUMN title TEXT;
+ALTER TABLE job ADD COLUMN title_key TEXT;
 ALTER TABLE job ADD COLUMN brief TEXT;
 ALTER TABLE job ADD COLUMN total_outputs INTEGER;
+CREATE INDEX job_titled ON job (created_at, id) WHERE title_key IS NOT NULL;
 
 ALTER TABLE job_file ADD COLUMN role TEXT COLLATE "C" NOT NULL DEFAULT 'video'
     CHECK (role IN ('video', 'hook', 'ending', 'overlay', 'music'));
