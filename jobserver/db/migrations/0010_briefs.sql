@@ -55,8 +55,8 @@ ALTER TABLE worker ADD COLUMN database_version INTEGER;
 -- A job as it is shown. It has ended when nothing of it waits or runs, whatever its role; how it
 -- ended, its videos say.
 CREATE VIEW job_summary AS
-SELECT job.id, job.title, job.recipe, job.seed, job.variations_per_video, job.total_outputs,
-       job.created_at, job.removed_at,
+SELECT job.id, job.title, job.title_key, job.recipe, job.seed, job.variations_per_video,
+       job.total_outputs, job.created_at, job.removed_at,
        (SELECT COUNT(*) FROM job_file WHERE job_id = job.id AND role = 'video') AS total_videos,
        (SELECT CASE
                    WHEN COUNT(*) FILTER (WHERE status = 'queued') = COUNT(*) THEN 'queued'

@@ -19,8 +19,8 @@ FROM job;
 -- ended, its videos say.
 DROP VIEW IF EXISTS job_summary;
 CREATE VIEW job_summary AS
-SELECT job.id, job.title, job.recipe, job.seed, job.variations_per_video, job.total_outputs,
-       job.created_at, job.removed_at,
+SELECT job.id, job.title, job.title_key, job.recipe, job.seed, job.variations_per_video,
+       job.total_outputs, job.created_at, job.removed_at,
        (SELECT COUNT(*) FROM job_file WHERE job_id = job.id AND role = 'video') AS total_videos,
        (SELECT CASE
                    WHEN COUNT(*) FILTER (WHERE status = 'queued') = COUNT(*) THEN 'queued'
