@@ -220,7 +220,7 @@ def connect_alone(path: Path) -> SqliteConnection:
     Raises DatabaseBusy when one has.
     Source: https://sqlite.org/pragma.html#pragma_locking_mode
     """
-    db = connect(path)
+    db = connect(path, 1.0)  # who has it open has so for long
     try:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("BEGIN EXCLUSIVE")
