@@ -1,7 +1,8 @@
 """Numbered SQL scripts that make the database, or bring an older one up to date.
 
 `0001_*.sql` makes version 1 of a SQLite database, each later one a version more. From 0005 on
-they only add, so that a server of the version before can go on while the next one starts.
+they only add, so that a server of the version before can go on while the next one starts: new
+columns have defaults, and what refers to older tables goes with their rows (ON DELETE CASCADE).
 """
 
 from importlib.resources import files
@@ -17,7 +18,6 @@ SCRIPTS: tuple[str, ...] = tuple(
     if script.name.endswith(".sql")
 )
 
-
 VERSION = "schema_version"  # its name in the table meta
 
 
@@ -26,9 +26,13 @@ def latest_version() -> int:
     return len(SCRIPTS)
 
 
-def is_current(db: Connection) -> bool:
-    """Return whether the database has the version that this code works with."""
-    return version(db) == latest_version()
+def is_usable(db: Connection) -> bool:
+    """Return whether this code can work with the database: of its own version, or the next."""
+    return _accepts(version(db))
+
+
+def _accepts(found: int) -> bool:
+    return found in (latest_version(), latest_version() + 1)
 
 
 def version(db: Connection) -> int:
@@ -54,16 +58,23 @@ def stated_version(db: Connection) -> str:
 
 
 def refuse_newer(db: Connection) -> int:
-    """Return the version of a database that can be brought up to date. Raises DatabaseUnusable."""
+    """Return the version of a database that is, or can be made, one for this code.
+
+    Raises DatabaseUnusable.
+    """
     found = version(db)
-    if found > latest_version():
+    if found > latest_version() and not _accepts(found):
         raise DatabaseUnusable(f"The database has version {found}; this jobserver is older")
     return found
 
 
-def note_version(db: Connection) -> None:
-    """Note that the database is of the latest version, and its id if it has none."""
+def note_version(db: Connection, found: int) -> int:
+    """Note the version, and an id if there is none; return it.
+
+    found: the version before: one newer than ours stays.
+    """
+    noted = max(found, latest_version())
     query = "INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO "
     db.write(query + "NOTHING", {"name": "database_id", "value": generate_id()})
-    current = {"name": VERSION, "value": str(latest_version())}
-    db.write(query + "UPDATE SET value = :value", current)
+    db.write(query + "UPDATE SET value = :value", {"name": VERSION, "value": str(noted)})
+    return noted
