@@ -17,20 +17,19 @@ from jobserver.storage_url import StorageUrl, storage_url
 SHOWN = 10  # of the files that something is said about
 
 
-class _Bucket(click.ParamType):
-    name = "url"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Read an address like STORAGE_URL."""
-        try:
-            return storage_url(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def _bucket(_context: click.Context, _option: click.Parameter, value: Any) -> StorageUrl | None:
+    """Read an address like STORAGE_URL."""
+    try:
+        return None if value is None else storage_url(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @command("migrate-to")
 @click.option("--database-url", "url", metavar="URL", help="postgresql://..., an empty database.")
-@click.option("--storage-url", "bucket", type=_Bucket(), help="s3://bucket/prefix, empty.")
+@click.option(
+    "--storage-url", "bucket", metavar="URL", callback=_bucket, help="s3://bucket/prefix, empty."
+)
 @click.option("--undo", is_flag=True, help="Copy nothing: let this database be used again.")
 def migrate_to(url: str | None, bucket: StorageUrl | None, undo: bool) -> None:
     """Copy this machine's database and files to a PostgreSQL and a bucket, for many machines.
