@@ -19,6 +19,7 @@ from jobserver.render.recipe import (
     parameters,
 )
 from jobserver.render.settings import Encoding, Settings, default_ffmpeg
+from jobserver.render.sound import SoundFile, render_sounds
 from jobserver.render.thumbnail import thumbnail
 from jobserver.render.variations import Output, check, group_size, render
 
@@ -41,6 +42,7 @@ __all__ = [
     "Parameters",
     "RenderError",
     "Settings",
+    "SoundFile",
     "UnknownRecipe",
     "check",
     "default_ffmpeg",
@@ -48,6 +50,7 @@ __all__ = [
     "parameters",
     "probe",
     "render",
+    "render_sounds",
     "size_factors",
     "thumbnail",
     "version",
