@@ -216,6 +216,8 @@ def unwanted_words(text: str) -> list[str]:
         ("pydantic", ("settings/",)),
         ("pydantic_settings", ("settings/",)),
         ("imageio_ffmpeg", ("render/",)),
+        ("fontTools", ("render/text/fonts.py",)),
+        ("PIL", ("render/decode_picture.py", "render/stills.py", "render/text/")),
         ("boto3", ("files/s3/client.py",)),
         ("botocore", ("files/s3/client.py",)),
         ("celery", ("worker/doorbell.py",)),
