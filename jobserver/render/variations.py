@@ -19,6 +19,7 @@ from jobserver.render.verify import verify
 # queues, and those held by each encoder, whose lookahead is longer in slower presets.
 _BASE_MEMORY = 64 * MIB
 _SOURCE_FRAMES = 40
+_HDR_FRAMES = 16  # two frames in floating point, between the filters that map tones
 _OUTPUT_FRAMES = {"ultrafast": 20, "superfast": 60, "veryfast": 66}
 _OUTPUT_FRAMES |= dict.fromkeys(("faster", "fast", "medium"), 145)
 _MAX_OUTPUT_FRAMES = 250  # of any other preset or encoder
@@ -109,7 +110,8 @@ def _yield_or_delete(outputs: list[Output]) -> Iterator[Output]:
 def group_size(media: Media, settings: Settings) -> int:
     """Return how many outputs one process may write within `settings.memory`, at least 1."""
     frame = media.video.width * media.video.height * 3 // 2
-    free = settings.memory - _BASE_MEMORY - frame * _SOURCE_FRAMES
+    held = _SOURCE_FRAMES + _HDR_FRAMES * media.video.colours.hdr
+    free = settings.memory - _BASE_MEMORY - frame * held
     each = frame * _OUTPUT_FRAMES.get(settings.encoding.preset, _MAX_OUTPUT_FRAMES)
     return max(1, min(settings.group, free // each))
 
@@ -182,12 +184,14 @@ def _can_encode(settings: Settings) -> bool:
 def limits_for(media: Media, outputs: int, settings: Settings) -> ffmpeg.Limits:
     """Derive timeouts and file size limit of one ffmpeg process from the amount of work.
 
+    Mapping the tones of HDR is as much work as one output.
     An output may take two bits per pixel (visually lossless H.264 takes about one), as many
     bytes as the source for its audio, and 16 MiB for the container.
     """
     pixels = media.video.width * media.video.height * media.frames
+    passes = outputs + media.video.colours.hdr
     return ffmpeg.Limits(
-        wall_s=_STARTUP_S + media.duration + outputs * pixels / settings.pixels_per_s,
+        wall_s=_STARTUP_S + media.duration + passes * pixels / settings.pixels_per_s,
         stall_s=settings.stall_s,
         memory=settings.memory,
         file_bytes=16 * MIB + pixels // 4 + media.size,
