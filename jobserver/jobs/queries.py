@@ -1,6 +1,6 @@
 """What is read about jobs: rows as typed values, nothing is changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from jobserver.db import Connection
@@ -21,7 +21,7 @@ def _columns(kind: type[NamedTuple], table: str) -> str:
 
 
 _JOB, _FILE, _OUTPUT = (
-    _columns(Job, "job_status"),
+    _columns(Job, "job_summary"),
     _columns(File, "job_file"),
     _columns(Output, "output"),
 )
@@ -29,7 +29,7 @@ _JOB, _FILE, _OUTPUT = (
 
 def find_job(db: Connection, job_id: str) -> Job | None:
     """Return the job, or None when there is none or its files are being deleted."""
-    query = f"SELECT {_JOB} FROM job_status WHERE id = :id AND removed_at IS NULL"  # noqa: S608
+    query = f"SELECT {_JOB} FROM job_summary WHERE id = :id AND removed_at IS NULL"  # noqa: S608
     return db.one(Job, query, {"id": job_id})
 
 
@@ -50,13 +50,28 @@ def job_state(db: Connection, job_id: str, seen: Glance | None = None) -> JobSta
     if not rows:
         return None
     end = _KEPT.count(",") + 1
-    files = [File(*row[end:]) for row in rows]
-    job = Job._make((*rows[0][:end], len(files), status_of([file.status for file in files])))
-    return JobState(job, files, None if job.ended or seen is None else seen.estimate)
+    every = [File(*row[end:]) for row in rows]
+    files, assets = videos_among(every), [file for file in every if file.role != "video"]
+    status = status_of([file.status for file in files], [file.status for file in assets])
+    job = Job._make((*rows[0][:end], len(files), status))
+    return JobState(job, files, None if job.ended or seen is None else seen.estimate, assets)
+
+
+def videos_among(files: Iterable[File]) -> list[File]:
+    """Return the main clips of a job's files."""
+    return [file for file in files if file.role == "video"]
+
+
+def videos_of(db: Connection, job_id: str) -> list[File]:
+    """Return the job's main clips in the sequence of the upload."""
+    return videos_among(files_of(db, job_id))
 
 
 def files_of(db: Connection, job_id: str) -> list[File]:
-    """Return the job's files in the sequence of the upload; none when there is no such job."""
+    """Return the job's files in the sequence of the upload, its videos first.
+
+    Those of every role; none when there is no such job.
+    """
     query = f"SELECT {_FILE} FROM job_file WHERE job_id = :id ORDER BY position"  # noqa: S608
     return db.all(File, query, {"id": job_id})
 
@@ -132,7 +147,8 @@ def file_summaries(db: Connection, job_ids: Sequence[str]) -> dict[str, list[Fil
     marks = ", ".join(f":id{n}" for n in range(len(job_ids)))
     query = f"""
         SELECT id, job_id, name, status, progress, finished_at, thumbnail,
-               (SELECT COUNT(*) FROM output WHERE file_id = job_file.id) AS completed_variations
+               (SELECT COUNT(*) FROM output WHERE file_id = job_file.id) AS completed_variations,
+               role, weight
         FROM job_file WHERE job_id IN ({marks}) ORDER BY position"""  # noqa: S608
     values = {f"id{n}": job_id for n, job_id in enumerate(job_ids)}
     for file in db.all(FileSummary, query, values):
@@ -172,7 +188,7 @@ def count_jobs(db: Connection) -> int:
 def newest_jobs(db: Connection, limit: int) -> list[Job]:
     """Return at most `limit` jobs, newest first."""
     query = f"""
-        SELECT {_JOB} FROM job_status WHERE removed_at IS NULL
+        SELECT {_JOB} FROM job_summary WHERE removed_at IS NULL
         ORDER BY created_at DESC, id DESC LIMIT :limit"""  # noqa: S608
     return db.all(Job, query, {"limit": limit})
 
@@ -195,7 +211,7 @@ def place_of(db: Connection, job_id: str) -> Place | None:
 def jobs_before(db: Connection, place: Place, limit: int) -> list[Job]:
     """Return at most `limit` jobs that are older than that place, newest first."""
     query = f"""
-        SELECT {_JOB} FROM job_status
+        SELECT {_JOB} FROM job_summary
         WHERE removed_at IS NULL AND (created_at, id) < (:created_at, :id)
         ORDER BY created_at DESC, id DESC LIMIT :limit"""  # noqa: S608
     return db.all(Job, query, {**place._asdict(), "limit": limit})

@@ -142,6 +142,8 @@ def _listed_names(db: Connection) -> dict[str, set[str]]:
     query = "SELECT job_id, thumbnail_place, thumbnail FROM job_file WHERE thumbnail IS NOT NULL"
     for job_id, place, thumbnail in db.execute(query).fetchall():
         names.setdefault(job_id, set()).add(_name_in_folder(job_id, place, thumbnail))
+    for job_id, place in db.execute("SELECT job_id, place FROM shot").fetchall():
+        names.setdefault(job_id, set()).add(_name_in_folder(job_id, place, ""))
     return names
 
 

@@ -7,7 +7,7 @@ ALIVE_S. One that stops cleanly removes its row.
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from jobserver.db import Connection
+from jobserver.db import Connection, latest_version
 
 BEAT_S = 5.0  # how often a worker renews its row
 ALIVE_S = 30.0  # since when it must have done so; as long as a lease
@@ -75,10 +75,11 @@ def workforce(db: Connection, now: float) -> Workforce:
 def renew(db: Connection, worker: Worker, now: float) -> None:
     """Say that this worker lives; it needs no row from before."""
     db.write(
-        """INSERT INTO worker (id, name, threads, started_at, seen_at, waits_for)
-           VALUES (:id, :name, :threads, :started_at, :now, :waits_for)
+        """INSERT INTO worker (id, name, threads, started_at, seen_at, waits_for,
+                               database_version)
+           VALUES (:id, :name, :threads, :started_at, :now, :waits_for, :version)
            ON CONFLICT (id) DO UPDATE SET seen_at = :now, waits_for = :waits_for""",
-        {**worker._asdict(), "now": now},
+        {**worker._asdict(), "now": now, "version": latest_version()},
     )
 
 

@@ -9,7 +9,7 @@ from math import sqrt
 from jobserver.render.colours import to_bt709
 from jobserver.render.media import Video
 
-_TAGS = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=limited"
+TAG_BT709 = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=limited"
 # Whatever aspect ratio a source declares: square pixels per pixel of it, and pixels of a side.
 _MAX_STRETCH, _MAX_SIDE = 2.0, 16384
 
@@ -37,11 +37,19 @@ def shot_filters(video: Video) -> list[str]:
     colours = video.colours
     if not colours.matrix and not colours.rgb and _is_sd(video):
         colours = replace(colours, matrix="smpte170m")
-    filters = [*input_filters(replace(video, colours=colours)), _TAGS]
-    width, height = _squared(video)
-    if (width, height) != video.upright:
+    filters = [*input_filters(replace(video, colours=colours)), TAG_BT709]
+    width, height = squared(video)
+    if (width, height) != video.upright or (colours.needs_conversion and _even(video)):
         filters.append(f"scale={width}:{height}:flags=bicubic")
     return [*filters, "setsar=1"]
+
+
+def squared(video: Video) -> tuple[int, int]:
+    """Return width and height of the frames that `shot_filters` gives."""
+    (width, height), (across, down) = video.upright, video.upright_sar
+    stretch = across / down
+    shrink = min(1.0, sqrt(_MAX_STRETCH / stretch), _MAX_SIDE / (width * stretch))
+    return max(1, round(width * stretch * shrink)), max(1, round(height * shrink))
 
 
 def _even(video: Video) -> list[str]:
@@ -54,14 +62,6 @@ def _is_sd(video: Video) -> bool:
     """Return whether players take the video for BT.601 when it is untagged, as mpv does."""
     shorter, longer = sorted(video.upright)
     return shorter <= 576 and longer < 1280
-
-
-def _squared(video: Video) -> tuple[int, int]:
-    """Return width and height with square pixels."""
-    (width, height), (across, down) = video.upright, video.upright_sar
-    stretch = across / down
-    shrink = min(1.0, sqrt(_MAX_STRETCH / stretch), _MAX_SIDE / (width * stretch))
-    return max(1, round(width * stretch * shrink)), max(1, round(height * shrink))
 
 
 def _deinterlace(video: Video) -> list[str]:

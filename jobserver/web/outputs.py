@@ -29,7 +29,7 @@ def get_output(job_id: str, output_id: str) -> ResponseReturnValue:
 
     302 to where the store gives it, as for all that follow but the ZIP.
     """
-    files = queries.files_of(get_db(), job_id)  # first: they do not outlive their outputs
+    files = queries.videos_of(get_db(), job_id)  # first: they do not outlive their outputs
     output = _output_or_404(job_id, output_id)
     headers = _video_headers(*names.variation(files, output))
     key = placed_key(output.place, job_id, output.name)
@@ -71,7 +71,7 @@ def file_thumbnail(job_id: str, file_id: str) -> ResponseReturnValue:
 def download(job_id: str) -> ResponseReturnValue:
     """Answer 200, 206 or 304 with a ZIP of all that is published; 404, 409, 410, 416 or 428."""
     db, job = get_db(), _kept_job(job_id)
-    files = queries.files_of(db, job_id)
+    files = queries.videos_of(db, job_id)
     outputs, history = queries.published_outputs(db, job_id), queries.output_history(db, job_id)
     if not outputs:
         raise NothingToDownload

@@ -54,7 +54,8 @@ def summary_json(
     link: Link,
     waits_for: Reason | None = None,
 ) -> dict[str, Any]:
-    """Describe a job in the list."""
+    """Describe a job in the list. files: of every role."""
+    videos = [file for file in files if file.role == "video"]
     return {
         "id": job.id,
         "status": job.status,
@@ -62,7 +63,7 @@ def summary_json(
         "totalVariations": job.total_variations,
         "createdAt": timestamp(job.created_at),
         "expiresAt": timestamp(expires_at(job.created_at, finished_at(files), lifetime_s)),
-        "progress": percent(share_of(files), ended=job.ended),
+        "progress": percent(share_of(videos), ended=job.ended),
         "waitsFor": waits_for,
         "files": [
             {
@@ -71,11 +72,11 @@ def summary_json(
                 "completedVariations": file.completed_variations,
                 "thumbnailUrl": _thumbnail_url(file, link),
             }
-            for file in files
+            for file in videos
         ],
         "jobId": job.id,
-        "completedVariations": sum(file.completed_variations for file in files),
-        **_ended_otherwise(files),
+        "completedVariations": sum(file.completed_variations for file in videos),
+        **_ended_otherwise(videos),
     }
 
 
@@ -108,11 +109,12 @@ def job_json(
     variations_left: of its own, else what its files say.
     counts: how many outputs the files have that have any; then outputs are not shown.
     """
-    job, files, estimate = state
+    job, files, estimate, assets = state
     made = {file_id: len(shown) for file_id, shown in outputs.items()} if counts is None else counts
-    last, share = finished_at(files), share_of(files)
+    last, share = finished_at([*files, *assets]), share_of(files)
     left = (1 - share) * job.total_variations if variations_left is None else variations_left
-    started = [file.started_at for file in files if file.started_at is not None]
+    begun = (file.started_at for file in (*files, *assets))
+    started = [moment for moment in begun if moment is not None]
     return {
         "jobId": job.id,
         "status": job.status,

@@ -25,6 +25,20 @@ def new_files(job_id: str, count: int = 1) -> list[NewFile]:
     return [NewFile(name, f"clip{n}.mp4", f"{name}.mp4", 100 + n) for n, name in enumerate(names)]
 
 
+def brief_draft(job_id: str) -> JobDraft:
+    """Return a job of two videos, a hook and a sound, whose brief plans 3 and 2 outputs."""
+    one, two, hook, music = new_files(job_id, 4)
+    files = [
+        one._replace(planned=3),
+        two._replace(planned=2),
+        hook._replace(role="hook", planned=0),
+        music._replace(role="music", planned=0),
+    ]
+    options = JobOptions(3, "subtle", 3)
+    brief = '{"formats":["9:16"]}'
+    return JobDraft(job_id, files, options, title="Spring", brief=brief, total_outputs=5)
+
+
 def insert_draft(db: Connection, draft: JobDraft, now: float) -> None:
     with exclusive(db, "quota"):
         queue.insert_job(db, draft, now)
@@ -95,6 +109,22 @@ def new_output(held: Claim, number: int, **values: Any) -> NewOutput:
         made_with="jobserver",
     )
     return output._replace(**values)
+
+
+def insert_shot(db: Connection, held: Claim, key: str, size: int = 10) -> None:
+    with exclusive(db, "publish"):
+        db.write(
+            """INSERT INTO shot (job_id, file_id, key, place, size, facts, created_at)
+               VALUES (:job_id, :file_id, :key, :place, :size, '{}', :now)""",
+            {
+                "job_id": held.job_id,
+                "file_id": held.id,
+                "key": key,
+                "place": f"outputs/{held.job_id}/{key}.mp4",
+                "size": size,
+                "now": NOW,
+            },
+        )
 
 
 def fail(db: Connection, held: Claim, now: float, reason: str = "No.") -> bool:

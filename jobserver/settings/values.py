@@ -1,0 +1,96 @@
+"""Types of values: what a text in the environment, or an object in config.py, becomes."""
+
+import grp
+import os
+import shlex
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from jobserver.storage_url import StorageUrl, public_url, storage_url
+
+MIB = 1024 * 1024
+CENTURY_S = 100 * 365 * 24 * 3600  # larger values overflow datetime and socket timeouts
+MAX_GID = 2**32 - 2  # chown(2): the next one means "unchanged"
+
+
+def _text(raw: Any) -> str:
+    if not isinstance(raw, str) or not raw.strip():
+        raise ValueError("it is empty or not a text")
+    return raw
+
+
+def _password(raw: Any) -> str:
+    password = _text(raw)
+    if "\n" in password or "\r" in password:
+        raise ValueError("it holds a line break, which nobody can type")
+    return password
+
+
+def _group(raw: Any) -> int:
+    """Return the id of a group that is given by its name or id."""
+    text = _text(str(raw))
+    if text.isascii() and text.isdigit() and int(text) <= MAX_GID:
+        return int(text)
+    try:
+        return grp.getgrnam(text).gr_gid
+    except (KeyError, ValueError):
+        raise ValueError(f"there is no group {text}") from None
+
+
+def _words(raw: Any) -> tuple[str, ...]:
+    if not isinstance(raw, str):
+        raise ValueError("it is not a text")
+    return tuple(shlex.split(raw))
+
+
+def _keys(raw: Any) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in _text(raw).split(","))
+    if not all(keys):
+        raise ValueError("one of its comma-separated keys is empty")
+    if any("\udc80" <= letter <= "\udcff" for key in keys for letter in key):
+        raise ValueError("it is not UTF-8")
+    return keys
+
+
+def _whole(raw: Any) -> int:
+    try:
+        return int(str(raw))
+    except ValueError:
+        raise ValueError(f"{raw!r} is not a whole number") from None
+
+
+def absolute_path(raw: Any) -> Path:
+    """Return the path that a text names. Raises ValueError."""
+    text = _text(os.fspath(raw) if isinstance(raw, os.PathLike) else raw)
+    if "\0" in text:
+        raise ValueError("it holds a NUL")
+    return Path(text).absolute()
+
+
+def _program(raw: Any) -> str:
+    if (path := shutil.which(_text(raw))) is None:
+        raise ValueError(f"there is no program {raw}")
+    return os.path.abspath(path)
+
+
+def _postgres_url(raw: Any) -> str:
+    url = _text(raw)
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("it does not begin with postgresql://")
+    return url
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Url = Annotated[str, BeforeValidator(_postgres_url)]
+Password = Annotated[str, BeforeValidator(_password)]
+Group = Annotated[int, BeforeValidator(_group)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+Keys = Annotated[tuple[str, ...], BeforeValidator(_keys)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+StoragePlace = Annotated[StorageUrl, BeforeValidator(lambda raw: storage_url(_text(raw)))]
+PublicUrl = Annotated[str, BeforeValidator(lambda raw: public_url(_text(raw)))]
+AbsolutePath = Annotated[Path, BeforeValidator(absolute_path)]
+Program = Annotated[str, BeforeValidator(_program)]
