@@ -11,7 +11,7 @@ from jobserver import uploads
 from jobserver.db import Connection, DatabaseError, exclusive, removing
 from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetry
 from jobserver.ids import generate_id
-from jobserver.jobs import queries, queue, quota, retention, workers
+from jobserver.jobs import queries, queue, quota, retention, shots, workers
 from jobserver.jobs.model import Job, JobDraft, NewFile
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.web import params, pieces, polling, reasons, schemas
@@ -109,8 +109,10 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
     with removing(db, "queue"):
         now = db.clock()
         count = queue.cancel(db, job_id, now)
+        unneeded = shots.drop_unneeded(db, job_id)
     if not count:
         raise JobEnded
+    shots.delete_files(get_store(), unneeded)
     return jsonify(schemas.cancelled_json(job, len(queries.outputs_of(db, job_id)), now))
 
 

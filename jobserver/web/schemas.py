@@ -63,7 +63,7 @@ def summary_json(
         "totalVariations": job.total_variations,
         "createdAt": timestamp(job.created_at),
         "expiresAt": timestamp(expires_at(job.created_at, finished_at(files), lifetime_s)),
-        "progress": percent(share_of(videos), ended=job.ended),
+        "progress": percent(share_of(files), ended=job.ended),
         "waitsFor": waits_for,
         "files": [
             {
@@ -111,7 +111,7 @@ def job_json(
     """
     job, files, estimate, assets = state
     made = {file_id: len(shown) for file_id, shown in outputs.items()} if counts is None else counts
-    last, share = finished_at([*files, *assets]), share_of(files)
+    last, share = finished_at([*files, *assets]), share_of([*files, *assets])
     left = (1 - share) * job.total_variations if variations_left is None else variations_left
     begun = (file.started_at for file in (*files, *assets))
     started = [moment for moment in begun if moment is not None]
