@@ -35,7 +35,9 @@ WITH_SQL = (
     *(f"jobs/{name}.py" for name in ("events", "queries", "queue", "quota", "retention", "sweep")),
     *(
         f"jobs/{name}.py"
-        for name in ("glance", "overview", "shots", "stages", "standing", "workers")
+        for name in (
+            *("glance", "overview", "relocation", "shots", "stages", "standing", "workers"),
+        )
     ),
 )
 # launch.py is what ffmpeg.py starts; it becomes ffmpeg.
