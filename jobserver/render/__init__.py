@@ -25,6 +25,7 @@ from jobserver.render.text import (
     BrokenFont,
     Fonts,
     MissingGlyph,
+    TextError,
     load_fonts,
     require_glyphs,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "RenderError",
     "Settings",
     "Still",
+    "TextError",
     "UnknownRecipe",
     "check",
     "default_ffmpeg",
