@@ -20,6 +20,7 @@ from jobserver.render.recipe import (
 )
 from jobserver.render.settings import Encoding, Settings, default_ffmpeg
 from jobserver.render.shots import PictureFile, render_shots, shot_group_size
+from jobserver.render.sound import SoundFile, render_sounds
 from jobserver.render.stills import Still, probe_still
 from jobserver.render.text import (
     BrokenFont,
@@ -55,6 +56,7 @@ __all__ = [
     "PictureFile",
     "RenderError",
     "Settings",
+    "SoundFile",
     "Still",
     "TextError",
     "UnknownRecipe",
@@ -67,6 +69,7 @@ __all__ = [
     "probe_still",
     "render",
     "render_shots",
+    "render_sounds",
     "require_glyphs",
     "shot_group_size",
     "size_factors",
