@@ -182,7 +182,7 @@ def _bold(face: ImageFont.FreeTypeFont) -> ImageFont.FreeTypeFont:
         axes = face.get_variation_axes()
     except (OSError, NotImplementedError):  # one that does not vary
         return face
-    weights = [
+    weights: list[float] = [
         min(max(_WEIGHT, axis["minimum"] or 0), axis["maximum"] or 0)
         if axis["name"] == b"Weight"
         else axis["default"] or 0
