@@ -33,7 +33,12 @@ WITH_SQL = (
     "db/",
     "auth/throttle.py",
     *(f"jobs/{name}.py" for name in ("events", "queries", "queue", "quota", "retention", "sweep")),
-    *("jobs/glance.py", "jobs/overview.py", "jobs/standing.py", "jobs/workers.py"),
+    *(
+        f"jobs/{name}.py"
+        for name in (
+            *("glance", "overview", "relocation", "shots", "stages", "standing", "workers"),
+        )
+    ),
 )
 # launch.py is what ffmpeg.py starts; it becomes ffmpeg.
 WITH_PROGRAMS = ("render/ffmpeg.py", "render/launch.py")

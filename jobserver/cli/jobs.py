@@ -84,11 +84,10 @@ def _json(job: Job, files: Sequence[FileOverview], now: float) -> dict[str, Any]
     """Describe a job in the words of the API where it has them."""
     lifetime_s = current_settings().job_lifetime
     expires = expires_at(job.created_at, finished_at(files), lifetime_s)
-    videos = [file for file in files if file.role == "video"]
     return {
         "id": job.id,
         "status": job.status,
-        "progress": percent(share_of(videos), ended=job.ended),
+        "progress": percent(share_of(files), ended=job.ended),
         "completedVariations": sum(file.completed_variations for file in files),
         "totalVariations": job.total_variations,
         "createdAt": iso_utc(job.created_at),

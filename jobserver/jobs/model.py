@@ -214,14 +214,19 @@ class Claim(NamedTuple):
 
 
 class SourceFacts(NamedTuple):
-    """What a worker found out about a source; see File."""
+    """What a worker found out about a source; see File.
 
-    duration: float
-    width: int
-    height: int
+    duration: None of a still. width, height: None of music. facts: of a file of a brief, JSON that
+    its later claims read; None without one.
+    """
+
+    duration: float | None
+    width: int | None
+    height: int | None
     sha256: str
     thumbnail: str | None
     thumbnail_place: str | None = None
+    facts: str | None = None
 
 
 class QueueEstimate(NamedTuple):

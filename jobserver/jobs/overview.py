@@ -22,6 +22,7 @@ class FileOverview(NamedTuple):
     worker: str | None
     attempts: int
     completed_variations: int
+    weight: float | None
 
 
 def files_with_workers(db: Connection, job_id: str) -> list[FileOverview]:
@@ -29,6 +30,6 @@ def files_with_workers(db: Connection, job_id: str) -> list[FileOverview]:
     query = """
         SELECT id, job_id, role, name, stored_name, size, status, progress, finished_at, error,
                worker, attempts, (SELECT COUNT(*) FROM output WHERE file_id = job_file.id)
-                   AS completed_variations
+                   AS completed_variations, weight
         FROM job_file WHERE job_id = :id ORDER BY position"""
     return db.all(FileOverview, query, {"id": job_id})

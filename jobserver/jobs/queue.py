@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from jobserver.db import Connection
 from jobserver.errors import QueueFull
-from jobserver.jobs import events, standing
+from jobserver.jobs import events, stages, standing
 from jobserver.jobs.model import Claim, JobDraft, SourceFacts
+from jobserver.jobs.search import title_key
 from jobserver.jobs.seeds import file_seed
 
 
@@ -63,12 +64,14 @@ def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
     """
     options = draft.options
     db.write(
-        """INSERT INTO job (id, title, brief, variations_per_video, total_outputs, recipe, seed,
-                            created_at)
-           VALUES (:id, :title, :brief, :variations, :total_outputs, :recipe, :seed, :now)""",
+        """INSERT INTO job (id, title, title_key, brief, variations_per_video, total_outputs,
+                            recipe, seed, created_at)
+           VALUES (:id, :title, :title_key, :brief, :variations, :total_outputs, :recipe, :seed,
+                   :now)""",
         {
             "id": draft.id,
             "title": draft.title,
+            "title_key": draft.title and title_key(draft.title),
             "brief": draft.brief,
             "total_outputs": draft.total_outputs,
             "now": now,
@@ -155,7 +158,7 @@ def renew(db: Connection, claim: Claim, progress: float, *, lease_s: float, now:
 def record_source(db: Connection, claim: Claim, facts: SourceFacts) -> bool:
     """Record what the source is; False when the file is lost."""
     assignments = """duration = :duration, width = :width, height = :height, sha256 = :sha256,
-        thumbnail = :thumbnail, thumbnail_place = :thumbnail_place"""
+        thumbnail = :thumbnail, thumbnail_place = :thumbnail_place, facts = :facts"""
     return _update(db, claim, assignments, facts._asdict())
 
 
@@ -166,6 +169,15 @@ def release(db: Connection, claim: Claim, progress: float, now: float) -> bool:
     The token grows, so that a renewal that comes late does not take the file back.
     """
     return _update(db, claim, _RELEASED, {"progress": progress, "now": now})
+
+
+def advance(db: Connection, claim: Claim, stage: int, progress: float, now: float) -> bool:
+    """End a claim, and with it a stage of a file of a brief; False when the file is lost.
+
+    It waits until stages.settle(), which comes next, lets it go on.
+    """
+    values = {"stage": stage, "progress": progress, "now": now}
+    return _update(db, claim, f"stage = :stage, ready = 0, {_RELEASED}", values)
 
 
 def finish(db: Connection, claim: Claim, now: float) -> bool:
@@ -236,7 +248,10 @@ def reschedule(
 
 
 def cancel(db: Connection, job_id: str, now: float) -> int:
-    """Cancel what waits or runs of a job; return how many files."""
+    """Cancel what waits or runs of a job; return how many files.
+
+    What there is of shots is needed no more: shots.drop_unneeded().
+    """
     query = """
         UPDATE job_file
         SET status = 'cancelled', claim_token = claim_token + 1, lease_until = 0,
@@ -250,21 +265,21 @@ def cancel(db: Connection, job_id: str, now: float) -> int:
 
 
 def retry(db: Connection, job_id: str, now: float) -> int:
-    """Queue the failed and cancelled files of a job again; return how many those were.
+    """Queue again what a job lacks: its failed and cancelled files, and with a brief its videos
 
-    The caller asks require_room() afterwards, when they count.
+    that lack outputs. Returns how many those are; the caller asks require_room() when they count.
     """
-    query = """
+    query = f"""
         UPDATE job_file
-        SET status = 'queued', claim_token = claim_token + 1, lease_until = 0, not_before = 0,
-            attempts = 0, error = NULL, finished_at = NULL,
+        SET {stages.AGAIN},
             progress = COALESCE((SELECT COUNT(*) FROM output WHERE file_id = job_file.id) * 1.0
                 / NULLIF(COALESCE(planned, (SELECT variations_per_video FROM job
                                             WHERE id = job_file.job_id)), 0), 0)
-        WHERE job_id = :id AND status IN ('failed', 'cancelled')
-          AND EXISTS (SELECT 1 FROM job WHERE id = :id AND removed_at IS NULL)"""
+        WHERE job_id = :id AND ({stages.LACKING})
+          AND EXISTS (SELECT 1 FROM job WHERE id = :id AND removed_at IS NULL)"""  # noqa: S608
     count = db.write(query, {"id": job_id})
     if count:
+        stages.reopen(db, job_id)
         standing.update(db, job_id)
         events.record_changes(db, job_id, now)
     return count
