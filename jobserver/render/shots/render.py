@@ -54,7 +54,7 @@ def render_shots(
     others are removed when this raises or is closed. on_progress: called with the share of all
     work that is done, 0..1, never decreasing.
 
-    Raises MissingGlyph, TextTooLong, MediaError, EngineError or Cancelled (see errors.py).
+    Raises MediaError (of text: TextError), EngineError or Cancelled (see errors.py).
     """
     if not wanted:
         return
