@@ -6,6 +6,7 @@ from typing import NamedTuple
 from jobserver.db import Connection
 from jobserver.jobs.glance import Glance, glance
 from jobserver.jobs.model import (
+    FailedOutput,
     File,
     FileSummary,
     Job,
@@ -14,6 +15,7 @@ from jobserver.jobs.model import (
     OutputHistory,
     status_of,
 )
+from jobserver.jobs.search import containing
 
 
 def _columns(kind: type[NamedTuple], table: str) -> str:
@@ -90,6 +92,22 @@ def output_ids(db: Connection, job_id: str) -> list[tuple[str, str]]:
         SELECT output.file_id, output.id FROM output JOIN job_file ON job_file.id = output.file_id
         WHERE job_file.job_id = :id ORDER BY job_file.position, output.number"""
     return [(row[0], row[1]) for row in db.execute(query, {"id": job_id}).fetchall()]
+
+
+def failed_outputs(db: Connection, job_id: str) -> list[FailedOutput]:
+    """Return the outputs of a job's brief that cannot be made, file by file, by number."""
+    query = f"""
+        SELECT {_columns(FailedOutput, "failed_output")}
+        FROM failed_output JOIN job_file ON job_file.id = failed_output.file_id
+        WHERE job_file.job_id = :id
+        ORDER BY job_file.position, failed_output.number"""  # noqa: S608
+    return db.all(FailedOutput, query, {"id": job_id})
+
+
+def brief_of(db: Connection, job_id: str) -> str | None:
+    """Return the canonical text of a job's brief, or None without one."""
+    text: str | None = db.value("SELECT brief FROM job WHERE id = :id", {"id": job_id})
+    return text
 
 
 def output_counts(db: Connection, job_id: str) -> dict[str, int]:
@@ -185,12 +203,18 @@ def count_jobs(db: Connection) -> int:
     return count
 
 
-def newest_jobs(db: Connection, limit: int) -> list[Job]:
-    """Return at most `limit` jobs, newest first."""
+_TITLED = "AND title_key IS NOT NULL AND title_key LIKE :pattern ESCAPE '!'"
+
+
+def newest_jobs(db: Connection, limit: int, title: str | None = None) -> list[Job]:
+    """Return at most `limit` jobs, newest first.
+
+    title: only those whose title contains this, whatever the case.
+    """
     query = f"""
-        SELECT {_JOB} FROM job_summary WHERE removed_at IS NULL
+        SELECT {_JOB} FROM job_summary WHERE removed_at IS NULL {_TITLED if title else ""}
         ORDER BY created_at DESC, id DESC LIMIT :limit"""  # noqa: S608
-    return db.all(Job, query, {"limit": limit})
+    return db.all(Job, query, {"limit": limit, **_pattern(title)})
 
 
 class Place(NamedTuple):
@@ -208,10 +232,15 @@ def place_of(db: Connection, job_id: str) -> Place | None:
     return db.one(Place, query, {"id": job_id})
 
 
-def jobs_before(db: Connection, place: Place, limit: int) -> list[Job]:
-    """Return at most `limit` jobs that are older than that place, newest first."""
+def jobs_before(db: Connection, place: Place, limit: int, title: str | None = None) -> list[Job]:
+    """Return at most `limit` jobs that are older than that place, newest first; see above."""
     query = f"""
         SELECT {_JOB} FROM job_summary
         WHERE removed_at IS NULL AND (created_at, id) < (:created_at, :id)
+              {_TITLED if title else ""}
         ORDER BY created_at DESC, id DESC LIMIT :limit"""  # noqa: S608
-    return db.all(Job, query, {**place._asdict(), "limit": limit})
+    return db.all(Job, query, {**place._asdict(), "limit": limit, **_pattern(title)})
+
+
+def _pattern(title: str | None) -> dict[str, str]:
+    return {"pattern": containing(title)} if title else {}

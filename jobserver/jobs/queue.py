@@ -16,6 +16,7 @@ from jobserver.db import Connection
 from jobserver.errors import QueueFull
 from jobserver.jobs import events, stages, standing
 from jobserver.jobs.model import Claim, JobDraft, SourceFacts
+from jobserver.jobs.search import title_key
 from jobserver.jobs.seeds import file_seed
 
 
@@ -63,12 +64,14 @@ def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
     """
     options = draft.options
     db.write(
-        """INSERT INTO job (id, title, brief, variations_per_video, total_outputs, recipe, seed,
-                            created_at)
-           VALUES (:id, :title, :brief, :variations, :total_outputs, :recipe, :seed, :now)""",
+        """INSERT INTO job (id, title, title_key, brief, variations_per_video, total_outputs,
+                            recipe, seed, created_at)
+           VALUES (:id, :title, :title_key, :brief, :variations, :total_outputs, :recipe, :seed,
+                   :now)""",
         {
             "id": draft.id,
             "title": draft.title,
+            "title_key": draft.title and title_key(draft.title),
             "brief": draft.brief,
             "total_outputs": draft.total_outputs,
             "now": now,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from jobserver.db import Connection, latest_version
+from jobserver.errors import OldWorker
 
 BEAT_S = 5.0  # how often a worker renews its row
 ALIVE_S = 30.0  # since when it must have done so; as long as a lease
@@ -70,6 +71,18 @@ def workforce(db: Connection, now: float) -> Workforce:
     found = db.one(Workforce, WORKFORCE, {"now": now, "alive_s": ALIVE_S})
     assert found is not None  # noqa: S101  an aggregate has a row
     return found
+
+
+def require_version(db: Connection, version: int, now: float) -> None:
+    """Raise OldWorker while a worker lives whose code knows no database of this version.
+
+    It would claim files that it cannot render.
+    """
+    query = f"""
+        SELECT EXISTS (SELECT 1 FROM worker
+                       WHERE {_ALIVE} AND COALESCE(database_version, 0) < :version)"""  # noqa: S608
+    if db.value(query, {"now": now, "alive_s": ALIVE_S, "version": version}):
+        raise OldWorker
 
 
 def renew(db: Connection, worker: Worker, now: float) -> None:

@@ -26,6 +26,7 @@ from jobserver.render.text import (
     BrokenFont,
     Fonts,
     MissingGlyph,
+    TextError,
     load_fonts,
     require_glyphs,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Settings",
     "SoundFile",
     "Still",
+    "TextError",
     "UnknownRecipe",
     "check",
     "default_ffmpeg",

@@ -12,15 +12,18 @@ from jobserver.brief.timeline import Appearance
 from jobserver.render.command import source
 from jobserver.render.framing import framing
 from jobserver.render.media import Media
+from jobserver.render.normalise import squared
 from jobserver.render.rate import shot_limit_options
 from jobserver.render.settings import Encoding, Settings
-from jobserver.render.shots.filters import CLOCK, STILL_FPS, half_frame, squared, steps
+from jobserver.render.shots.filters import CLOCK, STILL_FPS, frames, half_frame, steps
 from jobserver.render.shots.graph import graph
 from jobserver.render.stills import Still
 from jobserver.render.text import Overlay
 
 KEYFRAME_S = 2.0  # at most, from one keyframe to the next: joins decode little, players seek well
 _MIN_TIMESCALE = 10_000
+_DELAY = 2  # frames that x264 decodes before it shows the first, with B-frames and their pyramid
+_WITHOUT_B_FRAMES = "ultrafast"
 # Level -> macroblocks a second, a frame, and in all reference frames. Source: ITU-T H.264, A.3.1.
 _LEVELS = {
     "3.1": (108_000, 3_600, 18_000),
@@ -86,6 +89,7 @@ def _output(number: int, shot: ShotPlan, media: Media | Still, settings: Setting
         *("-g", str(_keyframe_distance(media, appearance)), *_forced(appearance)),
         *("-fps_mode", "vfr", "-enc_time_base", "filter"),
         *("-video_track_timescale", str(timescale(media, appearance))),
+        *_delayed(media, appearance, encoding),
         *("-color_range", "tv", "-colorspace", "bt709"),
         *("-color_primaries", "bt709", "-color_trc", "bt709"),
         *("-map_metadata", "-1", "-map_chapters", "-1"),
@@ -115,8 +119,8 @@ def _stitchable(quality: Sequence[str]) -> list[str]:
 
 def _growth(appearance: Appearance, media: Media) -> float:
     """Return how many times the pixels of its source the picture of a shot has, at least 1."""
-    found = framing(squared(media), appearance)
-    width, height = (found.crop.width, found.crop.height) if found.crop else squared(media)
+    found = framing(squared(media.video), appearance)
+    width, height = (found.crop.width, found.crop.height) if found.crop else squared(media.video)
     return max(1.0, found.box.width * found.box.height / (width * height))
 
 
@@ -152,6 +156,19 @@ def _forced(appearance: Appearance) -> list[str]:
     half = half_frame(appearance)
     times = [f"{max(0.0, time - half):.6f}" for time in appearance.keyframes]
     return ["-force_key_frames:v", ",".join(times)] if times else []
+
+
+def _delayed(media: Media | Still, appearance: Appearance, encoding: Encoding) -> list[str]:
+    """Return the option that delays a shot of one or two frames as x264 delays longer ones.
+
+    Else the times of decoding would go backwards where it is joined to the end of another.
+    """
+    count = frames(media, appearance)
+    same = encoding.encoder != "libx264" or encoding.preset == _WITHOUT_B_FRAMES
+    if count is None or count > _DELAY or same:
+        return []
+    fps = appearance.fps or STILL_FPS
+    return ["-bsf:v", f"setts=pts=PTS:dts=(N-{_DELAY})/({fps}*TB)"]
 
 
 def timescale(media: Media | Still, appearance: Appearance) -> int:

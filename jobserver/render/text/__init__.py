@@ -6,8 +6,10 @@ Read in this sequence: `fonts`, `bidi` (directions), `lines`, `safe_zones`, `hea
 from jobserver.render.text.fonts import (
     BUNDLED,
     BrokenFont,
+    CannotShape,
     Fonts,
     MissingGlyph,
+    TextError,
     load_fonts,
     require_glyphs,
 )
@@ -17,9 +19,11 @@ from jobserver.render.text.safe_zones import margins, safe_zone
 __all__ = [
     "BUNDLED",
     "BrokenFont",
+    "CannotShape",
     "Fonts",
     "MissingGlyph",
     "Overlay",
+    "TextError",
     "TextTooLong",
     "draw_headline",
     "load_fonts",

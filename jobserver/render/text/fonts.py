@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fontTools.ttLib import TTFont, TTLibError
+from PIL import features
 
-from jobserver.render.errors import RenderError
+from jobserver.render.errors import MediaError
 
 BUNDLED = Path(__file__).parent / "fonts" / "NotoSans-Bold.ttf"
 SUFFIXES = (".ttf", ".otf")
@@ -21,7 +22,22 @@ _SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))  # of a variation 
 _VIRAMA = 9  # combining class of the marks that join consonants in scripts of India
 
 
-class MissingGlyph(RenderError):
+class TextError(MediaError):
+    """A text that cannot be drawn on this server."""
+
+    sentence = "The headline cannot be drawn."
+
+
+class CannotShape(TextError):
+    """A script whose letters join, or that is read from right to left, and no library for it.
+
+    Pillow's wheels have raqm and HarfBuzz, and look for FriBidi when they start.
+    """
+
+    sentence = "This server lacks the library FriBidi that text of this script needs."
+
+
+class MissingGlyph(TextError):
     """No font has a character of a text. character: the first one that is missing."""
 
     def __init__(self, character: str) -> None:
@@ -101,9 +117,23 @@ def is_drawn(character: str) -> bool:
 
 
 def require_glyphs(text: str, fonts: Fonts) -> None:
-    """Raise MissingGlyph for the first character of a text that cannot be drawn."""
-    for cluster in clusters(unicodedata.normalize("NFC", text)):
+    """Raise TextError unless all of a text can be drawn: MissingGlyph, or CannotShape."""
+    text = unicodedata.normalize("NFC", text)
+    for cluster in clusters(text):
         fonts.font_of(cluster)
+    if not can_shape() and any(map(_is_shaped, text)):
+        raise CannotShape
+
+
+def can_shape() -> bool:
+    """Return whether letters can be joined, and laid from right to left."""
+    return bool(features.check("raqm"))
+
+
+def _is_shaped(character: str) -> bool:
+    """Return whether a character depends on what is beside it, or is read from right to left."""
+    right_to_left = unicodedata.bidirectional(character) in ("R", "AL", "AN")
+    return right_to_left or unicodedata.category(character) in ("Mn", "Mc", "Me")
 
 
 def clusters(text: str) -> Sequence[str]:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageColor, ImageDraw, ImageFont, features
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from jobserver.brief.model import Headline
-from jobserver.render.errors import MediaError
 from jobserver.render.framing import Box
-from jobserver.render.text.fonts import Font, Fonts
+from jobserver.render.text.fonts import Font, Fonts, TextError, can_shape, require_glyphs
 from jobserver.render.text.lines import Line, Run, lines
 from jobserver.render.text.safe_zones import safe_zone
 
@@ -21,11 +20,12 @@ FONT_SIZE = 0.8  # em
 BASELINE = 0.785  # from the top of the line: capital letters stand in its middle
 PADDING_ACROSS, PADDING_DOWN, RADIUS = 0.35, 0.2, 0.15  # of the plate
 _SHRINK = 0.94  # until the text fits
+_WEIGHT = 700
 _MIN_LINE = 6.0  # pixels
 _FINE = 4  # the plate's corners are drawn this much larger, then scaled down
 
 
-class TextTooLong(MediaError):
+class TextTooLong(TextError):
     """Not even the smallest letters make a text fit."""
 
     sentence = "The headline is too long for the picture."
@@ -57,9 +57,10 @@ class _Block:
 def draw_headline(headline: Headline, frame: tuple[int, int], fonts: Fonts, out: Path) -> Overlay:
     """Write a headline as a PNG and return where it lies in the frame.
 
-    It is wrapped, and made smaller where it must be, to fit the safe zone. Raises MissingGlyph,
-    TextTooLong and OSError.
+    It is wrapped, and made smaller where it must be, to fit the safe zone. Raises TextError:
+    MissingGlyph, CannotShape or TextTooLong.
     """
+    require_glyphs(headline.text, fonts)
     faces = _Faces()
     zone = safe_zone(*frame)
     block = _fitted(headline, frame, zone, fonts=fonts, faces=faces)
@@ -160,7 +161,7 @@ class _Faces:
     def _face(self, font: Font, line: float) -> ImageFont.FreeTypeFont:
         key = (font.path, line)
         if key not in self.opened:
-            self.opened[key] = ImageFont.truetype(font.path, FONT_SIZE * line)
+            self.opened[key] = _bold(ImageFont.truetype(font.path, FONT_SIZE * line))
         return self.opened[key]
 
     def width(self, run: Run, line: float) -> float:
@@ -175,8 +176,24 @@ class _Faces:
         draw.text(at, run.text, fill=255, font=face, anchor="ls", direction=_direction(run))
 
 
+def _bold(face: ImageFont.FreeTypeFont) -> ImageFont.FreeTypeFont:
+    """Make a variable font as bold as the bundled one, as far as it can be; return it."""
+    try:
+        axes = face.get_variation_axes()
+    except (OSError, NotImplementedError):  # one that does not vary
+        return face
+    weights: list[float] = [
+        min(max(_WEIGHT, axis["minimum"] or 0), axis["maximum"] or 0)
+        if axis["name"] == b"Weight"
+        else axis["default"] or 0
+        for axis in axes
+    ]
+    face.set_variation_by_axes(weights)
+    return face
+
+
 def _direction(run: Run) -> str | None:
     """Return the direction for raqm; without raqm nothing else than left to right is drawn."""
-    if not features.check("raqm"):
+    if not can_shape():
         return None
     return "rtl" if run.rtl else "ltr"

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -115,11 +116,11 @@ def _may_break(before: str, after: str) -> bool:
 
 def _furthest(start: int, ends: Sequence[int], fits: Callable[[int, int], bool]) -> int | None:
     """Return the last of the places at which a line that begins at `start` still fits."""
-    best = None
-    for end in ends:
-        if end <= start:
-            continue
-        if not fits(start, end):
-            break
-        best = end
-    return best
+    first = low = bisect_right(ends, start)
+    step = 1
+    while low + step < len(ends) and fits(start, ends[low + step]):  # a line is short, a text long
+        low, step = low + step, 2 * step
+    place = bisect_left(
+        ends, True, low, min(len(ends), low + step + 1), key=lambda end: not fits(start, end)
+    )
+    return ends[place - 1] if place > first else None
