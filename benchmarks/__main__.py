@@ -6,7 +6,8 @@ what somebody would use instead: nginx, copyparty, ffmpeg in a loop. wrk is the 
 
     python -m benchmarks [--strict] [NAME ...]
 
---strict: end with status 1 when a goal is missed.
+Each row is shown on standard error once it is measured, so that a run which is ended early is
+not lost. --strict: end with status 1 when a goal is missed.
 """
 
 import argparse
@@ -33,7 +34,9 @@ def main() -> None:
     rows = []
     for name in args.names or BENCHMARKS:
         start = time.monotonic()
-        rows += list(BENCHMARKS[name]())
+        for row in BENCHMARKS[name]():
+            print(" | ".join(row.cells()), file=sys.stderr, flush=True)
+            rows.append(row)
         print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     print(table(rows))
     missed = [row for row in rows if row.verdict == "missed"]

@@ -35,6 +35,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["database"] = settings.database_place
     app.extensions["store"] = store_of(settings)
+    app.extensions["store_of"] = store_of  # for a command that copies from one to another
     app.extensions["ring"] = _doorbell_of(settings)
     app.extensions["upload_limits"] = uploads.UploadLimits(
         settings.max_file_size, settings.max_files

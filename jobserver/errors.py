@@ -74,14 +74,24 @@ class NoVideos(UploadError):
     sentence = "No video files uploaded"
 
 
-class NotAnMP4(UploadError):
-    """A part that is declared, or begins, as something else."""
+class NotAccepted(UploadError):
+    """A part that is declared, or begins, as something that its field does not take."""
+
+
+class NotAnMP4(NotAccepted):
+    """A video that is declared, or begins, as something else."""
 
     sentence = "Only MP4 files are accepted"
 
 
 class EmptyFile(UploadError):
     sentence = "A video file is empty"
+
+
+class NothingChosen(UploadError):
+    """A file field beside the videos that nobody has filled: a file without name and content."""
+
+    sentence = "A file without a name is empty"
 
 
 class UnexpectedPart(UploadError):
@@ -101,8 +111,8 @@ class ClientTooSlow(UploadError):
 
 
 class TooManyFiles(UploadError):
-    def __init__(self, max_files: int) -> None:
-        super().__init__(f"Too many files (at most {max_files})")
+    def __init__(self, max_files: int, noun: str = "files") -> None:
+        super().__init__(f"Too many {noun} (at most {max_files})")
 
 
 class BodyTooLarge(UploadError):
@@ -178,6 +188,10 @@ class NothingToRetry(Conflict):
     sentence = "No file of the job has failed or was cancelled"
 
 
+class SourcesGone(Conflict):
+    sentence = "The files of the job are gone"
+
+
 # -- the server's own state ---------------------------------------------------
 
 
@@ -202,6 +216,13 @@ class QueueFull(Unavailable):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"The queue is full (at most {most:,} files); try again later")
+
+
+class OldWorker(Unavailable):
+    """Servers are newer than a worker, during an upgrade."""
+
+    sentence = "A worker of an older version still runs, which cannot render briefs; try again"
+    retry_after = 60
 
 
 class StorageUnavailable(Unavailable):

@@ -63,8 +63,9 @@ class Cluster:
         )
         assert done.returncode == 0, done.stderr
 
-    def start(self) -> "Cluster":
-        options = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+    def start(self, **settings: str) -> "Cluster":
+        """Start the server with SETTINGS, and these in place of some of them."""
+        options = [f"-c{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [

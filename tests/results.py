@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jobserver.db import Connection, connect, exclusive
 from jobserver.files.keys import output_id, output_name
@@ -51,6 +51,8 @@ def make_job(
     created_at: float | None = None,
     ended_at: float | None = None,
     variations: int = 5,
+    title: str | None = None,
+    axes: dict[str, Any] | None = None,
 ) -> Job:
     """Put a job's files and rows where a server and a worker would have put them."""
     now = time.time() if created_at is None else created_at
@@ -58,14 +60,14 @@ def make_job(
     with closing(connect(server.place)) as db:
         job_id = generate_id()
         files = [_upload(server, clip) for clip in clips or (Clip(),)]
-        draft = JobDraft(job_id, files, JobOptions(variations, "subtle", 7))
+        draft = JobDraft(job_id, files, JobOptions(variations, "subtle", 7), title=title)
         with exclusive(db, "quota"):
             queue.insert_job(db, draft, now)
         made = Job(job_id, [], [])
         for clip, file in zip(clips or (Clip(),), queries.files_of(db, job_id), strict=True):
             _finish(db, file, clip, now if ended_at is None else ended_at)
             rows = [
-                published(outputs / job_id, file, n, content)
+                published(outputs / job_id, file, n, content)._replace(axes=axes)
                 for n, content in enumerate(clip.outputs, 1)
             ]
             with exclusive(db, "publish"):

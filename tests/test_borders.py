@@ -33,7 +33,12 @@ WITH_SQL = (
     "db/",
     "auth/throttle.py",
     *(f"jobs/{name}.py" for name in ("events", "queries", "queue", "quota", "retention", "sweep")),
-    *("jobs/glance.py", "jobs/overview.py", "jobs/standing.py", "jobs/workers.py"),
+    *(
+        f"jobs/{name}.py"
+        for name in (
+            *("glance", "overview", "relocation", "shots", "stages", "standing", "workers"),
+        )
+    ),
 )
 # launch.py is what ffmpeg.py starts; it becomes ffmpeg.
 WITH_PROGRAMS = ("render/ffmpeg.py", "render/launch.py")
@@ -216,6 +221,8 @@ def unwanted_words(text: str) -> list[str]:
         ("pydantic", ("settings/",)),
         ("pydantic_settings", ("settings/",)),
         ("imageio_ffmpeg", ("render/",)),
+        ("fontTools", ("render/text/fonts.py",)),
+        ("PIL", ("render/decode_picture.py", "render/stills.py", "render/text/")),
         ("boto3", ("files/s3/client.py",)),
         ("botocore", ("files/s3/client.py",)),
         ("celery", ("worker/doorbell.py",)),

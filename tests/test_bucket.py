@@ -128,7 +128,7 @@ def test_a_job_lives_in_the_bucket_from_upload_to_deletion(
     assert fetch(get(site, file["thumbnailUrl"]).headers["Location"])[8:12] == b"WEBP"
     with zipfile.ZipFile(io.BytesIO(get(site, job["downloadUrl"]).data)) as archive:
         assert archive.testzip() is None
-        assert len(archive.namelist()) == 3
+        assert len(archive.namelist()) == 4
     assert not site.upload_dir.exists()
     assert not site.output_dir.exists()
     assert site.client.delete(f"/api/jobs/{job_id}", headers=site.headers).status_code == 200

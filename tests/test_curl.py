@@ -458,7 +458,7 @@ def test_a_size_above_everything_is_a_413_before_a_byte_of_it(site: Site):
     answer = site.upload("-H", f"Content-Length: {10**10}", "-H", f"Content-Type: {FORM_TYPE}",
                          "-H", "Expect:", "--data-binary", "--" + BOUNDARY.decode())  # fmt: skip
     assert answer.status == 413
-    assert answer.json == {"error": "Request too large (at most 5001 MB)"}
+    assert answer.json == {"error": "Request too large (at most 16201 MB)"}
     assert set(site.server.uploads()) == before
 
 

@@ -61,7 +61,7 @@ class Download(NamedTuple):
         """How many variations the ZIP holds; None when it is none."""
         try:
             with zipfile.ZipFile(io.BytesIO(self.path.read_bytes())) as read:
-                return len(read.namelist()) - 1 if read.testzip() is None else None
+                return len(read.namelist()) - 2 if read.testzip() is None else None
         except (zipfile.BadZipFile, FileNotFoundError):
             return None
 

@@ -1,10 +1,13 @@
-"""What an operator types: `flask --app wsgi` with init-db, worker, jobs, sweep or adopt."""
+"""What an operator types: `flask --app wsgi` with init-db, worker, jobs, sweep, adopt ..."""
 
 from flask import Flask
 
-from jobserver.cli import jobs, maintenance, serve
+from jobserver.cli import jobs, maintenance, migrate, serve
 
-COMMANDS = (serve.init_db, serve.worker, jobs.jobs, maintenance.sweep_all, maintenance.adopt)
+COMMANDS = (
+    *(serve.init_db, serve.worker, jobs.jobs, maintenance.sweep_all, maintenance.adopt),
+    migrate.migrate_to,
+)
 
 
 def init_app(app: Flask) -> None:

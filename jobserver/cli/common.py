@@ -62,6 +62,13 @@ def current_store() -> Store:
     return store
 
 
+def other_store(**changes: object) -> Store:
+    """Return the store of other settings than the app's. Raises SettingsError."""
+    settings = current_settings().model_copy(update=changes)
+    store: Store = current_app.extensions["store_of"](settings)
+    return store
+
+
 @contextmanager
 def open_database() -> Iterator[Connection]:
     """Give a connection to the database, which is there and current."""

@@ -102,6 +102,7 @@ def _json(job: Job, files: Sequence[FileOverview], now: float) -> dict[str, Any]
 def _file_json(file: FileOverview) -> dict[str, Any]:
     return {
         "id": file.id,
+        "role": file.role,
         "name": file.name,
         "size": file.size,
         "source": file.stored_name,

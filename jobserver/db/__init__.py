@@ -9,12 +9,22 @@ precedence   who waits to write goes before the next claim
 reserve      space that is kept for removing when the disk is full
 per_thread   the connection that a thread keeps
 migrations   numbered scripts; `initialise` and `check`
+transfer     all rows of a SQLite database into a PostgreSQL
 meta         what the database says about itself
 errors       busy, full, unavailable, unusable
 """
 
 from jobserver.db.connection import LOCK_TIMEOUT_S, Connection
-from jobserver.db.engine import Place, check, connect, identity, initialise, label, many_hosts
+from jobserver.db.engine import (
+    Place,
+    check,
+    connect,
+    identity,
+    initialise,
+    label,
+    many_hosts,
+    open_alone,
+)
 from jobserver.db.errors import (
     CommitUnknown,
     ConstraintViolated,
@@ -59,6 +69,7 @@ __all__ = [
     "latest_version",
     "many_hosts",
     "note_clock",
+    "open_alone",
     "removing",
     "take_turn",
     "thread_connection",

@@ -45,6 +45,19 @@ def check(place: Place) -> str:
     return database_id
 
 
+def open_alone(path: Path) -> Connection:
+    """Open a SQLite database that no other process has open, nor can until it is closed.
+
+    Raises DatabaseUnusable when a server or a worker has, or when it is missing or damaged.
+    """
+    return on_sqlite.open_alone(path)
+
+
+def refuse_unreachable(url: str) -> None:
+    """Raise DatabaseUnusable, with the reason, when a PostgreSQL does not let us in."""
+    _postgres().refuse_unreachable(url)
+
+
 def identity(place: Place) -> object:
     """Return what tells this database from another one that takes its place.
 

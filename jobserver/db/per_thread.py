@@ -6,7 +6,7 @@ from pathlib import Path
 from jobserver.db.connection import LOCK_TIMEOUT_S, Connection
 from jobserver.db.engine import Place, connect
 from jobserver.db.errors import DatabaseUnavailable, DatabaseUnusable
-from jobserver.db.migrations import is_current
+from jobserver.db.migrations import is_usable
 from jobserver.db.sqlite import file_identity
 
 _thread = threading.local()
@@ -34,7 +34,7 @@ def thread_connection(place: Place, opening_s: float | None = None) -> Connectio
 def _connect(place: Place, opening_s: float | None) -> Connection:
     db = connect(place) if opening_s is None else connect(place, opening_s)
     try:
-        if not is_current(db):
+        if not is_usable(db):
             raise DatabaseUnusable("it is not of this version")
     except DatabaseUnusable as error:  # also the tables of another program
         raise DatabaseUnavailable from error

@@ -214,6 +214,23 @@ def connect(
     return db
 
 
+def connect_alone(path: Path) -> SqliteConnection:
+    """Open a database that no other process has open; none can until this connection is closed.
+
+    Raises DatabaseBusy when one has.
+    Source: https://sqlite.org/pragma.html#pragma_locking_mode
+    """
+    db = connect(path, 1.0)  # who has it open has so for long
+    try:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("BEGIN EXCLUSIVE")
+        db.execute("COMMIT")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
 class FileIdentity(NamedTuple):
     """What tells a file from another one that takes its name."""
 

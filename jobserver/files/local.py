@@ -18,6 +18,7 @@ from typing import BinaryIO
 from jobserver import modes
 from jobserver.files import durability
 from jobserver.files.keys import OUTPUTS, UPLOADS, output_key, source_key
+from jobserver.files.linked_file import LinkedFile
 from jobserver.files.part_file import PartFile, remove_unlocked
 from jobserver.files.root import OWNER_FILE, LocalRoot
 from jobserver.files.store import Staged
@@ -100,6 +101,10 @@ class LocalStore(_TwoFolders):
     def receive(self, client_name: str) -> PartFile:
         """Begin an upload as a locked `.part` file. Raises OSError."""
         return PartFile(self._uploads, client_name)
+
+    def copy_upload(self, key: str) -> LinkedFile:
+        """Begin an upload that becomes another name of a file that is there. Raises OSError."""
+        return LinkedFile(self._uploads, self._path(key))
 
     def sync_uploads(self) -> None:
         """Make the renames of all commits so far durable with one call. Raises OSError."""

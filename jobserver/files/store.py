@@ -96,6 +96,12 @@ class Store(Protocol):
         stores have to know before the first byte.
         """
 
+    def copy_upload(self, key: str) -> Incoming:
+        """Begin an upload that has the bytes of another one; nothing is to be written to it.
+
+        Raises FileNotFoundError, here or at its commit, when the other one is gone.
+        """
+
     def sync_uploads(self) -> None:
         """Return once every commit so far survives a power cut."""
 

@@ -49,26 +49,26 @@ def members_end(members: Sequence[Member]) -> int:
     return sum(len(_local_header(member)) + member.size for member in members)
 
 
-def archive_length(members: Sequence[Member], index: Member) -> int:
+def archive_length(members: Sequence[Member], index: Sequence[Member]) -> int:
     """Return how long an Archive of these would be; opens no file."""
-    every = [*members, index]
-    return members_end(every) + len(_directory(every, last_is_first=True))
+    every = [*members, *index]
+    return members_end(every) + len(_directory(every, len(index)))
 
 
 class Archive:
-    """A stored ZIP of `members` in their sequence and, behind them, of `index` if there is one.
+    """A stored ZIP of `members` in their sequence and, behind them, of `index`.
 
-    index: a member that describes the others; the first in the directory, so that readers list
-    it first. length: bytes. fingerprint: another one for other bytes, as long as the CRC-32s of
+    index: members that describe the others; the first in the directory, so that readers list
+    them first. length: bytes. fingerprint: another one for other bytes, as long as the CRC-32s of
     the members say what is in them; 64 hexadecimal digits.
 
     Opens every file at once, so that a missing one is noticed before the first byte is sent and
     one that is removed later is still there to be read. Raises OSError; close() when done.
     """
 
-    def __init__(self, members: Sequence[Member], index: Member | None = None) -> None:
+    def __init__(self, members: Sequence[Member], index: Sequence[Member] = ()) -> None:
         self._segments: list[tuple[int, bytes | BinaryIO]] = []
-        every = members if index is None else [*members, index]
+        every = [*members, *index]
         try:
             for member in every:
                 header = _local_header(member)
@@ -76,7 +76,7 @@ class Archive:
         except BaseException:
             self.close()
             raise
-        directory = _directory(every, last_is_first=index is not None)
+        directory = _directory(every, len(index))
         self._segments.append((len(directory), directory))
         self.length = sum(length for length, _ in self._segments)
         in_memory = [content for _, content in self._segments if isinstance(content, bytes)]
@@ -141,14 +141,17 @@ def _local_header(member: Member) -> bytes:
     ) + (name + extra)
 
 
-def _directory(members: Sequence[Member], last_is_first: bool) -> bytes:
-    """Return what comes behind the last member: an entry of each, and the end."""
+def _directory(members: Sequence[Member], index_count: int) -> bytes:
+    """Return what comes behind the last member: an entry of each, and the end.
+
+    index_count: how many of the last come first.
+    """
     entries, offset = [], 0
     for member in members:
         entries.append(_directory_entry(member, offset))
         offset += members_end([member])
-    if last_is_first:
-        entries.insert(0, entries.pop())
+    index_at = len(entries) - index_count
+    entries = entries[index_at:] + entries[:index_at]
     listed = b"".join(entries)
     return listed + _end(len(members), len(listed), offset)
 

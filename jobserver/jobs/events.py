@@ -46,7 +46,7 @@ _CHANGED_JOB = """
         SELECT id, CASE
             WHEN NOT EXISTS (SELECT 1 FROM job_file AS file WHERE job_id = job.id
                              AND status IN ('queued', 'processing'))
-                THEN (SELECT status FROM job_status WHERE id = job.id)
+                THEN (SELECT status FROM job_summary WHERE id = job.id)
             WHEN EXISTS (SELECT 1 FROM job_file AS file WHERE job_id = job.id
                          AND status <> 'queued')
                 THEN 'processing' ELSE 'queued' END AS status

@@ -4,15 +4,20 @@ The fields of a row are the columns that a query names, in this sequence.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
+# What a file of a job is for; the API's `files` are its videos, `assets` all others.
+Role: TypeAlias = Literal["video", "hook", "ending", "overlay", "music"]
 MAX_ATTEMPTS = 3
 UNFINISHED = ("queued", "processing")
 ENDED = ("completed", "failed", "cancelled")
 
 
 class JobOptions(NamedTuple):
-    """What is asked for of every file of a job. variations: of each file, 1 to 20."""
+    """What is asked for of every video of a job.
+
+    variations: of each, 1 to 20; with a brief the most outputs that it plans of one video.
+    """
 
     variations: int
     recipe: str
@@ -22,35 +27,68 @@ class JobOptions(NamedTuple):
 class NewFile(NamedTuple):
     """A whole, durable upload that is about to belong to a job.
 
-    name: as the client sent it. stored_name: its file in UPLOAD_DIR.
+    name: as the client sent it. stored_name: its file in UPLOAD_DIR. planned: how many outputs
+    the brief plans of it, 0 of an asset; None without a brief: options.variations.
     """
 
     id: str
     name: str
     stored_name: str
     size: int
+    role: Role = "video"
+    planned: int | None = None
 
 
 class JobDraft(NamedTuple):
-    """A job that is about to be queued."""
+    """A job that is about to be queued.
+
+    files: its videos, then what else was sent, each in the sequence of the upload: a place among
+    them decides a seed. title: as the client sent it. brief: canonical JSON. total_outputs:
+    that the brief plans.
+    """
 
     id: str
     files: list[NewFile]
     options: JobOptions
+    title: str | None = None
+    brief: str | None = None
+    total_outputs: int | None = None
 
     @property
     def size(self) -> int:
         """Bytes of all its files."""
         return sum(file.size for file in self.files)
 
+    @property
+    def videos(self) -> list[NewFile]:
+        """Its main clips."""
+        return [file for file in self.files if file.role == "video"]
+
+    @property
+    def assets(self) -> list[NewFile]:
+        """Its hooks, endings, overlays and music."""
+        return [file for file in self.files if file.role != "video"]
+
+    @property
+    def total_variations(self) -> int:
+        """Outputs of all its videos."""
+        if self.total_outputs is not None:
+            return self.total_outputs
+        return len(self.videos) * self.options.variations
+
 
 class Job(NamedTuple):
-    """A job. status: as its files say. removed_at: None until its files are being deleted."""
+    """A job. status: as its files say. removed_at: None until its files are being deleted.
+
+    total_outputs: that its brief plans, None without one. title: as the client sent it.
+    """
 
     id: str
+    title: str | None
     recipe: str
     seed: int
     variations_per_video: int
+    total_outputs: int | None
     created_at: float
     removed_at: float | None
     total_videos: int
@@ -64,6 +102,8 @@ class Job(NamedTuple):
     @property
     def total_variations(self) -> int:
         """Outputs of all its files, once they are rendered."""
+        if self.total_outputs is not None:
+            return self.total_outputs
         return self.total_videos * self.variations_per_video
 
 
@@ -73,7 +113,8 @@ class File(NamedTuple):
     progress: 0 to 1. error: a sentence for people. duration: seconds. width, height: as
     displayed. sha256, duration, width, height: None until a worker has probed it. thumbnail:
     the name of its picture, or None. own_seed: see seeds.seed_of. thumbnail_place: its key,
-    see keys.placed_key.
+    see keys.placed_key. planned: as of NewFile. weight: of its progress in that of its job,
+    planned seconds; None without a brief: all weigh the same.
     """
 
     id: str
@@ -94,6 +135,9 @@ class File(NamedTuple):
     thumbnail: str | None
     own_seed: int | None
     thumbnail_place: str | None = None
+    role: Role = "video"
+    planned: int | None = None
+    weight: float | None = None
 
     @property
     def ended(self) -> bool:
@@ -106,6 +150,7 @@ class Output(NamedTuple):
 
     number: from 1. name: of its file. parameters: a JSON object. seconds: that rendering it
     took. made_with: server, ffmpeg, encoder. place, thumbnail_place: keys, see keys.placed_key.
+    Of a brief, else None: axes and loudness, JSON objects; width and height; duration, seconds.
     """
 
     id: str
@@ -122,6 +167,21 @@ class Output(NamedTuple):
     created_at: float
     place: str | None = None
     thumbnail_place: str | None = None
+    axes: str | None = None
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    loudness: str | None = None
+
+
+class FailedOutput(NamedTuple):
+    """One planned output that cannot be made. axes: a JSON object. reason: a sentence."""
+
+    file_id: str
+    number: int
+    name: str
+    axes: str
+    reason: str
 
 
 class Claim(NamedTuple):
@@ -129,7 +189,8 @@ class Claim(NamedTuple):
 
     claim_token: fencing; every later write about the file names it and changes nothing once
     somebody else holds the file. attempts: claims since the last success, this one included.
-    own_seed: see seeds.seed_of.
+    own_seed: see seeds.seed_of. planned: as of NewFile, so None without a brief. stage: 0 probe,
+    1 shots, 2 joins; without a brief always 0.
     """
 
     id: str
@@ -142,6 +203,9 @@ class Claim(NamedTuple):
     size: int
     sha256: str | None
     own_seed: int | None = None
+    role: Role = "video"
+    planned: int | None = None
+    stage: int = 0
 
     @property
     def label(self) -> str:
@@ -150,14 +214,19 @@ class Claim(NamedTuple):
 
 
 class SourceFacts(NamedTuple):
-    """What a worker found out about a source; see File."""
+    """What a worker found out about a source; see File.
 
-    duration: float
-    width: int
-    height: int
+    duration: None of a still. width, height: None of music. facts: of a file of a brief, JSON that
+    its later claims read; None without one.
+    """
+
+    duration: float | None
+    width: int | None
+    height: int | None
     sha256: str
     thumbnail: str | None
     thumbnail_place: str | None = None
+    facts: str | None = None
 
 
 class QueueEstimate(NamedTuple):
@@ -173,19 +242,26 @@ class QueueEstimate(NamedTuple):
 
 
 class JobState(NamedTuple):
-    """A job with its files; estimate: None once it has ended."""
+    """A job with its files; estimate: None once it has ended.
+
+    files: its videos. assets: what else was sent. Each in the sequence of the upload.
+    """
 
     job: Job
     files: list[File]
     estimate: QueueEstimate | None
+    assets: Sequence[File] = ()
 
 
-def status_of(statuses: Sequence[str]) -> str:
-    """Return the status of a job by those of its files, as the view job_status has it."""
-    found = set(statuses)
-    if found == {"queued"}:
+def status_of(videos: Sequence[str], assets: Sequence[str] = ()) -> str:
+    """Return the status of a job by those of its files, as the view job_summary has it.
+
+    It has ended when nothing of it waits or runs; how it ended, its videos say.
+    """
+    found, every = set(videos), {*videos, *assets}
+    if every == {"queued"}:
         return "queued"
-    if found & set(UNFINISHED):
+    if every & set(UNFINISHED):
         return "processing"
     if "completed" in found:
         return "completed"
@@ -203,6 +279,8 @@ class FileSummary(NamedTuple):
     finished_at: float | None
     thumbnail: str | None
     completed_variations: int
+    role: Role = "video"
+    weight: float | None = None
 
 
 class OutputHistory(NamedTuple):

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from jobserver.db import Connection
+from jobserver.jobs.model import Role
 
 
 class FileOverview(NamedTuple):
@@ -10,6 +11,7 @@ class FileOverview(NamedTuple):
 
     id: str
     job_id: str
+    role: Role
     name: str
     stored_name: str
     size: int
@@ -20,13 +22,14 @@ class FileOverview(NamedTuple):
     worker: str | None
     attempts: int
     completed_variations: int
+    weight: float | None
 
 
 def files_with_workers(db: Connection, job_id: str) -> list[FileOverview]:
-    """Return the files of a job in the sequence of their upload."""
+    """Return the files of a job in the sequence of their upload, its videos first."""
     query = """
-        SELECT id, job_id, name, stored_name, size, status, progress, finished_at, error, worker,
-               attempts, (SELECT COUNT(*) FROM output WHERE file_id = job_file.id)
-                   AS completed_variations
+        SELECT id, job_id, role, name, stored_name, size, status, progress, finished_at, error,
+               worker, attempts, (SELECT COUNT(*) FROM output WHERE file_id = job_file.id)
+                   AS completed_variations, weight
         FROM job_file WHERE job_id = :id ORDER BY position"""
     return db.all(FileOverview, query, {"id": job_id})

@@ -21,11 +21,22 @@ class Advancing(Protocol):
     def finished_at(self) -> float | None:
         """Unix seconds."""
 
+    @property
+    def weight(self) -> float | None:
+        """Of its progress; None: as all others."""
+
 
 def share_of(files: Sequence[Advancing]) -> float:
-    """Return 0 to 1: what has ended counts whole, however it ended."""
-    done = sum(1.0 if file.status in ENDED else file.progress for file in files)
-    return done / max(1, len(files))
+    """Return 0 to 1: what has ended counts whole, however it ended. files: of every role.
+
+    With a brief a file weighs as many seconds as are encoded of it; all weigh nothing until
+    the worker knows what they are, and nothing is encoded before.
+    """
+    weights = [1.0 if file.weight is None else file.weight for file in files]
+    shares = [1.0 if file.status in ENDED else file.progress for file in files]
+    if not any(weights):
+        return float(min(shares, default=0.0) == 1.0)
+    return sum(weight * share for weight, share in zip(weights, shares, strict=True)) / sum(weights)
 
 
 def percent(share: float, ended: bool) -> int:

@@ -1,11 +1,12 @@
 """What is read about jobs: rows as typed values, nothing is changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from jobserver.db import Connection
 from jobserver.jobs.glance import Glance, glance
 from jobserver.jobs.model import (
+    FailedOutput,
     File,
     FileSummary,
     Job,
@@ -14,6 +15,7 @@ from jobserver.jobs.model import (
     OutputHistory,
     status_of,
 )
+from jobserver.jobs.search import containing
 
 
 def _columns(kind: type[NamedTuple], table: str) -> str:
@@ -21,7 +23,7 @@ def _columns(kind: type[NamedTuple], table: str) -> str:
 
 
 _JOB, _FILE, _OUTPUT = (
-    _columns(Job, "job_status"),
+    _columns(Job, "job_summary"),
     _columns(File, "job_file"),
     _columns(Output, "output"),
 )
@@ -29,7 +31,7 @@ _JOB, _FILE, _OUTPUT = (
 
 def find_job(db: Connection, job_id: str) -> Job | None:
     """Return the job, or None when there is none or its files are being deleted."""
-    query = f"SELECT {_JOB} FROM job_status WHERE id = :id AND removed_at IS NULL"  # noqa: S608
+    query = f"SELECT {_JOB} FROM job_summary WHERE id = :id AND removed_at IS NULL"  # noqa: S608
     return db.one(Job, query, {"id": job_id})
 
 
@@ -50,13 +52,28 @@ def job_state(db: Connection, job_id: str, seen: Glance | None = None) -> JobSta
     if not rows:
         return None
     end = _KEPT.count(",") + 1
-    files = [File(*row[end:]) for row in rows]
-    job = Job._make((*rows[0][:end], len(files), status_of([file.status for file in files])))
-    return JobState(job, files, None if job.ended or seen is None else seen.estimate)
+    every = [File(*row[end:]) for row in rows]
+    files, assets = videos_among(every), [file for file in every if file.role != "video"]
+    status = status_of([file.status for file in files], [file.status for file in assets])
+    job = Job._make((*rows[0][:end], len(files), status))
+    return JobState(job, files, None if job.ended or seen is None else seen.estimate, assets)
+
+
+def videos_among(files: Iterable[File]) -> list[File]:
+    """Return the main clips of a job's files."""
+    return [file for file in files if file.role == "video"]
+
+
+def videos_of(db: Connection, job_id: str) -> list[File]:
+    """Return the job's main clips in the sequence of the upload."""
+    return videos_among(files_of(db, job_id))
 
 
 def files_of(db: Connection, job_id: str) -> list[File]:
-    """Return the job's files in the sequence of the upload; none when there is no such job."""
+    """Return the job's files in the sequence of the upload, its videos first.
+
+    Those of every role; none when there is no such job.
+    """
     query = f"SELECT {_FILE} FROM job_file WHERE job_id = :id ORDER BY position"  # noqa: S608
     return db.all(File, query, {"id": job_id})
 
@@ -75,6 +92,22 @@ def output_ids(db: Connection, job_id: str) -> list[tuple[str, str]]:
         SELECT output.file_id, output.id FROM output JOIN job_file ON job_file.id = output.file_id
         WHERE job_file.job_id = :id ORDER BY job_file.position, output.number"""
     return [(row[0], row[1]) for row in db.execute(query, {"id": job_id}).fetchall()]
+
+
+def failed_outputs(db: Connection, job_id: str) -> list[FailedOutput]:
+    """Return the outputs of a job's brief that cannot be made, file by file, by number."""
+    query = f"""
+        SELECT {_columns(FailedOutput, "failed_output")}
+        FROM failed_output JOIN job_file ON job_file.id = failed_output.file_id
+        WHERE job_file.job_id = :id
+        ORDER BY job_file.position, failed_output.number"""  # noqa: S608
+    return db.all(FailedOutput, query, {"id": job_id})
+
+
+def brief_of(db: Connection, job_id: str) -> str | None:
+    """Return the canonical text of a job's brief, or None without one."""
+    text: str | None = db.value("SELECT brief FROM job WHERE id = :id", {"id": job_id})
+    return text
 
 
 def output_counts(db: Connection, job_id: str) -> dict[str, int]:
@@ -132,7 +165,8 @@ def file_summaries(db: Connection, job_ids: Sequence[str]) -> dict[str, list[Fil
     marks = ", ".join(f":id{n}" for n in range(len(job_ids)))
     query = f"""
         SELECT id, job_id, name, status, progress, finished_at, thumbnail,
-               (SELECT COUNT(*) FROM output WHERE file_id = job_file.id) AS completed_variations
+               (SELECT COUNT(*) FROM output WHERE file_id = job_file.id) AS completed_variations,
+               role, weight
         FROM job_file WHERE job_id IN ({marks}) ORDER BY position"""  # noqa: S608
     values = {f"id{n}": job_id for n, job_id in enumerate(job_ids)}
     for file in db.all(FileSummary, query, values):
@@ -169,12 +203,18 @@ def count_jobs(db: Connection) -> int:
     return count
 
 
-def newest_jobs(db: Connection, limit: int) -> list[Job]:
-    """Return at most `limit` jobs, newest first."""
+_TITLED = "AND title_key IS NOT NULL AND title_key LIKE :pattern ESCAPE '!'"
+
+
+def newest_jobs(db: Connection, limit: int, title: str | None = None) -> list[Job]:
+    """Return at most `limit` jobs, newest first.
+
+    title: only those whose title contains this, whatever the case.
+    """
     query = f"""
-        SELECT {_JOB} FROM job_status WHERE removed_at IS NULL
+        SELECT {_JOB} FROM job_summary WHERE removed_at IS NULL {_TITLED if title else ""}
         ORDER BY created_at DESC, id DESC LIMIT :limit"""  # noqa: S608
-    return db.all(Job, query, {"limit": limit})
+    return db.all(Job, query, {"limit": limit, **_pattern(title)})
 
 
 class Place(NamedTuple):
@@ -192,10 +232,15 @@ def place_of(db: Connection, job_id: str) -> Place | None:
     return db.one(Place, query, {"id": job_id})
 
 
-def jobs_before(db: Connection, place: Place, limit: int) -> list[Job]:
-    """Return at most `limit` jobs that are older than that place, newest first."""
+def jobs_before(db: Connection, place: Place, limit: int, title: str | None = None) -> list[Job]:
+    """Return at most `limit` jobs that are older than that place, newest first; see above."""
     query = f"""
-        SELECT {_JOB} FROM job_status
+        SELECT {_JOB} FROM job_summary
         WHERE removed_at IS NULL AND (created_at, id) < (:created_at, :id)
+              {_TITLED if title else ""}
         ORDER BY created_at DESC, id DESC LIMIT :limit"""  # noqa: S608
-    return db.all(Job, query, {**place._asdict(), "limit": limit})
+    return db.all(Job, query, {**place._asdict(), "limit": limit, **_pattern(title)})
+
+
+def _pattern(title: str | None) -> dict[str, str]:
+    return {"pattern": containing(title)} if title else {}

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from jobserver.db import Connection
 from jobserver.errors import QueueFull
-from jobserver.jobs import events, standing
+from jobserver.jobs import events, stages, standing
 from jobserver.jobs.model import Claim, JobDraft, SourceFacts
+from jobserver.jobs.search import title_key
 from jobserver.jobs.seeds import file_seed
 
 
@@ -34,6 +35,11 @@ class NewOutput(NamedTuple):
     made_with: str
     place: str | None = None
     thumbnail_place: str | None = None
+    axes: Mapping[str, Any] | None = None
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    loudness: Mapping[str, Any] | None = None
 
 
 def length(db: Connection) -> int:
@@ -58,18 +64,31 @@ def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
     """
     options = draft.options
     db.write(
-        """INSERT INTO job (id, variations_per_video, recipe, seed, created_at)
-           VALUES (:id, :variations, :recipe, :seed, :now)""",
-        {"id": draft.id, "now": now, **options._asdict()},
+        """INSERT INTO job (id, title, title_key, brief, variations_per_video, total_outputs,
+                            recipe, seed, created_at)
+           VALUES (:id, :title, :title_key, :brief, :variations, :total_outputs, :recipe, :seed,
+                   :now)""",
+        {
+            "id": draft.id,
+            "title": draft.title,
+            "title_key": draft.title and title_key(draft.title),
+            "brief": draft.brief,
+            "total_outputs": draft.total_outputs,
+            "now": now,
+            **options._asdict(),
+        },
     )
     db.write_many(
-        """INSERT INTO job_file (id, job_id, position, name, stored_name, size, own_seed)
-           VALUES (:id, :job_id, :position, :name, :stored_name, :size, :seed)""",
+        """INSERT INTO job_file (id, job_id, position, name, stored_name, size, role, planned,
+                                 weight, own_seed)
+           VALUES (:id, :job_id, :position, :name, :stored_name, :size, :role, :planned,
+                   :weight, :seed)""",
         [
             {
                 "job_id": draft.id,
                 "position": position,
                 "seed": file_seed(options.seed, position),
+                "weight": None if draft.brief is None else 0,  # the worker knows it
                 **file._asdict(),
             }
             for position, file in enumerate(draft.files)
@@ -82,7 +101,7 @@ def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
 _NEXT = """
     SELECT file.id FROM job_standing AS job CROSS JOIN job_file AS file
     WHERE job.files > 0 AND file.job_id = job.job_id AND file.status >= 'processing'
-      AND (file.lease_until <= :now OR file.lease_until > :now + 2 * :lease_s)
+      AND file.ready = 1 AND (file.lease_until <= :now OR file.lease_until > :now + 2 * :lease_s)
       AND (file.not_before <= :now OR file.not_before > :now + 3600)
     ORDER BY job.turn, job.created_at, job.job_id, file.status, file.position
     LIMIT 1"""
@@ -107,7 +126,8 @@ def claim(db: Connection, worker: str, lease_s: float, now: float) -> Claim | No
     none starves another; of its files the one already begun. A lease further away than any
     that is renewed was given before the clock was set back: it has ended too, and no time in
     the future puts a job behind others.
-    What is passed over are files that others render or that wait after a failed attempt.
+    What is passed over are files that others render, that wait after a failed attempt, or for
+    other files of their job (not `ready`).
     Source: https://sqlite.org/lang_returning.html (SQLite 3.35 or newer).
     """
     standing.forget_future(db, now)
@@ -138,7 +158,7 @@ def renew(db: Connection, claim: Claim, progress: float, *, lease_s: float, now:
 def record_source(db: Connection, claim: Claim, facts: SourceFacts) -> bool:
     """Record what the source is; False when the file is lost."""
     assignments = """duration = :duration, width = :width, height = :height, sha256 = :sha256,
-        thumbnail = :thumbnail, thumbnail_place = :thumbnail_place"""
+        thumbnail = :thumbnail, thumbnail_place = :thumbnail_place, facts = :facts"""
     return _update(db, claim, assignments, facts._asdict())
 
 
@@ -149,6 +169,15 @@ def release(db: Connection, claim: Claim, progress: float, now: float) -> bool:
     The token grows, so that a renewal that comes late does not take the file back.
     """
     return _update(db, claim, _RELEASED, {"progress": progress, "now": now})
+
+
+def advance(db: Connection, claim: Claim, stage: int, progress: float, now: float) -> bool:
+    """End a claim, and with it a stage of a file of a brief; False when the file is lost.
+
+    It waits until stages.settle(), which comes next, lets it go on.
+    """
+    values = {"stage": stage, "progress": progress, "now": now}
+    return _update(db, claim, f"stage = :stage, ready = 0, {_RELEASED}", values)
 
 
 def finish(db: Connection, claim: Claim, now: float) -> bool:
@@ -170,6 +199,8 @@ def insert_outputs(db: Connection, claim: Claim, outputs: Iterable[NewOutput], n
         {
             **output._asdict(),
             "parameters": json.dumps(dict(output.parameters)),
+            "axes": _json_or_none(output.axes),
+            "loudness": _json_or_none(output.loudness),
             "file_id": claim.id,
             "now": now,
         }
@@ -178,15 +209,21 @@ def insert_outputs(db: Connection, claim: Claim, outputs: Iterable[NewOutput], n
     db.write_many(
         """INSERT INTO output
                (id, file_id, number, name, size, sha256, crc32, parameters, seconds, thumbnail,
-                made_with, place, thumbnail_place, created_at)
+                made_with, place, thumbnail_place, axes, width, height, duration, loudness,
+                created_at)
            VALUES (:id, :file_id, :number, :name, :size, :sha256, :crc32, :parameters, :seconds,
-                   :thumbnail, :made_with, :place, :thumbnail_place, :now)""",
+                   :thumbnail, :made_with, :place, :thumbnail_place, :axes, :width, :height,
+                   :duration, :loudness, :now)""",
         rows,
     )
     ids = [row["id"] for row in rows]
     standing.touch(db, claim.job_id)
     events.record_outputs(db, claim.job_id, claim.id, kind="output.ready", ids=ids, now=now)
     events.record_change(db, claim.job_id, claim.id, now)
+
+
+def _json_or_none(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else json.dumps(dict(value))
 
 
 def fail(db: Connection, claim: Claim, reason: str, now: float) -> bool:
@@ -211,7 +248,10 @@ def reschedule(
 
 
 def cancel(db: Connection, job_id: str, now: float) -> int:
-    """Cancel what waits or runs of a job; return how many files."""
+    """Cancel what waits or runs of a job; return how many files.
+
+    What there is of shots is needed no more: shots.drop_unneeded().
+    """
     query = """
         UPDATE job_file
         SET status = 'cancelled', claim_token = claim_token + 1, lease_until = 0,
@@ -225,20 +265,21 @@ def cancel(db: Connection, job_id: str, now: float) -> int:
 
 
 def retry(db: Connection, job_id: str, now: float) -> int:
-    """Queue the failed and cancelled files of a job again; return how many those were.
+    """Queue again what a job lacks: its failed and cancelled files, and with a brief its videos
 
-    The caller asks require_room() afterwards, when they count.
+    that lack outputs. Returns how many those are; the caller asks require_room() when they count.
     """
-    query = """
+    query = f"""
         UPDATE job_file
-        SET status = 'queued', claim_token = claim_token + 1, lease_until = 0, not_before = 0,
-            attempts = 0, error = NULL, finished_at = NULL,
-            progress = (SELECT COUNT(*) FROM output WHERE file_id = job_file.id) * 1.0
-                / (SELECT variations_per_video FROM job WHERE id = job_file.job_id)
-        WHERE job_id = :id AND status IN ('failed', 'cancelled')
-          AND EXISTS (SELECT 1 FROM job WHERE id = :id AND removed_at IS NULL)"""
+        SET {stages.AGAIN},
+            progress = COALESCE((SELECT COUNT(*) FROM output WHERE file_id = job_file.id) * 1.0
+                / NULLIF(COALESCE(planned, (SELECT variations_per_video FROM job
+                                            WHERE id = job_file.job_id)), 0), 0)
+        WHERE job_id = :id AND ({stages.LACKING})
+          AND EXISTS (SELECT 1 FROM job WHERE id = :id AND removed_at IS NULL)"""  # noqa: S608
     count = db.write(query, {"id": job_id})
     if count:
+        stages.reopen(db, job_id)
         standing.update(db, job_id)
         events.record_changes(db, job_id, now)
     return count

@@ -139,19 +139,22 @@ def choose_evictions(ended: list[EndedJob], missing: int) -> list[EndedJob]:
 
 
 def used_bytes(db: Connection) -> int:
-    """Return the bytes of the uploads and outputs of all jobs that are not marked."""
+    """Return the bytes of the uploads, shots and outputs of all jobs that are not marked."""
     query = """
         SELECT CAST(COALESCE((SELECT SUM(size) FROM job_file), 0)
+                  + COALESCE((SELECT SUM(size) FROM shot), 0)
                   + COALESCE((SELECT SUM(size) FROM output), 0) AS BIGINT)"""
     total: int = db.value(query)
     return total - marked_bytes(db)
 
 
 def marked_bytes(db: Connection) -> int:
-    """Return the bytes of the uploads and outputs of marked jobs, which are about to go."""
+    """Return the bytes of the uploads, shots and outputs of marked jobs, which are about to go."""
     query = """
-        SELECT CAST(COALESCE(SUM(file.size + COALESCE(
-                   (SELECT SUM(size) FROM output WHERE file_id = file.id), 0)), 0) AS BIGINT)
+        SELECT CAST(COALESCE(SUM(file.size
+                   + COALESCE((SELECT SUM(size) FROM shot WHERE file_id = file.id), 0)
+                   + COALESCE((SELECT SUM(size) FROM output WHERE file_id = file.id), 0)), 0)
+               AS BIGINT)
         FROM job JOIN job_file AS file ON file.job_id = job.id
         WHERE job.removed_at IS NOT NULL"""
     total: int = db.value(query)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class EndedJob(NamedTuple):
-    """A job of which nothing waits or runs. size: bytes of its files and outputs."""
+    """A job of which nothing waits or runs. size: bytes of its files, shots and outputs."""
 
     id: str
     created_at: float
@@ -38,7 +38,9 @@ def ended_jobs(db: Connection) -> list[EndedJob]:
                CAST(SUM(file.size) + COALESCE((
                    SELECT SUM(output.size) FROM output
                    JOIN job_file AS source ON source.id = output.file_id
-                   WHERE source.job_id = job.id), 0) AS BIGINT) AS size
+                   WHERE source.job_id = job.id), 0)
+                   + COALESCE((SELECT SUM(shot.size) FROM shot
+                               WHERE shot.job_id = job.id), 0) AS BIGINT) AS size
         FROM job JOIN job_file AS file ON file.job_id = job.id
         WHERE job.removed_at IS NULL
         GROUP BY job.id, job.created_at

@@ -23,8 +23,9 @@ _SET_CLOCK_S = 1.0  # the clocks of two machines may differ by less
 _OPEN = f"FROM job_file WHERE job_id = job.id AND status IN {UNFINISHED}"
 _FILES = f"SELECT COUNT(*) {_OPEN}"
 _WORK = f"""
-    SELECT CAST(COALESCE(SUM(CAST(ROUND((1 - progress) * job.variations_per_video * {SCALE})
-                                  AS BIGINT)), 0) AS BIGINT) {_OPEN}"""
+    SELECT CAST(COALESCE(SUM(CAST(ROUND(
+        (1 - progress) * COALESCE(planned, job.variations_per_video) * {SCALE})
+        AS BIGINT)), 0) AS BIGINT) {_OPEN}"""
 _SERVED = "SELECT MAX(served_at) FROM job_file WHERE job_id = job.id"
 
 

@@ -75,7 +75,7 @@ def orphaned_outputs(db: Connection, store: Store) -> Iterator[tuple[str, str | 
     claims = {(each.id, each.claim_token) for each in held}
     rendering = {each.job_id for each in held}
     jobs = set(db.column("SELECT id FROM job"))
-    listed = _listed_names(db)
+    listed = listed_names(db)
     for job_id, names in seen.items():
         if job_id not in jobs:
             yield job_id, None
@@ -131,7 +131,7 @@ def _listed_files(db: Connection) -> list[_ListedFile]:
     return db.all(_ListedFile, query)
 
 
-def _listed_names(db: Connection) -> dict[str, set[str]]:
+def listed_names(db: Connection) -> dict[str, set[str]]:
     """Return what rows list in each job's folder, by job."""
     names: dict[str, set[str]] = {}
     for row in _listed_files(db):
@@ -142,6 +142,8 @@ def _listed_names(db: Connection) -> dict[str, set[str]]:
     query = "SELECT job_id, thumbnail_place, thumbnail FROM job_file WHERE thumbnail IS NOT NULL"
     for job_id, place, thumbnail in db.execute(query).fetchall():
         names.setdefault(job_id, set()).add(_name_in_folder(job_id, place, thumbnail))
+    for job_id, place in db.execute("SELECT job_id, place FROM shot").fetchall():
+        names.setdefault(job_id, set()).add(_name_in_folder(job_id, place, ""))
     return names
 
 

@@ -7,7 +7,8 @@ ALIVE_S. One that stops cleanly removes its row.
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from jobserver.db import Connection
+from jobserver.db import Connection, latest_version
+from jobserver.errors import OldWorker
 
 BEAT_S = 5.0  # how often a worker renews its row
 ALIVE_S = 30.0  # since when it must have done so; as long as a lease
@@ -72,13 +73,26 @@ def workforce(db: Connection, now: float) -> Workforce:
     return found
 
 
+def require_version(db: Connection, version: int, now: float) -> None:
+    """Raise OldWorker while a worker lives whose code knows no database of this version.
+
+    It would claim files that it cannot render.
+    """
+    query = f"""
+        SELECT EXISTS (SELECT 1 FROM worker
+                       WHERE {_ALIVE} AND COALESCE(database_version, 0) < :version)"""  # noqa: S608
+    if db.value(query, {"now": now, "alive_s": ALIVE_S, "version": version}):
+        raise OldWorker
+
+
 def renew(db: Connection, worker: Worker, now: float) -> None:
     """Say that this worker lives; it needs no row from before."""
     db.write(
-        """INSERT INTO worker (id, name, threads, started_at, seen_at, waits_for)
-           VALUES (:id, :name, :threads, :started_at, :now, :waits_for)
+        """INSERT INTO worker (id, name, threads, started_at, seen_at, waits_for,
+                               database_version)
+           VALUES (:id, :name, :threads, :started_at, :now, :waits_for, :version)
            ON CONFLICT (id) DO UPDATE SET seen_at = :now, waits_for = :waits_for""",
-        {**worker._asdict(), "now": now},
+        {**worker._asdict(), "now": now, "version": latest_version()},
     )
 
 

@@ -19,6 +19,17 @@ from jobserver.render.recipe import (
     parameters,
 )
 from jobserver.render.settings import Encoding, Settings, default_ffmpeg
+from jobserver.render.shots import PictureFile, render_shots, shot_group_size
+from jobserver.render.sound import SoundFile, render_sounds
+from jobserver.render.stills import Still, probe_still
+from jobserver.render.text import (
+    BrokenFont,
+    Fonts,
+    MissingGlyph,
+    TextError,
+    load_fonts,
+    require_glyphs,
+)
 from jobserver.render.thumbnail import thumbnail
 from jobserver.render.variations import Output, check, group_size, render
 
@@ -31,23 +42,36 @@ def version(settings: Settings) -> str:
 __all__ = [
     "DEFAULT_RECIPE",
     "RECIPES",
+    "BrokenFont",
     "Cancelled",
     "DiskFull",
     "Encoding",
     "EngineError",
+    "Fonts",
     "Media",
     "MediaError",
+    "MissingGlyph",
     "Output",
     "Parameters",
+    "PictureFile",
     "RenderError",
     "Settings",
+    "SoundFile",
+    "Still",
+    "TextError",
     "UnknownRecipe",
     "check",
     "default_ffmpeg",
     "group_size",
+    "load_fonts",
     "parameters",
     "probe",
+    "probe_still",
     "render",
+    "render_shots",
+    "render_sounds",
+    "require_glyphs",
+    "shot_group_size",
     "size_factors",
     "thumbnail",
     "version",

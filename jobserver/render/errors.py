@@ -27,6 +27,12 @@ class NotAnMP4(MediaError):
     sentence = "This file is not an MP4 video."
 
 
+class NotAPicture(MediaError):
+    """The file is not a PNG, JPEG or WebP picture."""
+
+    sentence = "This file is not a PNG, JPEG or WebP picture."
+
+
 class NoVideo(MediaError):
     """The MP4 has no video track."""
 

@@ -40,7 +40,25 @@ def limit_options(media: Media, encoding: Encoding) -> tuple[str, ...]:
     if not size_factors(encoding):
         return ()
     seconds = max(media.packets.duration, _MIN_S)
-    budget = _video_bits(media, encoding)
+    return _limit(media, _video_bits(media, encoding), seconds)
+
+
+def shot_limit_options(
+    media: Media, encoding: Encoding, *, speed: float, growth: float
+) -> tuple[str, ...]:
+    """Return the options that limit the rate of one shot by that of its source's picture, if any.
+
+    speed: seconds of the source in one of the shot. growth: pixels of the shot's picture for one
+    of the source's.
+    """
+    if not size_factors(encoding):
+        return ()
+    seconds = max(media.packets.duration / speed, _MIN_S)
+    return _limit(media, 8 * _factor(media) * media.packets.bytes * growth, seconds)
+
+
+def _limit(media: Media, budget: float, seconds: float) -> tuple[str, ...]:
+    """Return the options for a picture of so many bits and seconds."""
     frame = 8 * _factor(media) * media.packets.largest
     buffer = min(budget, max(budget / seconds * min(_BUFFER_S, seconds), _BUFFER_FRAMES * frame))
     spent = (_SPENT_SHARE if seconds > _BUFFER_S else _SPENT_SHARE_OF_SHORT) * buffer

@@ -11,17 +11,12 @@ from jobserver.render import ffmpeg
 from jobserver.render.command import WEBP, Wanted, check_command, render_command
 from jobserver.render.errors import Damaged, EngineError, RenderError, Unsupported
 from jobserver.render.media import Media
+from jobserver.render.memory import output_memory, source_memory
+from jobserver.render.progress import Progress
 from jobserver.render.recipe import Parameters
 from jobserver.render.settings import MIB, Settings
 from jobserver.render.verify import verify
 
-# Peak memory of one process, as measured: a fixed part, the frames held by the decoder and the
-# queues, and those held by each encoder, whose lookahead is longer in slower presets.
-_BASE_MEMORY = 64 * MIB
-_SOURCE_FRAMES = 40
-_OUTPUT_FRAMES = {"ultrafast": 20, "superfast": 60, "veryfast": 66}
-_OUTPUT_FRAMES |= dict.fromkeys(("faster", "fast", "medium"), 145)
-_MAX_OUTPUT_FRAMES = 250  # of any other preset or encoder
 _STARTUP_S = 60.0
 _LOG_PREFIX = re.compile(r"^(\[[^]]*\] )+")  # as in `[libx264 @ 0x55c0930dcb80] message`
 _ENCODER_FAILED = "while opening encoder"  # because of a setting, or of the picture size
@@ -108,9 +103,9 @@ def _yield_or_delete(outputs: list[Output]) -> Iterator[Output]:
 
 def group_size(media: Media, settings: Settings) -> int:
     """Return how many outputs one process may write within `settings.memory`, at least 1."""
-    frame = media.video.width * media.video.height * 3 // 2
-    free = settings.memory - _BASE_MEMORY - frame * _SOURCE_FRAMES
-    each = frame * _OUTPUT_FRAMES.get(settings.encoding.preset, _MAX_OUTPUT_FRAMES)
+    size = (media.video.width, media.video.height)
+    free = settings.memory - source_memory(*size, hdr=media.video.colours.hdr)
+    each = output_memory(*size, settings.encoding.preset)
     return max(1, min(settings.group, free // each))
 
 
@@ -133,7 +128,7 @@ def _render_group(
             render_command(path, media, group, settings, thumbnails=pictures),
             limits_for(media, len(group), settings),
             ffmpeg.Access([path], [*outs, *pictures], settings.sandbox),
-            _Progress(media.duration, on_progress).add_line,
+            Progress(media.duration, on_progress).add_line,
             cancel=cancel,
         )
 
@@ -142,7 +137,7 @@ def _render_group(
         if completed.status and _NO_WEBP in completed.log:  # an operator's own ffmpeg
             completed = run([])
         if completed.status:
-            raise _failure(completed, settings)
+            raise failure(completed, settings)
         verified = verify(outs, media, settings, cancel)
         return [
             Output(p, out, made, _written(picture))
@@ -162,7 +157,7 @@ def _written(picture: Path | None) -> Path | None:
     return None
 
 
-def _failure(completed: ffmpeg.Completed, settings: Settings) -> RenderError:
+def failure(completed: ffmpeg.Completed, settings: Settings) -> RenderError:
     """Return the error of a failed render: EngineError for a wrong setting, else MediaError."""
     if not (found := _BAD_SETTING.search(completed.log)):
         return Damaged(detail=completed.detail)
@@ -182,41 +177,15 @@ def _can_encode(settings: Settings) -> bool:
 def limits_for(media: Media, outputs: int, settings: Settings) -> ffmpeg.Limits:
     """Derive timeouts and file size limit of one ffmpeg process from the amount of work.
 
+    Mapping the tones of HDR is as much work as one output.
     An output may take two bits per pixel (visually lossless H.264 takes about one), as many
     bytes as the source for its audio, and 16 MiB for the container.
     """
     pixels = media.video.width * media.video.height * media.frames
+    passes = outputs + media.video.colours.hdr
     return ffmpeg.Limits(
-        wall_s=_STARTUP_S + media.duration + outputs * pixels / settings.pixels_per_s,
+        wall_s=_STARTUP_S + media.duration + passes * pixels / settings.pixels_per_s,
         stall_s=settings.stall_s,
         memory=settings.memory,
         file_bytes=16 * MIB + pixels // 4 + media.size,
     )
-
-
-class _Progress:
-    """Parses the output of `-progress`: lines of key=value, a block every `-stats_period`.
-
-    duration: seconds of the source. Source: https://ffmpeg.org/ffmpeg.html#Main-options
-    """
-
-    def __init__(self, duration: float, on_progress: Callable[[float], None]) -> None:
-        self.duration, self.on_progress = duration, on_progress
-        self.last: dict[bytes, bytes] = {}
-        self.share = 0.0
-
-    def add_line(self, line: bytes) -> bool:
-        """Parse one line; return whether a value that grows with the work has changed."""
-        key, _, value = line.partition(b"=")
-        if key not in (b"frame", b"out_time_us", b"total_size", b"progress"):
-            return False
-        changed = self.last.get(key) != value
-        self.last[key] = value
-        if key == b"out_time_us" and changed and value.lstrip(b"-").isdigit():
-            self._report(seconds=int(value) / 1e6)
-        return changed
-
-    def _report(self, seconds: float) -> None:
-        share = seconds / self.duration if self.duration else 0.0
-        self.share = min(1.0, max(self.share, share))
-        self.on_progress(self.share)

@@ -36,23 +36,31 @@ def verify(
 
 
 def missing_content(source: Media, out: Media) -> str:
-    """Describe what an output lacks of its source; an empty string when nothing.
-
-    Single frames lost to recoverable decoding errors are accepted. More than two frames missing
-    at the start or the end are not.
-    """
-    average = source.packets.duration / source.frames
-    lost = source.frames - out.frames
-    tolerance = 2 * average if lost > 0 else max(source.packets.longest, 2 * average)
-    if out.packets.duration < source.packets.duration - tolerance:
-        return f"{out.packets.duration:.3f} s of {source.packets.duration:.3f} s"
-    if lost > _max_lost_frames(source):
-        return f"{out.frames} frames of {source.frames}"
+    """Describe what an output lacks of its source; an empty string when nothing."""
+    if missing := missing_frames(source, out):
+        return missing
     if len(out.audio) != len(source.audio):
         return f"{len(out.audio)} sound tracks of {len(source.audio)}"
     for mine, whole in zip(out.sounds, source.sounds, strict=True):
         if mine.total < whole.total - _AUDIO_TOLERANCE_S:
             return f"{mine.total:.3f} s of sound, not {whole.total:.3f} s"
+    return ""
+
+
+def missing_frames(source: Media, out: Media, speed: float = 1.0) -> str:
+    """Describe what the picture of an output lacks; an empty string when nothing.
+
+    Single frames lost to recoverable decoding errors are accepted. More than two frames missing
+    at the start or the end are not. speed: seconds of the source in one of the output.
+    """
+    duration = source.packets.duration / speed
+    average = duration / source.frames
+    lost = source.frames - out.frames
+    tolerance = 2 * average if lost > 0 else max(source.packets.longest / speed, 2 * average)
+    if out.packets.duration < duration - tolerance:
+        return f"{out.packets.duration:.3f} s of {duration:.3f} s"
+    if lost > _max_lost_frames(source):
+        return f"{out.frames} frames of {source.frames}"
     return ""
 
 

@@ -1,10 +1,13 @@
 """Bytes on their way in: whole, durable files, or none.
 
+kinds       the file fields, and what each takes
 limits      how large an upload may be, and how many are received at once
-incoming    one video, whichever protocol brings it
+incoming    one file, whichever protocol brings it
 multipart   the form that browsers and curl send
+committed   whole files become durable together
 """
 
+from jobserver.uploads.committed import committed
 from jobserver.uploads.incoming import IncomingFile, StoredFile
 from jobserver.uploads.limits import UploadLimits, UploadSlots, upload_slot
 from jobserver.uploads.multipart import ReceivedForm, UploadParser, receive
@@ -16,6 +19,7 @@ __all__ = [
     "UploadLimits",
     "UploadParser",
     "UploadSlots",
+    "committed",
     "receive",
     "upload_slot",
 ]

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 START_SIZE = 12  # bytes up to the end of the major brand
 BOX_HEADER_SIZE = 8  # bytes of length and type
 
+SOUND_BRANDS = ("M4A ", "M4B ", "F4A ", "F4B ")  # "M4P " is protected: nobody can decode it
+
 # Major brand -> what a file with it is, as the page says it.
 OTHER_FORMATS: Mapping[str, str] = {
     "qt  ": "a QuickTime movie (MOV)",
@@ -22,7 +24,7 @@ OTHER_FORMATS: Mapping[str, str] = {
     ),
     **dict.fromkeys(("avif", "avis", "avio"), "a picture (AVIF)"),
     "crx ": "a raw picture of a camera",
-    **dict.fromkeys(("M4A ", "M4B ", "M4P ", "F4A ", "F4B "), "a sound file"),
+    **dict.fromkeys((*SOUND_BRANDS, "M4P "), "a sound file"),
 }
 
 
@@ -33,4 +35,14 @@ def has_file_type(start: bytes) -> bool:
 
 def is_another_format(start: bytes) -> bool:
     """Return whether a file is of a listed format, whatever it is declared as."""
-    return has_file_type(start) and start[8:START_SIZE].decode("latin-1") in OTHER_FORMATS
+    return has_file_type(start) and _major_brand(start) in OTHER_FORMATS
+
+
+def may_be_sound(start: bytes) -> bool:
+    """Return whether a file that begins with an `ftyp` box may hold nothing but sound."""
+    brand = _major_brand(start)
+    return has_file_type(start) and (brand in SOUND_BRANDS or brand not in OTHER_FORMATS)
+
+
+def _major_brand(start: bytes) -> str:
+    return start[8:START_SIZE].decode("latin-1")

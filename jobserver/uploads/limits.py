@@ -1,7 +1,7 @@
 """How large an upload may be, and how many are received at once.
 
-Where each limit is enforced: Content-Length in `upload_slot`, the bytes of one video in
-`incoming.IncomingFile.write`, the number of videos, text fields and what is around them in
+Where each limit is enforced: Content-Length in `upload_slot`, the bytes of one file in
+`incoming.IncomingFile.write`, the number of files, text fields and what is around them in
 `multipart`. Room on the disk and in the quota is another question: `jobs/quota.py`.
 """
 
@@ -11,21 +11,37 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from jobserver.errors import BodyTooLarge, Busy
+from jobserver.uploads.kinds import FIELDS, MAX_MUSIC_SIZE, MAX_STILL_SIZE, MIB, FileField
 
-MIB = 1024 * 1024
 MAX_FIELD_SIZE = 16 * 1024  # bytes of a text field
+MAX_BRIEF_SIZE = 64 * 1024  # bytes of the text field that may be larger
 
 
 class UploadLimits(NamedTuple):
-    """What one upload may hold. max_file_size: bytes of each of at most max_files videos."""
+    """What one upload may hold. max_file_size: bytes of each of at most max_files videos.
+
+    The other limits are the same for every server.
+    """
 
     max_file_size: int
     max_files: int
 
+    def most(self, field: FileField) -> int:
+        """Return how many files of one field there may be."""
+        return self.max_files if field.max_files is None else field.max_files
+
     @property
     def max_body_size(self) -> int:
         """Bytes that no accepted body has more of: full files, their headers, full fields."""
-        return self.max_files * (self.max_file_size + MAX_FIELD_SIZE) + MIB
+        sizes = {
+            "overlays": MAX_STILL_SIZE,
+            "music": MAX_MUSIC_SIZE,
+        }
+        each = (
+            self.most(field) * (sizes.get(name, self.max_file_size) + MAX_FIELD_SIZE)
+            for name, field in FIELDS.items()
+        )
+        return sum(each) + MAX_BRIEF_SIZE + MIB
 
 
 class UploadSlots:

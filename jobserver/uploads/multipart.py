@@ -1,7 +1,7 @@
 """multipart/form-data (RFC 7578) becomes fields and IncomingFiles, while the body comes."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO, NamedTuple, Protocol, TypeAlias
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
@@ -13,19 +13,21 @@ from jobserver.errors import (
     BodyTooLarge,
     ClientGone,
     MalformedBody,
+    NothingChosen,
     NoVideos,
-    OutcomeUnknown,
     TooManyFiles,
     UnexpectedPart,
 )
 from jobserver.files.store import Store
+from jobserver.uploads.committed import committed
 from jobserver.uploads.incoming import IncomingFile, StoredFile
-from jobserver.uploads.limits import MAX_FIELD_SIZE, UploadLimits
+from jobserver.uploads.kinds import FIELDS, VIDEOS
+from jobserver.uploads.limits import MAX_BRIEF_SIZE, MAX_FIELD_SIZE, UploadLimits
 
-VIDEOS = "videos"  # the form field of the files
 READ_SIZE = 1024 * 1024  # as much as gunicorn receives at once
 MAX_FIELDS = 50
 MAX_AROUND = 8 * 1024  # bytes of headers, boundary and padding around one part
+FIELD_SIZES = {"brief": MAX_BRIEF_SIZE}  # bytes of text fields that may be larger than others
 
 Form: TypeAlias = MultiDict[str, str]
 Files: TypeAlias = MultiDict[str, FileStorage]
@@ -44,7 +46,11 @@ class FormRequest(Protocol):
 
 
 class ReceivedForm(NamedTuple):
-    """A form that was received whole; its files are durable, in the sequence of the body."""
+    """A form that was received whole; its files are durable.
+
+    files: those of each field in the sequence of the body, the fields as in kinds.FIELDS: videos
+    first.
+    """
 
     fields: Mapping[str, str]
     files: list[StoredFile]
@@ -52,31 +58,22 @@ class ReceivedForm(NamedTuple):
 
 @contextmanager
 def receive(request: FormRequest, store: Store) -> Iterator[ReceivedForm]:
-    """Read the body and make its files durable; delete them if `with` raises.
-
-    They stay when nobody knows whether their rows were written: a job whose sources are gone is
-    worse than files without a job, which the sweep takes.
+    """Read the body and make its files durable; delete them if `with` raises, see committed().
 
     The files stay locked until the request closes them, as Flask does at its end.
     Raises NoVideos, what UploadParser raises, or OSError when the disk is full.
     """
     fields = request.form
     files = [
-        each.incoming for each in request.files.getlist(VIDEOS) if isinstance(each, ReceivedFile)
+        each.incoming
+        for field in FIELDS
+        for each in request.files.getlist(field)
+        if isinstance(each, ReceivedFile)
     ]
-    if not files:
+    if not request.files.getlist(VIDEOS):
         raise NoVideos
-    try:
-        stored = [file.commit() for file in files]
-        store.sync_uploads()
-        yield ReceivedForm(fields, stored)
-    except OutcomeUnknown:
-        raise
-    except BaseException:
-        for file in files:
-            with suppress(OSError):  # what cannot go now is the sweep's
-                store.delete(file.key)
-        raise
+    with committed(store, files):
+        yield ReceivedForm(fields, [file.described() for file in files])
 
 
 class UploadParser(FormDataParser):
@@ -158,33 +155,48 @@ class Parts:
             return
         assert self._part is not None  # noqa: S101  the parser begins a part before it goes on
         if event is None:
-            self._part.finish()
+            self._finish(self._part)
         else:
             self.content_size += len(event)
             self._part.write(event)
 
     def discard(self) -> None:
         """Remove every file received so far."""
-        for file in self.files.getlist(VIDEOS):
+        for _, file in self.files.items(multi=True):
             file.close()
 
     def _begin(self, segment: MultipartSegment) -> "Field | IncomingFile":
         name = _client_name(segment)
-        if segment.name == VIDEOS and name is not None:
-            return self._begin_file(name, segment.content_type)
+        if segment.name in FIELDS and name is not None:
+            return self._begin_file(segment.name, name, segment.content_type)
         if not segment.name or name is not None or segment.content_type == "video/mp4":
             raise UnexpectedPart("Send video files in the form field 'videos'")
-        if self.count - len(self.files.getlist(VIDEOS)) > MAX_FIELDS:
+        if self.count - self._file_count() > MAX_FIELDS:
             raise UnexpectedPart(f"Too many form fields (at most {MAX_FIELDS})")
         return Field(self.form, _decoded(segment.name))
 
-    def _begin_file(self, name: str, content_type: str | None) -> IncomingFile:
-        if len(self.files.getlist(VIDEOS)) == self._limits.max_files:
-            raise TooManyFiles(self._limits.max_files)
+    def _begin_file(self, field: str, name: str, content_type: str | None) -> IncomingFile:
+        most = self._limits.most(FIELDS[field])
+        if len(self.files.getlist(field)) == most:
+            raise TooManyFiles(most, "files" if field == VIDEOS else field)
         size = self._limits.max_file_size
-        incoming = IncomingFile(self._store, size, name=name, content_type=content_type)
-        self.files.add(VIDEOS, ReceivedFile(incoming, content_type))
+        incoming = IncomingFile(
+            self._store, size, name=name, content_type=content_type, field=field
+        )
+        self.files.add(field, ReceivedFile(incoming, content_type))
         return incoming
+
+    def _finish(self, part: "Field | IncomingFile") -> None:
+        try:
+            part.finish()
+        except NothingChosen:
+            assert isinstance(part, IncomingFile)  # noqa: S101  no field raises it
+            part.discard()
+            kept = self.files.getlist(part.field)[:-1]
+            self.files.setlist(part.field, kept)
+
+    def _file_count(self) -> int:
+        return sum(1 for _ in self.files.items(multi=True))
 
 
 class Field:
@@ -194,12 +206,13 @@ class Field:
         self._form = form
         self._name = name
         self._content = b""
+        self._max_size = FIELD_SIZES.get(name, MAX_FIELD_SIZE)
 
     def write(self, piece: bytes) -> None:
         """Take the next piece. Raises BodyTooLarge."""
         self._content += piece
-        if len(self._content) > MAX_FIELD_SIZE:
-            raise BodyTooLarge(f"A form field is too large (at most {MAX_FIELD_SIZE} bytes)")
+        if len(self._content) > self._max_size:
+            raise BodyTooLarge(f"A form field is too large (at most {self._max_size} bytes)")
 
     def finish(self) -> None:
         """Decode the value; what is not UTF-8 becomes U+FFFD."""
@@ -213,7 +226,7 @@ class ReceivedFile(FileStorage):
     """
 
     def __init__(self, incoming: IncomingFile, content_type: str | None) -> None:
-        super().__init__(filename=incoming.name, name=VIDEOS, content_type=content_type)
+        super().__init__(filename=incoming.name, name=incoming.field, content_type=content_type)
         self.incoming = incoming
 
     def close(self) -> None:

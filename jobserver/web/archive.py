@@ -4,24 +4,17 @@ Its members come in the sequence in which they were published and stay where the
 follows them differs from one ZIP of the job to the next: the manifest and the directory.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import accumulate, pairwise
 from typing import Any
 
 from jobserver.files.keys import placed_key
 from jobserver.files.store import Store
-from jobserver.files.zip import Archive, Member, archive_length, members_end, text_member
+from jobserver.files.zip import Archive, Member, archive_length, members_end
 from jobserver.jobs.model import File, Job, Output, OutputHistory
-from jobserver.jobs.seeds import seed_of
 from jobserver.web import names
-
-# What the manifest says of a source and may change without a new output. Room is kept for it, so
-# that outputs alone decide how long a ZIP is: none of the same outputs was ever longer.
-CHANGING = ("sha256", "status", "error")
-ROOM = 512  # bytes a source: a hash, a status and an error
-MAX_ERROR_LENGTH = 200  # characters; no sentence of ours is as long
+from jobserver.web.manifest import Manifest
 
 
 class JobArchive:
@@ -35,17 +28,25 @@ class JobArchive:
         *,
         history: OutputHistory,
         store: Store,
+        brief: Mapping[str, Any] | None = None,
+        chosen: Collection[str] | None = None,
     ) -> None:
-        """outputs: in the sequence of their publication, at least one."""
-        self._job, self._files, self._outputs, self._store = job, files, outputs, store
-        self._stems = names.stems(files)
+        """files: of every role. outputs: in the sequence of their publication, at least one.
+
+        brief: see Manifest. chosen: the ids of outputs that alone are members.
+        """
+        videos = [file for file in files if file.role == "video"]
+        self._job, self._store = job, store
+        self._outputs = [each for each in outputs if chosen is None or each.id in chosen]
+        self._folders, self._stems = names.stems(videos), names.stems(videos, job.title)
+        self._manifest = Manifest(job, files, brief, self._path)
         self._positions = {file.id: file.position for file in files}
         self._only_grew = history.appeared == len(outputs) and not history.removed
         self._final = job.ended and not history.changed_since
 
     def open(self) -> Archive:
         """Open every output. Raises FileNotFoundError for one that is missing, and OSError."""
-        return Archive(self._members, self._manifest(self._outputs))
+        return Archive(self._members, self._manifest.members(self._outputs))
 
     def is_shared(self, place: int) -> bool:
         """Return whether each ZIP of the job that reached to `place` had the same bytes so far.
@@ -62,7 +63,8 @@ class JobArchive:
 
     def _length(self, count: int | None = None) -> int:
         """Return how long the ZIP was when it had `count` members; without it, is now."""
-        return archive_length(self._members[:count], self._manifest(self._outputs[:count]))
+        index = self._manifest.members(self._outputs[:count])
+        return archive_length(self._members[:count], index)
 
     @cached_property
     def _ends(self) -> list[int]:
@@ -93,52 +95,5 @@ class JobArchive:
         ]
 
     def _path(self, output: Output) -> str:
-        stem = self._stems[output.file_id]
-        folder = f"{self._positions[output.file_id] + 1:02}_{stem}"
-        return f"{folder}/{names.variation_name(stem, output.number)}"
-
-    def _manifest(self, outputs: Sequence[Output]) -> Member:
-        """Return how to make these outputs again, and what became of each source."""
-        newest = max(output.created_at for output in outputs)
-        sources = [_source_entry(self._job, file) for file in self._files]
-        by_file = {file.id: source for file, source in zip(self._files, sources, strict=True)}
-        for output in sorted(outputs, key=lambda each: each.number):
-            by_file[output.file_id]["outputs"].append(_output_entry(output, self._path(output)))
-        room = ROOM * len(sources) - sum(
-            len(_to_json(source[key])) for source in sources for key in CHANGING
-        )
-        manifest = {
-            "jobId": self._job.id,
-            "recipe": self._job.recipe,
-            "seed": self._job.seed,
-            "variationsPerVideo": self._job.variations_per_video,
-            "sources": sources,
-        }
-        return text_member("manifest.json", _to_json(manifest) + b" " * room + b"\n", newest)
-
-
-def _source_entry(job: Job, file: File) -> dict[str, Any]:
-    return {
-        "name": file.name,
-        "size": file.size,
-        "sha256": file.sha256,
-        "seed": seed_of(job, file),
-        "status": file.status,
-        "error": file.error and file.error[:MAX_ERROR_LENGTH],
-        "outputs": [],
-    }
-
-
-def _output_entry(output: Output, path: str) -> dict[str, Any]:
-    return {
-        "index": output.number,
-        "path": path,
-        "size": output.size,
-        "sha256": output.sha256,
-        "parameters": json.loads(output.parameters),
-        "madeWith": output.made_with,
-    }
-
-
-def _to_json(value: Any) -> bytes:
-    return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "replace")
+        folder = f"{self._positions[output.file_id] + 1:02}_{self._folders[output.file_id]}"
+        return f"{folder}/{names.variation_name(self._stems[output.file_id], output)}"

@@ -10,7 +10,7 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from jobserver.db import Connection, DatabaseError, database_id, thread_connection
-from jobserver.db.migrations import is_current
+from jobserver.db.migrations import is_usable
 from jobserver.errors import StorageUnavailable, StoreUnreachable
 from jobserver.files.space import space_of
 from jobserver.files.store import Store
@@ -77,7 +77,7 @@ def look(settings: Settings, store: Store) -> Health:
         db = thread_connection(settings.database_place, ANSWER_WITHIN_S)
         with db.reading:
             db.forget_pages()
-            if not is_current(db):
+            if not is_usable(db):
                 return Health("The database does not answer: it is not of this version")
             database = database_id(db)
             workforce, files_wait = workers.workforce(db, db.clock()), workers.files_wait(db)

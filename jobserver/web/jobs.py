@@ -9,11 +9,12 @@ from flask.typing import ResponseReturnValue
 
 from jobserver import uploads
 from jobserver.db import Connection, DatabaseError, exclusive, removing
-from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetry
+from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetry, UnexpectedPart
 from jobserver.ids import generate_id
-from jobserver.jobs import queries, queue, quota, retention, workers
+from jobserver.jobs import queries, queue, quota, retention, shots, workers
 from jobserver.jobs.model import Job, JobDraft, NewFile
 from jobserver.jobs.quota import SpaceLimits
+from jobserver.uploads.kinds import VIDEOS
 from jobserver.web import params, pieces, polling, reasons, schemas
 from jobserver.web.auth import require_auth
 from jobserver.web.conditional import conditional, conditional_json, json_body
@@ -44,8 +45,7 @@ def create_job() -> ResponseReturnValue:
         queue.require_room(db, most, incoming=1)
         quota.make_room(db, store, limits, request.content_length or 0, now=db.clock())
         with uploads.receive(request, store) as form:  # the body: whole, durable files, or none
-            options = params.job_options(form.fields, new_seed=secrets.randbits(32))
-            draft = JobDraft(generate_id(), [NewFile(*file) for file in form.files], options)
+            draft = _draft(form)
             with exclusive(db, "quota"):
                 now = db.clock()
                 queue.require_room(db, most, len(draft.files))
@@ -81,10 +81,14 @@ def show_job(job_id: str) -> ResponseReturnValue:
 
 @bp.get("")
 def list_jobs() -> ResponseReturnValue:
-    """Answer 200 with at most `limit` jobs, newest first, or 304; Link leads to those after."""
+    """Answer 200 with at most `limit` jobs, newest first, or 304; Link leads to those after.
+
+    `?q=` lists those alone whose title contains it.
+    """
     db, link = get_db(), links()
     limit = params.page_size(request.args.get("limit"))
-    jobs = _jobs_on_page(db, request.args.get("before"), limit + 1)
+    title = params.search(request.args.get("q"))
+    jobs = _jobs_on_page(db, request.args.get("before"), limit + 1, title)
     files = queries.file_summaries(db, [job.id for job in jobs[:limit]])
     waiting = _reasons(db, jobs[:limit])
     lifetime_s = current_settings().job_lifetime
@@ -97,7 +101,7 @@ def list_jobs() -> ResponseReturnValue:
     ]
     if len(jobs) <= limit:
         return conditional_json(page)
-    rest = url_for("jobs.list_jobs", limit=limit, before=jobs[limit - 1].id)
+    rest = url_for("jobs.list_jobs", limit=limit, before=jobs[limit - 1].id, q=title)
     return conditional_json(page, {"Link": f'<{rest}>; rel="next"'})
 
 
@@ -109,8 +113,10 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
     with removing(db, "queue"):
         now = db.clock()
         count = queue.cancel(db, job_id, now)
+        unneeded = shots.drop_unneeded(db, job_id)
     if not count:
         raise JobEnded
+    shots.delete_files(get_store(), unneeded)
     return jsonify(schemas.cancelled_json(job, len(queries.outputs_of(db, job_id)), now))
 
 
@@ -139,6 +145,16 @@ def delete_job(job_id: str) -> ResponseReturnValue:
     if not retention.delete(db, get_store(), job_id, db.clock()):
         raise JobNotFound
     return jsonify(jobId=job_id, status="deleted")
+
+
+def _draft(form: uploads.ReceivedForm) -> JobDraft:
+    """Return the job that a form asks for. Raises InvalidOption or UnexpectedPart."""
+    if any(file.field != VIDEOS for file in form.files):
+        raise UnexpectedPart("Send video files in the form field 'videos'")
+    options = params.job_options(form.fields, new_seed=secrets.randbits(32))
+    files = [NewFile(file.id, file.name, file.stored_name, file.size) for file in form.files]
+    title = params.title(form.fields.get("title"))
+    return JobDraft(generate_id(), files, options, title=title)
 
 
 def _upload_limits() -> uploads.UploadLimits:
@@ -174,7 +190,7 @@ def _job_json(
     begun = any(file.status != "queued" or file.progress for file in state.files)
     return schemas.job_json(
         state,
-        pieces.of_outputs(db, job_id, state.files, link) if begun and outputs else {},
+        pieces.of_outputs(db, state, link) if begun and outputs else {},
         workers=0 if seen is None else seen.glance.workforce.threads,
         lifetime_s=current_settings().job_lifetime,
         link=link,
@@ -193,10 +209,10 @@ def _reasons(db: Connection, jobs: list[Job]) -> dict[str, reasons.Reason]:
     return reasons.of_jobs(db, workers.workforce(db, now), waiting, now)
 
 
-def _jobs_on_page(db: Connection, before: str | None, limit: int) -> list[Job]:
+def _jobs_on_page(db: Connection, before: str | None, limit: int, title: str | None) -> list[Job]:
     if before is None:
-        return queries.newest_jobs(db, limit)
+        return queries.newest_jobs(db, limit, title)
     place = queries.place_of(db, before)
     if place is None:
         raise InvalidOption("before must be the id of a job")
-    return queries.jobs_before(db, place, limit)
+    return queries.jobs_before(db, place, limit, title)

@@ -1,7 +1,8 @@
 """The names under which a client saves what it downloads, and the header that carries them.
 
 A variation has one name, alone and in the ZIP: safe on every file system, unlike all others of
-its job, and in the letters of the client.
+its job, and in the letters of the client. A job's title begins it; with a brief the plan has
+named it.
 """
 
 import re
@@ -16,6 +17,8 @@ from jobserver.jobs.model import File, Output
 
 MAX_STEM_LENGTH = 80  # characters; twice in a path of the ZIP, where Windows allows 260 in all
 MAX_STEM_SIZE = 200  # bytes of UTF-8; most file systems allow 255, of which we add some
+MAX_TITLE_LENGTH = 40  # characters of a title that begin a stem
+MAX_TITLE_SIZE = 100  # bytes of them
 
 # ASCII and C1 controls, and what reverses the direction of text (Unicode Bidi_Control, UAX 9).
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -45,39 +48,63 @@ class DownloadName(NamedTuple):
     plain: str
 
 
-def variation(files: Sequence[File], output: Output) -> DownloadName:
-    """Return what one variation is saved as. files: all of its job, in their sequence."""
-    exact, plain = stems(files)[output.file_id], plain_stems(files)[output.file_id]
-    return DownloadName(variation_name(exact, output.number), variation_name(plain, output.number))
-
-
-def archive(files: Sequence[File]) -> DownloadName:
-    """Return what the ZIP of a job is saved as: it has the name of the first source."""
-    first = files[0].id
+def variation(videos: Sequence[File], output: Output, title: str | None) -> DownloadName:
+    """Return what one variation is saved as. videos: all of its job, in their sequence."""
+    exact, plain = stems(videos, title), plain_stems(videos, title)
     return DownloadName(
-        *(f"{each[first]}_variations.zip" for each in (stems(files), plain_stems(files)))
+        variation_name(exact[output.file_id], output),
+        _ascii(variation_name(plain[output.file_id], output)),
     )
 
 
-def variation_name(stem: str, number: int) -> str:
+def archive(videos: Sequence[File], title: str | None) -> DownloadName:
+    """Return what the ZIP of a job is saved as: it has the title's, or the first source's name."""
+    first = videos[0].id
+    exact = safe_title(title) or stems(videos)[first]
+    plain = _plain(safe_title(title)) or plain_stems(videos)[first]
+    return DownloadName(f"{exact}_variations.zip", f"{plain}_variations.zip")
+
+
+def variation_name(stem: str, output: Output) -> str:
     """Return the name of one variation. stem: of its source, as in stems()."""
-    return f"{stem}_var{number}.mp4"
+    return output.name if output.axes is not None else f"{stem}_var{output.number}.mp4"
 
 
-def stems(files: Sequence[File]) -> dict[str, str]:
+def stems(videos: Sequence[File], title: str | None = None) -> dict[str, str]:
     """Return what the names of each source's variations begin with, by the source's id.
 
-    files: all of a job, in their sequence. Of sources that are named alike, also where a file
+    videos: all of a job, in their sequence. Of sources that are named alike, also where a file
     system takes no notice of capitals, the second gets `_2`.
     """
-    return _unlike({file.id: safe_stem(file.name) for file in files})
+    begin = safe_title(title)
+    return _unlike({file.id: _joined(begin, safe_stem(file.name)) for file in videos})
 
 
-def plain_stems(files: Sequence[File]) -> dict[str, str]:
+def plain_stems(videos: Sequence[File], title: str | None = None) -> dict[str, str]:
     """Return the same in ASCII, for the plain `filename`."""
+    begin = _plain(safe_title(title))
     return _unlike(
-        {file.id: _ascii(safe_stem(file.name)).strip(" ._-") or "video" for file in files}
+        {file.id: _joined(begin, _plain(safe_stem(file.name)) or "video") for file in videos}
     )
+
+
+@lru_cache(maxsize=256)
+def safe_title(title: str | None) -> str:
+    """Return what is harmless of a title, or nothing."""
+    name = re.sub(r"[/\\]", "_", unicodedata.normalize("NFC", title or ""))
+    return _cut("".join(map(_shown, name[:MAX_TITLE_LENGTH])), MAX_TITLE_SIZE)
+
+
+def _joined(title: str, stem: str) -> str:
+    return _cut(f"{title}_{stem}"[:MAX_STEM_LENGTH], MAX_STEM_SIZE) if title else stem
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode(errors="ignore").strip(" ._-")
+
+
+def _plain(text: str) -> str:
+    return _ascii(text).strip(" ._-")
 
 
 @lru_cache(maxsize=1024)  # a status that is asked for again shows the same names
@@ -86,7 +113,7 @@ def safe_stem(name: str) -> str:
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
     stem = last.rpartition(".")[0] or last
     shown = "".join(map(_shown, stem[:MAX_STEM_LENGTH]))
-    return shown.encode()[:MAX_STEM_SIZE].decode(errors="ignore").strip(" ._-") or "video"
+    return _cut(shown, MAX_STEM_SIZE) or "video"
 
 
 def _unlike(stems: Mapping[str, str]) -> dict[str, str]:

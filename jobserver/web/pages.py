@@ -4,6 +4,8 @@ What is served here needs no token and holds no data: the page asks the API, wit
 that was given for the password.
 """
 
+from pathlib import Path
+
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
@@ -34,6 +36,10 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 
+STATIC = Path(__file__).parent / "static"
+# All modules, preloaded together: found one by one, each depth of imports would be a round trip.
+MODULES = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js"))
+
 bp = Blueprint("pages", __name__, static_folder="static", template_folder="templates")
 
 
@@ -45,6 +51,7 @@ def show_page(job_id: str | None = None) -> ResponseReturnValue:
     encoding = Encoding(encoder=settings.encoder, rate=settings.encoder_rate)
     page = render_template(
         "page.html",
+        modules=[name for name in MODULES if name != "main.js"],
         max_files=settings.max_files,
         max_file_size=settings.max_file_size,
         variations=(DEFAULT_VARIATIONS, MAX_VARIATIONS),

@@ -1,7 +1,9 @@
-"""What a client asks for, as text: form fields and the query of the list of jobs."""
+"""What a client asks for, as text: form fields and queries."""
 
-import math
+import re
+import unicodedata
 from collections.abc import Mapping
+from typing import Any
 
 from jobserver.errors import InvalidOption
 from jobserver.jobs.model import JobOptions
@@ -11,7 +13,12 @@ DEFAULT_VARIATIONS = 5
 MAX_VARIATIONS = 20
 MAX_SEED = 2**53 - 1  # the largest whole number that JSON carries through JavaScript
 PAGE_SIZE = 50
-FIELDS = frozenset({"variations", "recipe", "seed"})  # that the form of an upload may have
+MAX_TITLE_LENGTH = 200  # characters
+# That the form of an upload may have.
+FIELDS = frozenset({"variations", "recipe", "seed", "title"})
+_INTEGER = re.compile(r"\s*([+-]?)(?:0[xX]([0-9a-fA-F]+)|([0-9]+))")
+_HIDDEN = ("Cc", "Cs", "Zl", "Zp")  # categories of what is no part of one line of text
+_REVERSING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def job_options(fields: Mapping[str, str], new_seed: int) -> JobOptions:
@@ -32,13 +39,54 @@ def ignored_fields(fields: Mapping[str, str]) -> list[str]:
 
 def variations(text: str | None) -> int:
     """Return how many variations of each video `text` asks for: 5 if it is no number, 1 to 20."""
-    try:
-        number = float(text or "")
-    except ValueError:
-        return DEFAULT_VARIATIONS
-    if math.isnan(number):
-        return DEFAULT_VARIATIONS
-    return int(min(max(number, 1), MAX_VARIATIONS))
+    found = looks(text)
+    return DEFAULT_VARIATIONS if found is None else found
+
+
+def looks(text: str | None) -> int | None:
+    """Return the number that `variations` begins with, brought into 1 to 20; None without one.
+
+    As JavaScript's parseInt reads it: `7x` is 7, `1e2` is 1, `0x10` is 16.
+    """
+    found = _INTEGER.match(text or "")
+    if found is None:
+        return None
+    sign, hexadecimal, decimal = found.groups()
+    digits = (hexadecimal or decimal).lstrip("0")[:9] or "0"  # more are more than enough
+    number = int(sign + digits, 16 if hexadecimal else 10)
+    return min(max(number, 1), MAX_VARIATIONS)
+
+
+def title(text: str | None) -> str | None:
+    """Return the title of a job, None for an empty one. Raises InvalidOption."""
+    found = unicodedata.normalize("NFC", (text or "").strip())
+    if len(found) > MAX_TITLE_LENGTH:
+        raise InvalidOption(f"title must have at most {MAX_TITLE_LENGTH} characters")
+    if any(unicodedata.category(letter) in _HIDDEN or letter in _REVERSING for letter in found):
+        raise InvalidOption("title must be one line of text without control characters")
+    return found or None
+
+
+def search(text: str | None) -> str | None:
+    """Return what titles shall contain, None for anything. Raises InvalidOption."""
+    if len(text or "") > MAX_TITLE_LENGTH:
+        raise InvalidOption(f"q must have at most {MAX_TITLE_LENGTH} characters")
+    return (text or "").strip() or None
+
+
+def output_ids(value: Any) -> list[str] | None:
+    """Return the ids that a ZIP shall have, None for all. value: a list, or a text with commas.
+
+    Raises InvalidOption.
+    """
+    if value is None:
+        return None
+    ids = value.split(",") if isinstance(value, str) else value
+    if not isinstance(ids, list) or not all(isinstance(each, str) and each for each in ids):
+        raise InvalidOption("outputs must be ids of outputs")
+    if not ids:
+        raise InvalidOption("outputs must name at least one output")
+    return ids
 
 
 def page_size(text: str | None) -> int:

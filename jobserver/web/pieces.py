@@ -1,13 +1,12 @@
 """The JSON of a job's outputs, kept encoded: an output never changes, and a job may have 200.
 
-What is kept is found by all that it depends on: the output, the name of its source, and a link
-of the job, which has our prefix, its key and its window. Nothing kept is ever wrong, so nothing
-is thrown away but for its size.
+What is kept is found by all that it depends on: the output, the name of its source with the
+title of its job, and a link of the job, which has our prefix, its key and its window. Nothing
+kept is ever wrong, so nothing is thrown away but for its size.
 """
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import orjson
@@ -15,7 +14,7 @@ from flask import current_app
 
 from jobserver.db import Connection
 from jobserver.jobs import queries
-from jobserver.jobs.model import File, Output
+from jobserver.jobs.model import JobState, Output
 from jobserver.web import names, schemas
 from jobserver.web.hot_path import to_json
 from jobserver.web.polling import Answers
@@ -24,13 +23,13 @@ from jobserver.web.schemas import Link
 Pieces: TypeAlias = dict[str, list[orjson.Fragment]]
 
 
-def of_outputs(db: Connection, job_id: str, files: Sequence[File], link: Link) -> Pieces:
+def of_outputs(db: Connection, state: JobState, link: Link) -> Pieces:
     """Return the JSON of each output, by number, by the id of the file; see schemas.output_json.
 
-    files: all of the job, in their sequence. Only ids are read when all of them are kept.
+    Only ids are read when all of them are kept.
     """
     kept: Answers = current_app.extensions["pieces"]
-    stems = names.stems(files)
+    job_id, stems = state.job.id, names.stems(state.files, state.job.title)
     window = link("outputs.download", job_id=job_id)
     keys = {file_id: _key(window, stem) for file_id, stem in stems.items()}
     with db.reading:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from jobserver.jobs.model import (
+    FailedOutput,
     File,
     FileSummary,
     Job,
@@ -31,18 +32,30 @@ def accepted_json(
     draft: JobDraft, status_url: str, ignored_fields: Sequence[str]
 ) -> dict[str, Any]:
     """Describe a job that was just queued. ignored_fields: what was sent and means nothing."""
-    files = [{"id": file.id, "name": file.name, "size": file.size} for file in draft.files]
+    files = [{"id": file.id, "name": file.name, "size": file.size} for file in draft.videos]
     options = draft.options
     return {
         "jobId": draft.id,
         "status": "queued",
         "files": files,
         "variationsPerVideo": options.variations,
-        "totalVariations": options.variations * len(files),
+        "totalVariations": draft.total_variations,
         "recipe": options.recipe,
         "seed": options.seed,
         "statusUrl": status_url,
         "ignoredFields": list(ignored_fields),
+        "title": draft.title,
+        "assets": [
+            {
+                "id": file.id,
+                "role": file.role,
+                "name": file.name,
+                "size": file.size,
+                "status": "queued",
+                "error": None,
+            }
+            for file in draft.assets
+        ],
     }
 
 
@@ -54,7 +67,8 @@ def summary_json(
     link: Link,
     waits_for: Reason | None = None,
 ) -> dict[str, Any]:
-    """Describe a job in the list."""
+    """Describe a job in the list. files: of every role."""
+    videos = [file for file in files if file.role == "video"]
     return {
         "id": job.id,
         "status": job.status,
@@ -71,11 +85,12 @@ def summary_json(
                 "completedVariations": file.completed_variations,
                 "thumbnailUrl": _thumbnail_url(file, link),
             }
-            for file in files
+            for file in videos
         ],
         "jobId": job.id,
-        "completedVariations": sum(file.completed_variations for file in files),
-        **_ended_otherwise(files),
+        "completedVariations": sum(file.completed_variations for file in videos),
+        **_ended_otherwise(videos),
+        "title": job.title,
     }
 
 
@@ -100,19 +115,26 @@ def job_json(
     waits_for: Reason | None = None,
     variations_left: float | None = None,
     counts: Mapping[str, int] | None = None,
+    failed: Sequence[FailedOutput] = (),
+    brief: Any = None,
 ) -> dict[str, Any]:
     """Describe all of a job. outputs: what is shown of them, by number, by the file's id.
 
     workers: files that are rendered at once, 0 while no worker lives.
     link: see Link. waits_for: what it waits for beside its turn; it has no estimate then.
     variations_left: of its own, else what its files say.
-    counts: how many outputs the files have that have any; then outputs are not shown.
+    counts: how many outputs the files have that have any; then outputs are not shown, nor those
+    that failed. failed: of its brief. brief: as it is shown.
     """
-    job, files, estimate = state
+    failures: dict[str, list[FailedOutput]] = {}
+    for each in failed:
+        failures.setdefault(each.file_id, []).append(each)
+    job, files, estimate, assets = state
     made = {file_id: len(shown) for file_id, shown in outputs.items()} if counts is None else counts
-    last, share = finished_at(files), share_of(files)
+    last, share = finished_at([*files, *assets]), share_of([*files, *assets])
     left = (1 - share) * job.total_variations if variations_left is None else variations_left
-    started = [file.started_at for file in files if file.started_at is not None]
+    begun = (file.started_at for file in (*files, *assets))
+    started = [moment for moment in begun if moment is not None]
     return {
         "jobId": job.id,
         "status": job.status,
@@ -125,7 +147,8 @@ def job_json(
         "downloadUrl": link("outputs.download", job_id=job.id) if made else None,
         "files": [
             _file_json(job, file, made.get(file.id, 0), link)
-            | ({"outputs": outputs.get(file.id, [])} if counts is None else {})
+            | {"failedVariations": len(failures.get(file.id, ()))}
+            | (_outputs_json(outputs, failures, file.id) if counts is None else {})
             for file in files
         ],
         "createdAt": timestamp(job.created_at),
@@ -140,6 +163,37 @@ def job_json(
         "completedVariations": sum(made.values()),
         **_ended_otherwise(files),
         "cancelledAt": timestamp(finished_at(file for file in files if file.status == "cancelled")),
+        "title": job.title,
+        "brief": brief,
+        "assets": [_asset_json(file, link) for file in assets],
+    }
+
+
+def _outputs_json(
+    outputs: Mapping[str, Sequence[Any]], failures: Mapping[str, list[FailedOutput]], file_id: str
+) -> dict[str, Any]:
+    failed = [
+        {"name": each.name, "axes": orjson.Fragment(each.axes), "reason": each.reason}
+        for each in failures.get(file_id, ())
+    ]
+    return {"outputs": outputs.get(file_id, []), "failedOutputs": failed}
+
+
+def _asset_json(file: File, link: Link) -> dict[str, Any]:
+    return {
+        "id": file.id,
+        "role": file.role,
+        "name": file.name,
+        "size": file.size,
+        "status": file.status,
+        "progress": percent(file.progress, ended=file.status == "completed"),
+        "error": file.error,
+        "duration": rounded(file.duration),
+        "width": file.width,
+        "height": file.height,
+        "sha256": file.sha256,
+        "url": _source_url(file, link),
+        "thumbnailUrl": _thumbnail_url(file, link),
     }
 
 
@@ -191,7 +245,8 @@ def _file_json(job: Job, file: File, completed: int, link: Link) -> dict[str, An
         "progress": percent(file.progress, ended=file.status == "completed"),
         "error": file.error,
         "completedVariations": completed,
-        "duration": None if file.duration is None else round(file.duration, 3),
+        "totalVariations": job.variations_per_video if file.planned is None else file.planned,
+        "duration": rounded(file.duration),
         "width": file.width,
         "height": file.height,
         "sha256": file.sha256,
@@ -201,8 +256,16 @@ def _file_json(job: Job, file: File, completed: int, link: Link) -> dict[str, An
     }
 
 
+def rounded(seconds: float | None) -> float | None:
+    """Return milliseconds as people read them."""
+    return None if seconds is None else round(seconds, 3)
+
+
 def output_json(job_id: str, output: Output, stem: str, link: Link) -> dict[str, Any]:
-    """Describe one variation. stem: what the name it is saved under begins with."""
+    """Describe one variation. stem: what the name it is saved under begins with.
+
+    What only a brief's outputs have is None of others.
+    """
     ids = {"job_id": job_id, "output_id": output.id}
     return {
         "id": output.id,
@@ -213,5 +276,10 @@ def output_json(job_id: str, output: Output, stem: str, link: Link) -> dict[str,
         "parameters": orjson.loads(output.parameters),
         "url": link("outputs.get_output", **ids),
         "thumbnailUrl": link("outputs.output_thumbnail", **ids) if output.thumbnail else None,
-        "downloadName": names.variation_name(stem, output.number),
+        "downloadName": names.variation_name(stem, output),
+        "axes": output.axes and orjson.loads(output.axes),
+        "width": output.width,
+        "height": output.height,
+        "duration": rounded(output.duration),
+        "loudness": output.loudness and orjson.loads(output.loudness),
     }

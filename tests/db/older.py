@@ -40,6 +40,18 @@ DEFAULTS: dict[str, Any] = {
     "crc32": 0,
     "made_with": "",
     "own_seed": None,
+    "title": None,
+    "title_key": None,
+    "brief": None,
+    "total_outputs": None,
+    "role": "video",
+    "planned": None,
+    "weight": None,
+    "stage": 0,
+    "ready": 1,
+    "facts": None,
+    "axes": None,
+    "loudness": None,
 }
 
 # Of wrong passwords: an address, Unix seconds.

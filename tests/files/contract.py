@@ -203,6 +203,57 @@ class UploadContract:
         assert store.delete_orphan(key, lambda: False)
 
 
+class CopyContract:
+    """Bytes that are there already, as another upload."""
+
+    def test_a_copy_has_the_bytes_and_outlives_the_other(self, store: Store) -> None:
+        key = uploaded(store, b"content" * 1000)
+        copy = store.copy_upload(key)
+        copy.finish()
+        copied = source_key(copy.stored_name)
+        assert not exists(store, copied)
+        copy.commit()
+        store.sync_uploads()
+        copy.discard()
+        copy.discard()
+        assert set(store.list_uploads()) == {key, copied}
+        store.delete(key)
+        assert content_of(store, copied) == b"content" * 1000
+
+    def test_a_copy_has_an_id_of_its_own_and_the_same_extension(self, store: Store) -> None:
+        key = uploaded(store, b"x")
+        copies = [store.copy_upload(key) for _ in range(3)]
+        assert len({each.id for each in copies}) == 3
+        for each in copies:
+            assert each.stored_name == f"{each.id}.mp4"
+            each.discard()
+        assert list(store.list_uploads()) == [key]
+
+    def test_a_copy_of_what_is_gone_is_refused(self, store: Store) -> None:
+        key = uploaded(store, b"x")
+        store.delete(key)
+        with pytest.raises(FileNotFoundError):
+            store.copy_upload(key).commit()
+        late = uploaded(store, b"x")
+        copy = store.copy_upload(late)
+        store.delete(late)
+        with pytest.raises(FileNotFoundError):
+            copy.commit()
+        copy.discard()
+        assert list(store.list_uploads()) == []
+
+    def test_a_living_copy_is_no_orphan_between_commit_and_row(
+        self, store: Store, grown_old: Callable[[], None]
+    ) -> None:
+        copy = store.copy_upload(uploaded(store, b"x"))
+        copy.commit()
+        key = source_key(copy.stored_name)
+        assert not store.delete_orphan(key, lambda: False)
+        copy.discard()
+        grown_old()
+        assert store.delete_orphan(key, lambda: False)
+
+
 class OutputContract:
     """Bytes that a worker has made."""
 
@@ -418,5 +469,5 @@ class RootContract:
         assert store.is_writable()
 
 
-class StoreContract(UploadContract, OutputContract, ObjectContract, RootContract):
+class StoreContract(UploadContract, CopyContract, OutputContract, ObjectContract, RootContract):
     """All of it."""

@@ -105,21 +105,25 @@ def test_every_member_comes_out_as_it_went_in_and_in_order(members: list[Member]
         assert {info.external_attr >> 16 for info in read.infolist()} == {0o100644}
 
 
-INDEX = text_member("index.json", b"{}", AT)
+DESCRIPTION = text_member("index.json", b"{}", AT)
+INDEX = (DESCRIPTION, text_member("index.csv", b"a,b", AT))
 
 
 def test_an_index_lies_behind_the_members_and_is_listed_first(members: list[Member]):
     with closing(Archive(members, INDEX)) as archive, zipfile.ZipFile(Virtual(archive)) as read:
         assert read.testzip() is None
-        assert read.namelist() == ["index.json", *CONTENTS]
+        assert read.namelist() == ["index.json", "index.csv", *CONTENTS]
         assert read.infolist()[0].header_offset == members_end(members)
+        assert (
+            max(each.header_offset for each in read.infolist()) == read.infolist()[1].header_offset
+        )
 
 
 def test_members_stay_where_they_are_when_others_are_appended(members: list[Member]):
     for count in range(1, len(members)):
         with (
             closing(Archive(members[:count], INDEX)) as first,
-            closing(Archive(members, text_member("index.json", b"[1, 2]", AT))) as second,
+            closing(Archive(members, [text_member("index.json", b"[1, 2]", AT)])) as second,
         ):
             end = members_end(members[:count])
             assert whole(first)[:end] == whole(second)[:end]
@@ -137,12 +141,13 @@ def test_an_index_behind_4_gib_is_found(tmp_path: Path, size: int):
     large = sparse(tmp_path / "large", size)
     with closing(Archive([large], INDEX)) as archive, zipfile.ZipFile(Virtual(archive)) as read:
         assert archive.length == archive_length([large], INDEX)
-        assert (read.namelist(), read.read("index.json")) == (["index.json", "large"], b"{}")
+        assert (read.namelist()[-1], read.read("index.json")) == ("large", b"{}")
 
 
 def test_other_members_or_another_index_have_another_fingerprint(members: list[Member]):
-    others = [text_member("index.json", b"[]", AT), INDEX._replace(name="other"), None]
-    archives = [Archive(members, index) for index in (INDEX, *others)]
+    others = [text_member("index.json", b"[]", AT), DESCRIPTION._replace(name="other")]
+    indexes = [INDEX, INDEX[:1], INDEX[::-1], (), *([each] for each in others)]
+    archives = [Archive(members, index) for index in indexes]
     archives += [Archive(members[1:], INDEX), Archive(members[::-1], INDEX)]
     assert len({archive.fingerprint for archive in archives}) == len(archives)
     for archive in archives:
@@ -276,7 +281,10 @@ def check_with(reader: str, path: Path, contents: dict[str, bytes]) -> None:
 @pytest.mark.parametrize("reader", READERS)
 def test_the_readers_that_people_use_open_it(reader: str, members: list[Member], tmp_path: Path):
     path = tmp_path / "job.zip"
-    for index, contents in ((None, CONTENTS), (INDEX, {**CONTENTS, "index.json": b"{}"})):
+    for index, contents in (
+        ((), CONTENTS),
+        (INDEX, {**CONTENTS, "index.json": b"{}", "index.csv": b"a,b"}),
+    ):
         with closing(Archive(members, index)) as archive:
             path.write_bytes(whole(archive))
         check_with(reader, path, contents)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from jobserver.db import Connection, claiming, exclusive
-from jobserver.jobs import queue
+from jobserver.jobs import queue, stages
 from jobserver.jobs.model import Claim, JobDraft, JobOptions, NewFile, SourceFacts
 from jobserver.jobs.queue import NewOutput
+from jobserver.jobs.stages import Settled
 
 LEASE_S = 30.0
 NOW = 1_800_000_000.0
@@ -23,6 +24,20 @@ def new_files(job_id: str, count: int = 1) -> list[NewFile]:
     """Return uploads named `<job id>.<n>`, n from 0."""
     names = [f"{job_id}.{n}" for n in range(count)]
     return [NewFile(name, f"clip{n}.mp4", f"{name}.mp4", 100 + n) for n, name in enumerate(names)]
+
+
+def brief_draft(job_id: str) -> JobDraft:
+    """Return a job of two videos, a hook and a sound, whose brief plans 3 and 2 outputs."""
+    one, two, hook, music = new_files(job_id, 4)
+    files = [
+        one._replace(planned=3),
+        two._replace(planned=2),
+        hook._replace(role="hook", planned=0),
+        music._replace(role="music", planned=0),
+    ]
+    options = JobOptions(3, "subtle", 3)
+    brief = '{"formats":["9:16"]}'
+    return JobDraft(job_id, files, options, title="Spring", brief=brief, total_outputs=5)
 
 
 def insert_draft(db: Connection, draft: JobDraft, now: float) -> None:
@@ -97,9 +112,65 @@ def new_output(held: Claim, number: int, **values: Any) -> NewOutput:
     return output._replace(**values)
 
 
+def insert_shot(db: Connection, held: Claim, key: str, size: int = 10) -> None:
+    with exclusive(db, "publish"):
+        db.write(
+            """INSERT INTO shot (job_id, file_id, key, place, size, facts, created_at)
+               VALUES (:job_id, :file_id, :key, :place, :size, '{}', :now)""",
+            {
+                "job_id": held.job_id,
+                "file_id": held.id,
+                "key": key,
+                "place": f"outputs/{held.job_id}/{key}.mp4",
+                "size": size,
+                "now": NOW,
+            },
+        )
+
+
 def fail(db: Connection, held: Claim, now: float, reason: str = "No.") -> bool:
     with exclusive(db, "queue"):
         return queue.fail(db, held, reason, now)
+
+
+def settled(db: Connection, held: Claim, end: Callable[[], bool], now: float = NOW) -> Settled:
+    """End a claim of a file of a brief by `end`, and let the others follow."""
+    with exclusive(db, "publish"):
+        stages.lock_files(db, held.job_id)
+        assert end()
+        return stages.settle(db, held.job_id, now)
+
+
+def probed(db: Connection, held: Claim, now: float = NOW) -> Settled:
+    """End the probe of a file of a brief."""
+
+    def end() -> bool:
+        facts = FACTS._replace(facts="{}")
+        assert queue.record_source(db, held, facts)
+        return queue.advance(db, held, stages.SHOTS, held.progress, now)
+
+    return settled(db, held, end, now)
+
+
+def joining(db: Connection, held: Claim, now: float = NOW) -> Settled:
+    """End the shots of a video."""
+    return settled(db, held, lambda: queue.advance(db, held, stages.JOINS, held.progress, now), now)
+
+
+def finished(db: Connection, held: Claim, *numbers: int, now: float = NOW) -> Settled:
+    """Finish a file of a brief, a video with these outputs."""
+
+    def end() -> bool:
+        is_held = queue.finish(db, held, now)
+        queue.insert_outputs(db, held, [new_output(held, n) for n in numbers], now)
+        return is_held
+
+    return settled(db, held, end, now)
+
+
+def failed(db: Connection, held: Claim, now: float = NOW) -> Settled:
+    """Fail a file of a brief."""
+    return settled(db, held, lambda: queue.fail(db, held, "No.", now), now)
 
 
 def reschedule(

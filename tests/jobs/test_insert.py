@@ -8,7 +8,7 @@ from jobserver.db import Connection, ConstraintViolated, DatabaseBusy, Place, co
 from jobserver.jobs import queries, queue
 from jobserver.jobs.model import File, Job, JobDraft, JobOptions, NewFile
 from jobserver.jobs.seeds import file_seed
-from tests.jobs.steps import insert_draft, insert_job, new_files
+from tests.jobs.steps import brief_draft, insert_draft, insert_job, new_files
 
 pytestmark = pytest.mark.both_databases
 
@@ -22,9 +22,11 @@ def test_an_inserted_job_is_found_with_its_files_in_their_sequence(db: Connectio
     insert_draft(db, JobDraft("job", files, options(7)), 12.5)
     job = Job(
         id="job",
+        title=None,
         recipe="subtle",
         seed=3,
         variations_per_video=7,
+        total_outputs=None,
         created_at=12.5,
         removed_at=None,
         total_videos=3,
@@ -57,6 +59,36 @@ def test_an_inserted_job_is_found_with_its_files_in_their_sequence(db: Connectio
     state = queries.job_state(db, "job")
     assert state is not None
     assert (state.job, state.files) == (job, found)
+
+
+def test_a_job_with_a_brief_has_its_assets_behind_its_videos(db: Connection) -> None:
+    insert_draft(db, brief_draft("job"), 12.5)
+    insert_job(db, "plain")
+    state = queries.job_state(db, "job")
+    assert state is not None
+    assert (state.job.title, state.job.total_videos, state.job.total_outputs) == ("Spring", 2, 5)
+    assert (state.job.variations_per_video, state.job.total_variations) == (3, 5)
+    assert state.job == queries.find_job(db, "job")
+    assert [(file.role, file.planned) for file in state.files] == [("video", 3), ("video", 2)]
+    assert [(file.role, file.planned) for file in state.assets] == [("hook", 0), ("music", 0)]
+    assert queries.files_of(db, "job") == [*state.files, *state.assets]
+    assert queries.videos_of(db, "job") == state.files
+    assert [file.role for file in queries.file_summaries(db, ["job"])["job"]] == [
+        *("video", "video"),
+        *("hook", "music"),
+    ]
+    assert {file.weight for file in (*state.files, *state.assets)} == {0}
+    assert db.value("SELECT brief FROM job WHERE id = 'job'") == '{"formats":["9:16"]}'
+    plain = queries.find_job(db, "plain")
+    assert plain is not None
+    assert (plain.title, plain.total_outputs, plain.total_variations) == (None, None, 20)
+
+
+def test_an_unknown_role_is_refused(db: Connection) -> None:
+    draft = brief_draft("job")
+    draft.files[0] = draft.files[0]._replace(role="sticker")  # type: ignore[arg-type]
+    with pytest.raises(ConstraintViolated, match="role"):
+        insert_draft(db, draft, 1.0)
 
 
 def test_another_connection_sees_an_inserted_job_at_once(db: Connection, place: Place) -> None:

@@ -66,6 +66,30 @@ def test_the_status_of_a_job_follows_from_its_files(
     }
 
 
+@pytest.mark.parametrize(
+    ("statuses", "job_status"),
+    [
+        (("queued", "queued", "queued", "queued"), "queued"),
+        (("queued", "queued", "processing", "queued"), "processing"),
+        (("queued", "queued", "completed", "completed"), "processing"),
+        (("completed", "completed", "completed", "processing"), "processing"),
+        (("completed", "failed", "failed", "completed"), "completed"),
+        (("failed", "failed", "completed", "completed"), "failed"),
+        (("failed", "failed", "failed", "cancelled"), "failed"),
+        (("cancelled", "failed", "completed", "completed"), "cancelled"),
+    ],
+)
+def test_a_job_ends_with_its_assets_and_as_its_videos_did(
+    db: Connection, statuses: tuple[str, ...], job_status: str
+) -> None:
+    steps.insert_draft(db, steps.brief_draft("job"), 1.0)
+    set_statuses(db, "job", *statuses)
+    job, state = queries.find_job(db, "job"), queries.job_state(db, "job")
+    assert job is not None
+    assert state is not None
+    assert job.status == state.job.status == job_status
+
+
 def test_an_unknown_status_of_a_file_is_refused(db: Connection) -> None:
     insert_job(db, "job")
     with pytest.raises(ConstraintViolated, match="status"):
@@ -85,7 +109,11 @@ def full(db: Connection) -> Connection:
     with exclusive(db, "publish"):
         assert queue.release(db, held, 0.5, 20.0)
         places = {"place": "outputs/b", "thumbnail_place": "outputs/c"}
-        output = steps.new_output(held, 4, thumbnail="output.webp", seconds=3.5, **places)
+        facts_of_it = {"width": 72, "height": 128, "duration": 1.5}
+        about = {"axes": {"format": "9:16"}, "loudness": {"integrated": -14.1}}
+        output = steps.new_output(
+            held, 4, thumbnail="output.webp", seconds=3.5, **places, **facts_of_it, **about
+        )
         queue.insert_outputs(db, held, [output], 21.0)
     with exclusive(db, "queue"):
         db.write("UPDATE job_file SET error = 'No.', finished_at = 22 WHERE id = 'job.0'")
@@ -94,7 +122,7 @@ def full(db: Connection) -> Connection:
 
 def test_every_field_of_a_row_is_the_column_of_its_name(full: Connection) -> None:
     """Also where one statement gives rows of several kinds."""
-    job, file = row_of(full, "job_status", "job"), row_of(full, "job_file", "job.0")
+    job, file = row_of(full, "job_summary", "job"), row_of(full, "job_file", "job.0")
     output = row_of(full, "output", "job.0.4")
     state = queries.job_state(full, "job")
     listed = queries.find_output(full, "job", "job.0.4")

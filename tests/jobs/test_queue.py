@@ -261,6 +261,19 @@ def test_a_write_without_a_transaction_is_refused(db: Connection) -> None:
 # -- idle workers -------------------------------------------------------------------------
 
 
+def test_a_file_that_waits_for_others_of_its_job_is_passed_over(db: Connection) -> None:
+    insert_job(db, "a", files=2)
+    insert_job(db, "b")
+    with claiming(db):
+        db.write("UPDATE job_file SET ready = 0 WHERE id = 'a.0'")
+    assert [steps.claimed_id(db) for _ in range(3)] == ["a.1", "b.0", ""]
+    assert not queue.has_claimable(db, LEASE_S, NOW)
+    with claiming(db):
+        db.write("UPDATE job_file SET ready = 1, stage = 2 WHERE id = 'a.0'")
+    held = claim(db)
+    assert (held.id, held.role, held.stage) == ("a.0", "video", 2)
+
+
 def test_has_claimable_says_what_claim_finds(db: Connection) -> None:
     """In random states of five files; both answers come up often."""
     chance = random.Random(3)

@@ -10,10 +10,12 @@ import pytest
 from jobserver.db import Connection, exclusive
 from jobserver.errors import InsufficientStorage, LargerThanQuota, QuotaExceeded, StorageUnavailable
 from jobserver.files.root import OWNER_FILE, LocalRoot
-from jobserver.jobs import quota, retention
+from jobserver.files.store import Store
+from jobserver.jobs import ownership, quota, retention
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.jobs.retention import EndedJob
 from tests.disk import fill
+from tests.jobs import steps
 from tests.jobs.house import AT, DAY, YEAR, House, run_at_once, source
 from tests.results import Clip, check_owned, ids, make_job
 from tests.support import MP4_HEAD, Site, Worker, file_part, part, wait_for
@@ -60,6 +62,21 @@ def test_outputs_count_as_well(site: Site, site_db: Connection) -> None:
     site.change_settings(storage_quota=999)
     House(site).after(0)
     assert ids(site.server) == set()
+
+
+def test_shots_count_as_well_and_go_with_their_job(db: Connection, store: Store) -> None:
+    ownership.adopt_unowned(db, store)
+    steps.insert_draft(db, steps.brief_draft("job"), AT)
+    uploads = 100 + 101 + 102 + 103
+    steps.insert_shot(db, steps.claim(db), "a", size=5000)
+    assert quota.used_bytes(db) == uploads + 5000
+    steps.cancel(db, "job")
+    assert [job.size for job in retention.ended_jobs(db)] == [uploads + 5000]
+    with exclusive(db, "queue"):
+        retention.mark(db, ["job"], AT)
+    assert (quota.used_bytes(db), quota.marked_bytes(db)) == (0, uploads + 5000)
+    assert retention.remove_marked(db, store, AT) == 1
+    assert db.column("SELECT key FROM shot") == []
 
 
 @pytest.mark.parametrize("status", ["queued", "processing"])

@@ -27,7 +27,7 @@ DAY = 24 * 3600.0
 def counted(db: Connection) -> dict[str, tuple[int, int]]:
     """Return of each job how many files are unfinished, and their work in millionths."""
     query = """
-        SELECT job.id, status, progress, variations_per_video
+        SELECT job.id, status, progress, COALESCE(planned, variations_per_video)
         FROM job JOIN job_file ON job_file.job_id = job.id"""
     found: dict[str, tuple[int, int]] = {}
     for job_id, status, progress, variations in db.execute(query).fetchall():
@@ -182,6 +182,18 @@ def test_what_is_kept_is_what_the_rows_say_whatever_happens(db: Connection, seed
 def revision(db: Connection, job_id: str) -> int:
     found: int = db.value("SELECT revision FROM job_standing WHERE job_id = :id", {"id": job_id})
     return found
+
+
+def test_what_is_left_of_a_brief_is_what_it_plans_of_each_video(db: Connection) -> None:
+    steps.insert_draft(db, steps.brief_draft("job"), NOW)
+    assert counted(db)["job"] == (4, 5_000_000)
+    video = steps.claim(db)
+    steps.release(db, video, NOW, progress=1 / 3)
+    assert counted(db)["job"] == (4, 4_000_000)
+    steps.cancel(db, "job")
+    assert counted(db)["job"] == (0, 0)
+    assert steps.retry(db, "job") == 4
+    assert counted(db)["job"] == (4, 5_000_000)  # nothing is published
 
 
 def test_a_transaction_that_is_undone_leaves_where_jobs_stand(db: Connection) -> None:

@@ -201,6 +201,19 @@ def test_an_upload_that_was_queued_after_it_was_chosen_stays(
     assert found(upload_dir) == {name}
 
 
+def test_a_sweep_leaves_shots_that_a_row_lists(
+    db: Connection, store: LocalStore, output_dir: Path
+) -> None:
+    insert_job(db, JOB)
+    held = steps.claim(db, 1000)
+    steps.insert_shot(db, held, "a")
+    assert steps.release(db, held, 1001)
+    place(output_dir / JOB, "a.mp4", "b.mp4")
+    assert steps.cancel(db, JOB) == 1
+    assert sweep.sweep_outputs(db, store) == 1
+    assert found(output_dir / JOB) == {"a.mp4"}
+
+
 # -- outputs that somebody else removed -----------------------------------------------------
 
 

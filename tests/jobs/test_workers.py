@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 
 from jobserver.db import Connection, Place, claiming, connect
+from jobserver.errors import OldWorker
 from jobserver.jobs import workers
 from jobserver.jobs.workers import ALIVE_S, BEAT_S, KEPT_S, WaitsFor, Worker, Workforce
 
@@ -73,6 +74,19 @@ def test_a_worker_that_leaves_is_not_seen_any_more(table: Connection) -> None:
     with claiming(table):
         workers.leave(table, "a")
     assert workers.workforce(table, NOW) == workers.NOBODY
+
+
+def test_work_for_newer_code_is_refused_while_older_code_lives(table: Connection) -> None:
+    workers.require_version(table, 10, NOW)
+    renew(table, "new", NOW)
+    workers.require_version(table, 10, NOW)
+    renew(table, "old", NOW)
+    with claiming(table):
+        table.write("UPDATE worker SET database_version = NULL WHERE id = 'old'")
+    with pytest.raises(OldWorker):
+        workers.require_version(table, 10, NOW + 1)
+    renew(table, "new", NOW + ALIVE_S)
+    workers.require_version(table, 10, NOW + ALIVE_S)
 
 
 def test_rows_of_the_dead_are_forgotten_after_a_day(table: Connection) -> None:

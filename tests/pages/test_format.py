@@ -82,7 +82,7 @@ def test_values_are_shown_as_a_person_would_write_them(
 ) -> None:
     page = new_visitor(rendering_server).open().page
     script = """async ([name, args]) => {
-        const text = (await import(location.origin + "/static/format.js"))[name](...args);
+        const text = (await import(location.origin + "/static/shared/format.js"))[name](...args);
         return text?.replaceAll("\\u00a0", " ") ?? null;
     }"""
     for name, calls in cases.items():
@@ -95,7 +95,7 @@ def test_a_number_and_its_unit_stay_on_one_line(
 ) -> None:
     page = new_visitor(rendering_server).open().page
     script = """async () => {
-        const { differences, size } = await import(location.origin + "/static/format.js");
+        const { differences, size } = await import(location.origin + "/static/shared/format.js");
         return [size(1536), differences({ zoom: 0.012 })];
     }"""
     assert page.evaluate(script) == ["1.5\u00a0KB", "zoomed in 1.2\u00a0%"]

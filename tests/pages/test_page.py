@@ -9,7 +9,8 @@ from flask import Flask
 
 from tests.support import PROJECT
 
-STATIC = sorted((PROJECT / "jobserver/web/static").iterdir())
+FOLDER = PROJECT / "jobserver/web/static"
+STATIC = sorted(path for path in FOLDER.rglob("*") if path.is_file())
 MODULES = [path for path in STATIC if path.suffix == ".js"]
 MAX_SIZE = 100_000  # bytes of all files that the page loads, compressed
 MAX_LINES = 350  # of a module
@@ -63,14 +64,15 @@ def test_the_document_has_no_inline_code_and_no_foreign_url(page: str) -> None:
 
 def test_every_module_is_preloaded_and_none_is_missing(app: Flask, page: str) -> None:
     named = {
-        str(attributes.get("src") or attributes.get("href")).rpartition("/")[2]
+        str(attributes.get("src") or attributes.get("href")).removeprefix("/static/")
         for _, attributes in Tags(page).found
     }
-    assert {path.name for path in STATIC if path.suffix in (".js", ".css")} <= named
-    imported = re.compile(r'from "\./([\w.]+)"')
-    for path in STATIC:
-        for name in imported.findall(path.read_text()):
-            assert app.test_client().get(f"/static/{name}").status_code == 200
+    served = {path.relative_to(FOLDER).as_posix(): path for path in STATIC}
+    assert {name for name in served if name.endswith((".js", ".css"))} <= named
+    for path in MODULES:
+        for name in re.findall(r'from "(\.[\w./]+)"', path.read_text()):
+            imported = (path.parent / name).resolve().relative_to(FOLDER).as_posix()
+            assert app.test_client().get(f"/static/{imported}").status_code == 200
 
 
 def test_no_module_turns_text_into_markup() -> None:

@@ -22,7 +22,7 @@ def test_uploaded_bytes_are_split_among_the_files(
     page: Page, loaded: int, uploaded: list[int]
 ) -> None:
     script = """async (args) => {
-        const module = await import(location.origin + "/static/upload_progress.js");
+        const module = await import(location.origin + "/static/upload/upload_progress.js");
         return module.uploadedPerFile(...args);
     }"""
     assert page.evaluate(script, [[1000, 2000], loaded, 3300]) == uploaded
@@ -30,7 +30,7 @@ def test_uploaded_bytes_are_split_among_the_files(
 
 def test_the_speed_is_the_average_of_the_last_seconds(page: Page) -> None:
     script = """async () => {
-        const module = await import(location.origin + "/static/upload_progress.js");
+        const module = await import(location.origin + "/static/upload/upload_progress.js");
         const meter = new module.SpeedMeter();
         const before = meter.bytesPerSecond();
         for (let s = 0; s <= 20; s += 1) {

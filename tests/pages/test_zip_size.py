@@ -66,6 +66,6 @@ def test_of_a_file_that_ended_only_what_is_there_counts(
         {"status": "cancelled", "size": 400, "outputs": []},
     ]
     script = """async (job) =>
-        (await import(location.origin + "/static/zip_size.js")).expectedZipBytes(job)"""
+        (await import(location.origin + "/static/shared/zip_size.js")).expectedZipBytes(job)"""
     expected = page.evaluate(script, {"variationsPerVideo": 4, "files": files})
     assert expected == 4 * 50 + 4 * 200 * (50 + 150) / (100 + 300) + 150

@@ -73,13 +73,14 @@ class Request(NamedTuple):
 
     @property
     def videos(self) -> list[IncomingFile]:
-        return [file.incoming for file in self.files.getlist("videos")]
+        return self.of_field("videos")
+
+    def of_field(self, name: str) -> list[IncomingFile]:
+        return [file.incoming for file in self.files.getlist(name)]
 
     def close(self) -> None:
         """Do what Flask does at the end of every request."""
-        for file in self.files.values():
-            file.close()
-        for file in self.files.getlist("videos"):
+        for _, file in self.files.items(multi=True):
             file.close()
 
 
@@ -643,6 +644,116 @@ def test_files_come_in_the_order_of_the_body_with_their_sizes_beside_the_fields(
         ]
         assert received.fields.get("variations") == "3"
     request.close()
+
+
+# -- the other file fields ------------------------------------------------------------
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+MP3 = b"ID3\4" + bytes(100)
+
+
+def asset(field: str, content: bytes, name: str = "a", type_: str = "image/png") -> bytes:
+    return file_part(content, name, type_, field)
+
+
+def test_files_of_every_field_are_durable_videos_first_each_in_its_sequence(store, upload_dir):
+    body = form(
+        asset("music", MP3, "song.mp3", "audio/mpeg"),
+        asset("endings", PNG, "end.png"),
+        asset("hooks", MP4_HEAD + b"b", "b.mp4", "video/mp4"),
+        field_part("brief", "{}"),
+        file_part(MP4_HEAD),
+        asset("hooks", MP4_HEAD + b"a", "a.mp4", "video/mp4"),
+        asset("overlays", PNG, "logo.png"),
+        asset("endings", MP4_HEAD, "end.mp4", "application/octet-stream"),
+    )
+    request = parse(store, body, length=len(body))
+    with receive(request, store) as received:
+        assert [(file.field, file.name) for file in received.files] == [
+            ("videos", "clip.mp4"),
+            ("hooks", "b.mp4"),
+            ("hooks", "a.mp4"),
+            ("endings", "end.png"),
+            ("endings", "end.mp4"),
+            ("overlays", "logo.png"),
+            ("music", "song.mp3"),
+        ]
+    request.close()
+    contents = [(upload_dir / file.stored_name).read_bytes() for file in received.files]
+    assert contents == [MP4_HEAD, MP4_HEAD + b"b", MP4_HEAD + b"a", PNG, MP4_HEAD, PNG, MP3]
+    assert len(list(upload_dir.iterdir())) == 7
+
+
+@pytest.mark.parametrize(
+    ("refused_part", "sentence"),
+    [
+        (asset("overlays", b"<svg>" * 9), "Only PNG, JPEG and WebP files are accepted as overlays"),
+        (asset("overlays", b"<svg"), "Only PNG, JPEG and WebP files are accepted as overlays"),
+        (asset("music", PNG), "Only M4A, MP3, WAV, FLAC and OGG files are accepted as music"),
+        (asset("hooks", PNG), "Only MP4 files are accepted"),
+        (
+            asset("endings", MP3, type_="video/mp4x"),
+            "Only MP4, PNG, JPEG and WebP files are accepted as endings",
+        ),
+        (asset("hooks", b"", "a.mp4", "video/mp4"), "A file in 'hooks' is empty"),
+        (asset("stickers", PNG), "Send video files in the form field 'videos'"),
+    ],
+)
+def test_a_part_that_its_field_does_not_take_is_refused_with_all_others(
+    refused, refused_part, sentence
+):
+    body = form(file_part(MP4_HEAD), asset("overlays", PNG), refused_part)
+    assert str(refused(body)) == sentence
+
+
+@pytest.mark.parametrize("field", ["hooks", "endings", "overlays", "music"])
+def test_the_eleventh_file_of_a_field_is_refused_at_its_header(refused, field):
+    content = {"hooks": MP4_HEAD, "music": MP3}.get(field, PNG)
+    type_ = "video/mp4" if field == "hooks" else "image/png"
+    body = form(file_part(MP4_HEAD), *[asset(field, content, type_=type_)] * 11)
+    cut = body[: body.rindex(content) - 2]  # the last part's header is not even whole
+    assert str(refused(body, TooManyFiles)) == f"Too many {field} (at most 10)"
+    assert isinstance(refused(cut, UploadError), MalformedBody)
+
+
+def test_a_still_may_be_larger_than_a_video_and_at_most_20_mib(store, refused):
+    small = UploadLimits(max_file_size=KIB, max_files=1)
+    most = 20 * KIB * KIB
+    for field in ("overlays", "endings"):
+        still = PNG + bytes(most - len(PNG))
+        body = form(file_part(MP4_HEAD), asset(field, still))
+        parse(store, Pieces(body, longest=1 << 20), limits=small).close()
+        body = form(file_part(MP4_HEAD), asset(field, still + b"x"))
+        error = refused(Pieces(body, longest=1 << 20), FileTooLarge, limits=small)
+        assert str(error) == "File too large (at most 20 MB)"
+
+
+@pytest.mark.parametrize("field", ["hooks", "endings", "overlays", "music"])
+def test_a_file_field_that_nobody_has_filled_counts_as_not_sent(store, upload_dir, field):
+    """As a browser sends it of an `<input type=file>` without a file."""
+    nothing = asset(field, b"", "", "application/octet-stream")
+    request = parse(store, form(nothing, file_part(MP4_HEAD), nothing))
+    assert request.of_field(field) == []
+    with receive(request, store) as received:
+        assert [file.field for file in received.files] == ["videos"]
+    request.close()
+    assert len(list(upload_dir.iterdir())) == 1
+
+
+def test_empty_file_fields_count_as_fields(refused):
+    nothing = asset("hooks", b"", "", "application/octet-stream")
+    error = refused(form(file_part(MP4_HEAD), *[nothing] * 60, field_part("a", "b")))
+    assert str(error) == "Too many form fields (at most 50)"
+
+
+def test_a_brief_may_be_longer_than_other_fields_and_at_most_64_kib(store, refused):
+    request = parse(store, form(file_part(MP4_HEAD), field_part("brief", "x" * 64 * KIB)))
+    assert len(request.form["brief"]) == 64 * KIB
+    request.close()
+    for name, most in (("brief", 65536), ("title", 16384)):
+        body = form(file_part(MP4_HEAD), field_part(name, "x" * (most + 1)))
+        sentence = f"A form field is too large (at most {most} bytes)"
+        assert str(refused(body, BodyTooLarge)) == sentence
 
 
 def test_no_file_is_a_400(store):

@@ -1,5 +1,6 @@
 """Downloads of a job: the names of files, the manifest, and the ZIP of what is published."""
 
+import csv
 import gc
 import hashlib
 import io
@@ -9,11 +10,13 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from werkzeug.http import parse_options_header
 
 from jobserver import render
+from jobserver.web.manifest import harmless
 from jobserver.web.names import content_disposition
 from jobserver.worker.render_thread import RenderThread
 from tests.results import Clip, Job, make_job
@@ -85,7 +88,7 @@ def test_an_output_of_any_source_name_can_be_downloaded(site: Site, name: str):
     assert answer.headers["Content-Disposition"].startswith("attachment; ")
     assert "_var1.mp4" in answer.headers["Content-Disposition"]
     with unzipped(site, job) as read:
-        folder = read.namelist()[1].split("/")
+        folder = read.namelist()[2].split("/")
         assert len(folder) == 2
         assert folder[0].startswith("01_")
         assert all(part.isprintable() for part in folder)
@@ -103,11 +106,12 @@ def test_a_zip_has_a_folder_a_source_and_lists_the_manifest_first(site: Site):
     with unzipped(site, make_job(site.server, *sources)) as read:
         assert read.testzip() is None
         assert read.namelist() == [
-            "manifest.json",
+            *("manifest.json", "manifest.csv"),
             *("01_a/a_var1.mp4", "01_a/a_var2.mp4", "02_a_2/a_2_var1.mp4", "03_b/b_var1.mp4"),
         ]
-        assert max(read.infolist(), key=lambda each: each.header_offset) == read.infolist()[0]
-        assert [read.read(name) for name in read.namelist()[1:]] == [b"1", b"2", b"3", b"4"]
+        by_place = sorted(read.infolist(), key=lambda each: each.header_offset)
+        assert by_place[-2:] == read.infolist()[:2]
+        assert [read.read(name) for name in read.namelist()[2:]] == [b"1", b"2", b"3", b"4"]
 
 
 def test_the_manifest_lists_every_member_with_its_sha256(site: Site):
@@ -116,7 +120,7 @@ def test_the_manifest_lists_every_member_with_its_sha256(site: Site):
         manifest = manifest_of(read)
         sources = manifest["sources"]
         listed = {each["path"]: each for source in sources for each in source["outputs"]}
-        assert set(listed) == set(read.namelist()[1:])
+        assert set(listed) == set(read.namelist()[2:])
         for path, output in listed.items():
             content = read.read(path)
             assert hashlib.sha256(content).hexdigest() == output["sha256"]
@@ -143,13 +147,102 @@ def test_a_zip_that_grew_has_another_etag(site: Site):
     assert download(site, first).headers["ETag"] != download(site, second).headers["ETag"]
 
 
+def choose(site: Site, job: Job, ids: list[str] | str):
+    chosen = ids if isinstance(ids, str) else ",".join(ids)
+    return site.client.get(f"{job.download}?outputs={chosen}", headers=site.headers)
+
+
+def test_a_zip_of_chosen_outputs_has_these_alone(site: Site):
+    job = make_job(site.server, Clip("a.mp4", [b"1", b"2", b"3"]), Clip("b.mp4", [b"4"]))
+    chosen = [job.outputs[3], job.outputs[1], job.outputs[1]]
+    answer = choose(site, job, chosen)
+    posted = site.client.post(job.download, json={"outputs": chosen}, headers=site.headers)
+    assert (answer.status_code, posted.status_code) == (200, 200)
+    assert answer.data == posted.data
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as read:
+        assert read.testzip() is None
+        assert read.namelist()[2:] == ["01_a/a_var2.mp4", "02_b/b_var1.mp4"]
+        listed = [each for source in manifest_of(read)["sources"] for each in source["outputs"]]
+        assert [each["id"] for each in listed] == [job.outputs[1], job.outputs[3]]
+        assert len(read.read("manifest.csv").splitlines()) == 3
+    rest = choose_range(site, job, chosen, len(answer.data) - 10)
+    assert (rest.status_code, rest.data) == (206, answer.data[-10:])
+
+
+def choose_range(site: Site, job: Job, ids: list[str], start: int):
+    headers = {**site.headers, "Range": f"bytes={start}-"}
+    return site.client.get(f"{job.download}?outputs={','.join(ids)}", headers=headers)
+
+
+def test_a_signed_link_opens_a_choice_as_well(site: Site):
+    job = make_job(site.server)
+    url = f"{site.show(job.id)['downloadUrl']}&outputs={job.outputs[0]}"
+    with zipfile.ZipFile(io.BytesIO(site.client.get(url).data)) as read:
+        assert len(read.namelist()) == 3
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_choice_that_cannot_be_made_is_refused(site: Site, method: str):
+    job, other = make_job(site.server), make_job(site.server)
+
+    def status(ids: Any) -> int:
+        if method == "get":
+            return choose(site, job, ids).status_code
+        return site.client.post(
+            job.download, json={"outputs": ids}, headers=site.headers
+        ).status_code
+
+    assert status([job.outputs[0], other.outputs[0]]) == 404
+    assert status(["unknown"]) == 404
+    assert status("") == status([job.outputs[0], ""]) == 400
+    if method == "post":
+        assert status([]) == status([7]) == status({"a": 1}) == 400
+        assert status(["x" * 22] * 4000) == 413
+
+
+def test_the_manifest_as_csv_has_a_line_an_output(site: Site):
+    axes = {"video": "a.mp4", "hook": None, "format": "9:16", "length": "full", "mirror": False}
+    job = make_job(site.server, Clip("a.mp4", [b"1", b"22"]), axes=axes)
+    with unzipped(site, job) as read:
+        text = read.read("manifest.csv").decode()
+        lines = list(csv.DictReader(io.StringIO(text)))
+        assert [line["path"] for line in lines] == read.namelist()[2:]
+    assert [(line["video"], line["hook"], line["format"], line["mirror"]) for line in lines] == [
+        ("a.mp4", "", "9:16", "false")
+    ] * 2
+    assert [line["size"] for line in lines] == ["1", "2"]
+    assert [line["outputId"] for line in lines] == job.outputs
+    assert text.endswith("\r\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("=1+1.mp4", "+1.mp4", "-1.mp4", "@SUM(A1).mp4", "\t=1.mp4", "\r\n=1.mp4", " =1.mp4"),
+        *("a;=1.mp4", "a,=1.mp4", 'a"=1.mp4', "a\n=1.mp4", "a|=1.mp4", "\uff1d1.mp4", "';=1.mp4"),
+    ],
+)
+def test_no_spreadsheet_takes_a_name_for_a_formula(name: str):
+    cell = harmless(name)
+    begins = ("=", "+", "-", "@", "\uff1d")
+    for separator in ("\0", "\t", "\r", "\n", ";", ",", "|", '"'):
+        for piece in cell.split(separator):
+            assert not piece.strip().startswith(begins)
+    assert cell.replace("'", "") == name.replace("'", "")
+
+
+@pytest.mark.parametrize("value", ["clip-1.mp4", "a=b", "9:16", 7, -14.1, None, "x@y.z"])
+def test_harmless_cells_stay_as_they_are(value: Any):
+    assert harmless(value) == value
+
+
 @pytest.mark.parametrize("status", ["processing", "cancelled", "failed", "queued"])
 def test_what_is_published_of_an_unfinished_job_can_be_downloaded(site: Site, status: str):
     job = make_job(
         site.server, Clip("a.mp4"), Clip("b.mp4", [b"one"], status), Clip("c", [], status)
     )
     with unzipped(site, job) as read:
-        assert len(read.namelist()) == 4
+        assert len(read.namelist()) == 5
         sources = manifest_of(read)["sources"]
         assert [source["status"] for source in sources] == ["completed", status, status]
         assert [len(source["outputs"]) for source in sources] == [2, 1, 0]

@@ -12,12 +12,14 @@ import pytest
 
 from jobserver import render
 from jobserver.render import errors as render_errors
-from jobserver.web.archive import MAX_ERROR_LENGTH
+from jobserver.web.manifest import MAX_ERROR_LENGTH
 from jobserver.worker.attempt import GAVE_UP
 from tests.growing import GrowingJob, numbered
 from tests.support import Site
 
 pytestmark = pytest.mark.both_databases
+
+MANIFESTS = ["manifest.json", "manifest.csv"]
 
 WGET = "Wget/1.21.3"
 GONE = {"error": "The ZIP has changed since; download it from the start"}
@@ -43,7 +45,7 @@ class Zips:
         assert answer.status_code == 200, answer.json
         with zipfile.ZipFile(io.BytesIO(answer.data)) as read:
             assert read.testzip() is None
-            assert read.namelist()[0] == "manifest.json"
+            assert read.namelist()[:2] == MANIFESTS
         self.seen.append(answer.data)
         return answer.data
 
@@ -147,9 +149,9 @@ def test_members_lie_in_the_sequence_of_publication_and_the_manifest_last(start)
     job = zips.job
     job.claim()
     job.render((1, numbered(10, 11), False))
-    assert members(zips.whole()) == ["02_b/b_var1.mp4", "02_b/b_var2.mp4", "manifest.json"]
+    assert members(zips.whole()) == ["02_b/b_var1.mp4", "02_b/b_var2.mp4", *MANIFESTS]
     job.publish(0, numbered(12), at=job.now - 500)  # the clock was set back
-    grown = ["02_b/b_var1.mp4", "02_b/b_var2.mp4", "01_a/a_var1.mp4", "manifest.json"]
+    grown = ["02_b/b_var1.mp4", "02_b/b_var2.mp4", "01_a/a_var1.mp4", *MANIFESTS]
     assert members(zips.whole()) == grown
 
 

@@ -38,7 +38,7 @@ def zip_names(site: Site, job: Job) -> list[str]:
     """The paths of the variations in the ZIP."""
     answer = site.client.get(job.download, headers=site.headers)
     with zipfile.ZipFile(io.BytesIO(answer.data)) as read:
-        return read.namelist()[1:]
+        return read.namelist()[2:]
 
 
 def saved_as(site: Site, path: str) -> tuple[str, str]:
@@ -132,6 +132,44 @@ def test_a_zip_is_named_after_the_first_video(site: Site):
     assert saved_as(site, make_job(site.server, Clip("....")).download)[0] == (
         "video_variations.zip"
     )
+
+
+@pytest.mark.parametrize(
+    ("title", "begin"),
+    [
+        ("Spring Sale", "Spring Sale_"),
+        ("A/B: test?", "A_B_ test_"),
+        ("../../etc", "etc_"),
+        ("x" * 200, "x" * 40 + "_"),
+        ("視" * 200, "視" * 33 + "_"),
+        ("...", ""),
+    ],
+)
+def test_a_title_begins_the_names_of_the_zip_and_of_its_files(site: Site, title: str, begin: str):
+    job = make_job(site.server, Clip("a.mp4", [b"1"]), Clip("b.mp4", [b"2"]), title=title)
+    alone = [saved_as(site, job.output(n))[0] for n in (0, 1)]
+    assert alone == [f"{begin}a_var1.mp4", f"{begin}b_var1.mp4"]
+    assert zip_names(site, job) == [f"01_a/{alone[0]}", f"02_b/{alone[1]}"]
+    shown = [output for file in site.show(job.id)["files"] for output in file["outputs"]]
+    assert [output["downloadName"] for output in shown] == alone
+    assert saved_as(site, job.download)[0] == f"{begin or 'a_'}variations.zip"
+
+
+def test_long_titles_and_long_names_leave_room_on_any_file_system():
+    videos = [file_named("é" * 255, position) for position in range(3)]
+    for title in ("ü" * 200, "視" * 200, "👩‍🚀" * 60):
+        found = names.stems(videos, title)
+        assert all(
+            len(stem) <= 82 and len(f"{stem}_var20.mp4".encode()) < 255 for stem in found.values()
+        )
+        assert len(set(found.values())) == 3
+
+
+def test_outputs_of_a_brief_have_the_names_of_their_plan(site: Site):
+    job = make_job(site.server, Clip("a.mp4", [b"1", b"2"]), title="Spring", axes={"look": None})
+    planned = [path.name for path in job.paths]
+    assert [saved_as(site, job.output(n))[0] for n in (0, 1)] == planned
+    assert zip_names(site, job) == [f"01_a/{name}" for name in planned]
 
 
 def test_a_name_stays_while_the_job_grows(site: Site):

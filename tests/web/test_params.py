@@ -4,7 +4,7 @@ import pytest
 
 from jobserver.errors import InvalidOption
 from jobserver.jobs.model import JobOptions
-from jobserver.web.params import MAX_SEED, job_options, variations
+from jobserver.web.params import MAX_SEED, job_options, title, variations
 from tests.support import Site, field_part, file_part
 
 pytestmark = pytest.mark.both_databases
@@ -54,7 +54,18 @@ def test_an_unknown_recipe_is_refused_with_those_that_exist(recipe: str):
         ("nan", 5),
         ("0", 1),
         ("-3", 1),
-        ("-inf", 1),
+        ("-inf", 5),
+        ("Infinity", 5),
+        (".5", 5),
+        ("7x", 7),
+        ("1e2", 1),
+        ("1_0", 1),
+        ("0x10", 16),
+        ("0xg", 1),
+        ("007", 7),
+        ("+7", 7),
+        ("- 7", 5),
+        ("\u0667", 5),
         ("1", 1),
         ("7.9", 7),
         (" 8 ", 8),
@@ -67,7 +78,35 @@ def test_variations_are_1_to_20_and_5_by_default(text: str | None, number: int):
     assert variations(text) == number
 
 
-@pytest.mark.parametrize(("field", "value"), [("recipe", "wild"), ("seed", "-1"), ("seed", "x")])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, None),
+        ("", None),
+        (" \n ", None),
+        ("  Spring Sale \r\n", "Spring Sale"),
+        ("e\u0301", "é"),
+        ("نمی‌خواهم", "نمی‌خواهم"),
+        ("👩‍🚀", "👩‍🚀"),
+        ("x" * 200, "x" * 200),
+    ],
+)
+def test_a_title_is_one_line_of_text(text: str | None, found: str | None):
+    assert title(text) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 201, "a\nb", "a\0b", "a\x1b[2J", "a\u202eb", "a\u2028b", "\udc80"]
+)
+def test_a_title_that_is_none_is_refused(text: str):
+    with pytest.raises(InvalidOption, match=r"^title must "):
+        title(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("recipe", "wild"), ("seed", "-1"), ("seed", "x"), ("title", "x" * 201), ("title", "a\0b")],
+)
 @pytest.mark.parametrize("first", [True, False], ids=["field first", "file first"])
 def test_an_upload_with_refused_options_leaves_nothing(
     site: Site, clip: bytes, field: str, value: str, first: bool

@@ -30,12 +30,16 @@ class Shown:
         self.id: str = site.post(*parts).json["jobId"]
         for _ in parts:
             steps.publish(db, steps.claim(db, time.time()), 1, 2, 3, now=time.time(), last=True)
+        self.title: str | None = None
         self.files = queries.files_of(db, self.id)
 
     def outputs(self, link: Link) -> dict[str, list[Any]]:
         """What is answered, whatever is kept."""
         with self._app.app_context():
-            found = pieces.of_outputs(self.db, self.id, self.files, link)
+            state = queries.job_state(self.db, self.id)
+            assert state is not None
+            job = state.job._replace(title=self.title)
+            found = pieces.of_outputs(self.db, state._replace(job=job, files=self.files), link)
         return {key: orjson.loads(orjson.dumps(shown)) for key, shown in found.items()}
 
 
@@ -94,6 +98,16 @@ def test_another_name_of_the_source_is_another_name_of_its_outputs(shown: Shown)
     assert [each["downloadName"] for outputs in renamed.values() for each in outputs] == [
         *(f"other_var{n}.mp4" for n in (1, 2, 3)),
         *(f"clip é_var{n}.mp4" for n in (1, 2, 3)),
+    ]
+
+
+def test_another_title_is_another_name_of_all_outputs(shown: Shown) -> None:
+    shown.outputs(linked("1"))
+    shown.title = "Spring"
+    renamed = shown.outputs(linked("1"))
+    assert [each["downloadName"] for outputs in renamed.values() for each in outputs] == [
+        *(f"Spring_clip é_var{n}.mp4" for n in (1, 2, 3)),
+        *(f"Spring_clip é_2_var{n}.mp4" for n in (1, 2, 3)),
     ]
 
 

@@ -22,11 +22,12 @@ JOB_KEYS = [
     *("recipe", "seed", "downloadUrl", "files", "createdAt", "startedAt", "finishedAt"),
     "expiresAt",
     *("queuePosition", "etaSeconds", "waitsFor", "error", "id", "completedVariations"),
-    *("failedVideos", "cancelledVideos", "cancelledAt"),
+    *("failedVideos", "cancelledVideos", "cancelledAt", "title", "brief", "assets"),
 ]
 FILE_KEYS = [
     *("id", "name", "size", "status", "progress", "error", "completedVariations"),
-    *("duration", "width", "height", "sha256", "seed", "url", "thumbnailUrl", "outputs"),
+    *("totalVariations", "duration", "width", "height", "sha256", "seed", "url", "thumbnailUrl"),
+    *("failedVariations", "outputs", "failedOutputs"),
 ]
 
 
@@ -140,6 +141,11 @@ def test_a_job_progresses_with_its_files(db: Connection):
         "url": "outputs.get_output",
         "thumbnailUrl": None,
         "downloadName": "a_var1.mp4",
+        "axes": None,
+        "width": None,
+        "height": None,
+        "duration": None,
+        "loudness": None,
     }
 
 
@@ -190,5 +196,9 @@ def test_each_address_leads_to_its_own_view(app):
         "outputs.get_source": {"job_id", "file_id"},
         "outputs.file_thumbnail": {"job_id", "file_id"},
     }
-    rules = {rule.endpoint: rule.arguments for rule in app.url_map.iter_rules()}
+    rules = {
+        rule.endpoint: rule.arguments
+        for rule in app.url_map.iter_rules()
+        if "GET" in (rule.methods or ())
+    }
     assert linked == {name: ids for name, ids in rules.items() if name.startswith("outputs.")}

@@ -17,11 +17,14 @@ SCRIPTS: dict[int, str] = {  # by the version that each makes
 }
 
 
-def upgrade(db: Connection) -> None:
-    """Run what is missing, in the caller's transaction. Raises DatabaseUnusable."""
+def upgrade(db: Connection) -> int:
+    """Run what is missing, in the caller's transaction; return the version now.
+
+    Raises DatabaseUnusable.
+    """
     found = migrations.refuse_newer(db)
     missing = [script for number, script in SCRIPTS.items() if number > found]
     if missing:
         for script in (*missing, _VIEW):
             db.execute(script)
-    migrations.note_version(db)
+    return migrations.note_version(db, found)

@@ -9,8 +9,8 @@ from pathlib import Path
 from jobserver.db import meta, migrations
 from jobserver.db.connection import LOCK_TIMEOUT_S, Connection
 from jobserver.db.errors import DatabaseBusy, DatabaseError, DatabaseUnusable
-from jobserver.db.migrations import is_current, latest_version, version
-from jobserver.db.sqlite import connect
+from jobserver.db.migrations import is_usable, latest_version, version
+from jobserver.db.sqlite import connect, connect_alone
 from jobserver.db.transaction import exclusive
 from jobserver.modes import exclude_others
 
@@ -27,11 +27,11 @@ def initialise(path: Path) -> int:
         _use_wal(db)
         db.execute("PRAGMA foreign_keys = OFF")  # a table is rebuilt by dropping the old one
         with exclusive(db, "schema"):
-            _upgrade(db)
+            made = _upgrade(db)
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
             with suppress(OSError):  # others could read those of before
                 exclude_others(path.with_name(name))
-    return latest_version()
+    return made
 
 
 def check(path: Path) -> str:
@@ -41,10 +41,26 @@ def check(path: Path) -> str:
     """
     with _explained(path), closing(connect(path)) as db:
         _refuse_damage(db, path)
-        if not is_current(db):
+        if not is_usable(db):
             reason = f"it has version {version(db)}, not {latest_version()}"
             raise DatabaseUnusable(_advice(path, reason))
         return meta.database_id(db)
+
+
+def open_alone(path: Path) -> Connection:
+    """See engine.open_alone()."""
+    with _explained(path):
+        try:
+            db = connect_alone(path)
+        except DatabaseBusy as error:
+            sentence = f"The database {path} is in use; stop its server and its workers first"
+            raise DatabaseUnusable(sentence) from error
+        try:
+            _refuse_damage(db, path)
+        except BaseException:
+            db.close()
+            raise
+    return db
 
 
 @contextmanager
@@ -84,13 +100,14 @@ def _use_wal(db: Connection) -> None:
             time.sleep(0.01)
 
 
-def _upgrade(db: Connection) -> None:
-    for script in migrations.SCRIPTS[migrations.refuse_newer(db) :]:
+def _upgrade(db: Connection) -> int:
+    found = migrations.refuse_newer(db)
+    for script in migrations.SCRIPTS[found:]:
         for statement in _statements(script):
             db.execute(statement)
     if db.execute("PRAGMA foreign_key_check").fetchone() is not None:
         raise DatabaseUnusable("The rows of the database do not fit together")
-    migrations.note_version(db)
+    return migrations.note_version(db, found)
 
 
 def _statements(script: str) -> Iterator[str]:

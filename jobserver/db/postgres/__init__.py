@@ -7,6 +7,6 @@ errors       what the server says, as our classes
 """
 
 from jobserver.db.postgres.connection import connect
-from jobserver.db.postgres.schema import check, identity, initialise, label
+from jobserver.db.postgres.schema import check, identity, initialise, label, refuse_unreachable
 
-__all__ = ["check", "connect", "identity", "initialise", "label"]
+__all__ = ["check", "connect", "identity", "initialise", "label", "refuse_unreachable"]

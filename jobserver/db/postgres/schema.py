@@ -9,7 +9,7 @@ from psycopg import conninfo
 from jobserver.db import meta
 from jobserver.db.connection import Connection
 from jobserver.db.errors import DatabaseError, DatabaseUnusable
-from jobserver.db.migrations import is_current, latest_version, on_postgres, version
+from jobserver.db.migrations import is_usable, latest_version, on_postgres, version
 from jobserver.db.postgres.connection import connect
 from jobserver.db.postgres.errors import reason
 from jobserver.db.postgres.sessions import address
@@ -28,8 +28,8 @@ def initialise(url: str) -> int:
         _refuse_encoding(db)
         with exclusive(db, "schema"):
             db.execute("SET LOCAL statement_timeout = 0")  # a large table takes its time
-            on_postgres.upgrade(db)
-    return latest_version()
+            made = on_postgres.upgrade(db)
+    return made
 
 
 def check(url: str) -> str:
@@ -38,7 +38,7 @@ def check(url: str) -> str:
         _refuse_encoding(db)
         if not (found := version(db)):
             raise DatabaseUnusable(f"The database {label(url)} is empty; run {INIT_DB}")
-        if not is_current(db):
+        if not is_usable(db):
             advice = f"; run {INIT_DB}" if found < latest_version() else ""
             sentence = f"it has version {found}, not {latest_version()}{advice}"
             raise DatabaseUnusable(f"The database {label(url)} cannot be used: {sentence}")
@@ -46,6 +46,12 @@ def check(url: str) -> str:
 
 
 INIT_DB = "`flask --app wsgi init-db`"
+
+
+def refuse_unreachable(url: str) -> None:
+    """Raise DatabaseUnusable, with the reason, when the server does not let us in."""
+    with _explained(url), closing(connect(url)) as db:
+        _refuse_encoding(db)
 
 
 def identity(url: str) -> str:

@@ -164,6 +164,12 @@ class Objects(_Bucket):
             names = (self._bucket, self._prefix + key)
             self._clients.get("work").upload_fileobj(file, *names, Config=_TRANSFER)
 
+    def copy(self, key: str, to: str) -> None:
+        """Let the store copy an object, in parts where it is large. Raises FileNotFoundError."""
+        source, target = self._name(key), self._name(to)
+        with self._errors(key):
+            self._client.copy(source, target["Bucket"], target["Key"], Config=_TRANSFER)
+
     def open(self, key: str, start: int = 0) -> Body:
         """Return the bytes from a place on. Raises FileNotFoundError."""
         with self._errors(key):

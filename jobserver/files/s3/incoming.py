@@ -8,11 +8,34 @@ from contextlib import suppress
 
 from jobserver.errors import InsufficientStorage, StoreUnreachable
 from jobserver.files.keys import source_key, stored_name
-from jobserver.files.s3.client import Part, PartUploads
+from jobserver.files.s3.client import Objects, Part, PartUploads
 from jobserver.ids import generate_id
 
 PART_SIZE = 8 * 1024 * 1024  # bytes: what an upload holds in memory; all parts but the last alike
 MAX_PARTS = 10_000  # of one object
+
+
+class CopiedObject:
+    """An upload that has the bytes of another object; see store.Incoming."""
+
+    def __init__(self, objects: Objects, key: str) -> None:
+        self.id = generate_id()
+        self.stored_name = stored_name(self.id, key)
+        self._objects, self._key = objects, key
+
+    def write(self, piece: bytes) -> None:
+        """Refuse: its bytes are those of the other one."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Nothing is missing."""
+
+    def commit(self) -> None:
+        """Copy the object inside the store. Raises FileNotFoundError or StoreUnreachable."""
+        self._objects.copy(self._key, source_key(self.stored_name))
+
+    def discard(self) -> None:
+        """Nothing is held."""
 
 
 class IncomingObject:

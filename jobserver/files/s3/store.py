@@ -16,7 +16,7 @@ from jobserver.errors import StoreUnreachable
 from jobserver.files.keys import claim_output_key, output_key
 from jobserver.files.s3.cleanup import Ages, BucketCleanup, checked, checked_name
 from jobserver.files.s3.client import Clients, Objects, PartUploads
-from jobserver.files.s3.incoming import IncomingObject
+from jobserver.files.s3.incoming import CopiedObject, IncomingObject
 from jobserver.files.s3.reader import ObjectReader
 from jobserver.files.s3.root import BucketRoot
 from jobserver.files.scratch import Scratch
@@ -62,6 +62,10 @@ class S3Store(BucketCleanup):
     def receive(self, client_name: str) -> IncomingObject:
         """Begin an upload; the store hears of it with its first part."""
         return IncomingObject(self._uploads, client_name)
+
+    def copy_upload(self, key: str) -> CopiedObject:
+        """Begin an upload that the store itself will copy."""
+        return CopiedObject(self._objects, checked(key))
 
     def sync_uploads(self) -> None:
         """Nothing: what a store has answered for survives a power cut."""

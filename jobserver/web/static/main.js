@@ -1,20 +1,18 @@
 // Entry point and router: shows the view that the URL names, or the sign-in form without a token.
 //
-// server         api, session, browser_storage, sign_in
-// uploads        upload, upload_files, footage, upload_progress, upload_request, job_options
-// jobs           jobs (the list), job (one job), compare (a variation beside its source)
-// background     poll, connection, notifications
-// helpers        dom, format
+// upload/   the form of a new job: choosing and checking files, options, the upload
+// jobs/     the list of jobs, one job, a variation beside its source
+// shared/   client of the API, session, polling, notifications; helpers for document and text
 
-import { pageUrl } from "./api.js";
-import { showConnectionStatus } from "./connection.js";
-import { announce, byId, dismissConfirm, setText } from "./dom.js";
-import * as job from "./job.js";
-import * as jobs from "./jobs.js";
-import * as notifications from "./notifications.js";
-import { session, signedOut, token } from "./session.js";
+import * as job from "./jobs/job.js";
+import * as jobs from "./jobs/list.js";
+import { pageUrl } from "./shared/api.js";
+import { showConnectionStatus } from "./shared/connection.js";
+import { announce, byId, dismissConfirm, setText } from "./shared/dom.js";
+import * as notifications from "./shared/notifications.js";
+import { session, signedOut, token } from "./shared/session.js";
 import * as signIn from "./sign_in.js";
-import * as upload from "./upload.js";
+import * as upload from "./upload/upload.js";
 
 const VIEWS = {
   "sign-in": { heading: "sign-in-title", title: "Sign in · jobserver", open() {}, close() {} },

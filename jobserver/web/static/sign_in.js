@@ -1,9 +1,9 @@
 // The sign-in form: exchanges the password for a token, and counts down after too many attempts.
 
-import { apiUrl, request } from "./api.js";
-import { byId, setText } from "./dom.js";
-import { duration } from "./format.js";
-import { signedIn } from "./session.js";
+import { apiUrl, request } from "./shared/api.js";
+import { byId, setText } from "./shared/dom.js";
+import { duration } from "./shared/format.js";
+import { signedIn } from "./shared/session.js";
 
 async function submit(event) {
   event.preventDefault();

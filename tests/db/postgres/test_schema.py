@@ -58,6 +58,7 @@ def test_init_db_keeps_every_row(url: str, database: Connection) -> None:
     assert db.initialise(url) == LATEST
     assert db.check(url) == before
     assert database.column("SELECT id FROM job_status") == ["a"]
+    assert database.column("SELECT id FROM job_summary") == ["a"]
 
 
 def test_both_engines_have_the_same_columns(database: Connection, tmp_path: Path) -> None:
@@ -103,6 +104,7 @@ def test_a_later_script_is_run_once_and_the_view_is_made_behind_it(
         assert db.initialise(url) == LATEST + 1
     assert database.column("SELECT more FROM job") == []
     assert database.column("SELECT status FROM job_status") == []
+    assert database.column("SELECT status FROM job_summary") == []
     assert db.check(url)
 
 

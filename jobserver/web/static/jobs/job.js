@@ -1,16 +1,16 @@
 // The view of one job: status, progress, results, and the actions cancel, retry and delete.
 
-import { apiUrl, conditionalGet, isGone, request, serverNow } from "./api.js";
-import * as compare from "./compare.js";
-import { showConnectionStatus } from "./connection.js";
+import { apiUrl, conditionalGet, isGone, request, serverNow } from "../shared/api.js";
+import { showConnectionStatus } from "../shared/connection.js";
 import { announce, askToConfirm, byId, cloneTemplate, navigate, part, renderList, setMedia,
-  setProgress, setShape, setState, setText } from "./dom.js";
+  setProgress, setShape, setState, setText } from "../shared/dom.js";
 import { ago, allCompleted, clock, deletion, differences, duration, expiry, jobName, jobState, plural,
-  resultSummary, size } from "./format.js";
-import { refreshJobs } from "./jobs.js";
-import { forgetJob, hasEnded, recordStatus, setTitle } from "./notifications.js";
-import { Poller } from "./poll.js";
-import { expectedZipBytes } from "./zip_size.js";
+  resultSummary, size } from "../shared/format.js";
+import { forgetJob, hasEnded, recordStatus, setTitle } from "../shared/notifications.js";
+import { Poller } from "../shared/poll.js";
+import { expectedZipBytes } from "../shared/zip_size.js";
+import * as compare from "./compare.js";
+import { refreshJobs } from "./list.js";
 
 const TIMES_REFRESH_MS = 30_000;
 

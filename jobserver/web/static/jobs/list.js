@@ -1,12 +1,12 @@
 // The list of jobs, newest first and page by page, and how much storage the jobs use.
 
-import { apiUrl, ApiError, conditionalGet, pageUrl, request, serverNow } from "./api.js";
-import { showConnectionStatus } from "./connection.js";
+import { apiUrl, ApiError, conditionalGet, pageUrl, request, serverNow } from "../shared/api.js";
+import { showConnectionStatus } from "../shared/connection.js";
 import { announce, byId, cloneTemplate, part, renderList, setMedia, setProgress, setState, setText }
-  from "./dom.js";
-import { ago, deletion, expiry, jobName, jobState, plural, resultSummary, size } from "./format.js";
-import { hasEnded, recordStatus } from "./notifications.js";
-import { Poller } from "./poll.js";
+  from "../shared/dom.js";
+import { ago, deletion, expiry, jobName, jobState, plural, resultSummary, size } from "../shared/format.js";
+import { hasEnded, recordStatus } from "../shared/notifications.js";
+import { Poller } from "../shared/poll.js";
 
 const MAX_THUMBNAILS = 3;
 const STORAGE_INTERVAL_MS = 60_000;

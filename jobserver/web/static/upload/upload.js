@@ -1,18 +1,18 @@
 // The upload form: uploads the chosen videos as one job, shows the progress, and says what to do
 // when the upload fails.
 
-import { apiUrl, request } from "./api.js";
+import { refreshJobs } from "../jobs/list.js";
+import { apiUrl, request } from "../shared/api.js";
 import { announce, askToConfirm, byId, dismissConfirm, navigate, setProgress, setText }
-  from "./dom.js";
+  from "../shared/dom.js";
+import { duration, plural, size, withAdvice } from "../shared/format.js";
+import { notifyInBackground, recordStatus } from "../shared/notifications.js";
+import { zipLimit } from "../shared/zip_size.js";
+import * as chosenFiles from "./chosen_files.js";
 import { asMp4 } from "./footage.js";
-import { duration, plural, size, withAdvice } from "./format.js";
 import * as jobOptions from "./job_options.js";
-import { refreshJobs } from "./jobs.js";
-import { notifyInBackground, recordStatus } from "./notifications.js";
-import * as uploadFiles from "./upload_files.js";
 import { SpeedMeter, uploadedPerFile } from "./upload_progress.js";
 import { cancelledError, postForm } from "./upload_request.js";
-import { zipLimit } from "./zip_size.js";
 
 const PROGRESS_INTERVAL_MS = 1_000;
 
@@ -24,9 +24,9 @@ let hasUnseenFailure = false;
 
 async function start(event) {
   event.preventDefault();
-  if (upload || !uploadFiles.files().length || !jobOptions.validate()) return;
+  if (upload || !chosenFiles.files().length || !jobOptions.validate()) return;
   setText(byId("upload-error"), "");
-  uploadFiles.clearRejected();
+  chosenFiles.clearRejected();
   const cancelled = begin();
   try {
     // find out before the upload, not at its end, whether the session has expired
@@ -39,7 +39,7 @@ async function start(event) {
   }
 }
 
-const totalSize = () => uploadFiles.files().reduce((sum, file) => sum + file.size, 0);
+const totalSize = () => chosenFiles.files().reduce((sum, file) => sum + file.size, 0);
 
 /** Return a promise that rejects if the upload is cancelled before the request is made. */
 function begin() {
@@ -50,7 +50,7 @@ function begin() {
   started.timer = setInterval(renderProgress, PROGRESS_INTERVAL_MS);
   upload = started;
   addEventListener("beforeunload", warnBeforeUnload);
-  uploadFiles.setUploading(true);
+  chosenFiles.setUploading(true);
   render();
   byId("cancel-upload").focus();
   announce("Uploading");
@@ -70,7 +70,7 @@ async function postVideos() {
 function formData() {
   const form = new FormData();
   jobOptions.appendTo(form);
-  for (const file of uploadFiles.files()) form.append("videos", asMp4(file), file.name);
+  for (const file of chosenFiles.files()) form.append("videos", asMp4(file), file.name);
   return form;
 }
 
@@ -90,15 +90,15 @@ function end() {
   if (upload.isConfirmingStop) dismissConfirm();
   const hadFocus = document.activeElement === byId("cancel-upload");
   upload = null;
-  uploadFiles.setUploading(false);
+  chosenFiles.setUploading(false);
   render();
-  if (hadFocus) byId(uploadFiles.files().length ? "start-upload" : "choose").focus();
+  if (hadFocus) byId(chosenFiles.files().length ? "start-upload" : "choose").focus();
 }
 
 /** Clear the form and cancel a running upload. */
 export function reset() {
   upload?.abort();
-  uploadFiles.clear();
+  chosenFiles.clear();
   byId("upload-form").reset();
   setText(byId("upload-error"), "");
   jobOptions.clearErrors();
@@ -122,7 +122,7 @@ export async function confirmStop() {
 
 /** Show why the upload failed; the chosen videos stay, so that it can be tried again. */
 async function showFailure(error) {
-  const mayHaveArrived = isAllUploaded() && uploadFiles.files().length > 0;
+  const mayHaveArrived = isAllUploaded() && chosenFiles.files().length > 0;
   if (upload.cancelled && !mayHaveArrived) return announce("The upload was cancelled.");
   const sentence = await failureText(error);
   setText(byId("upload-error"), sentence);
@@ -136,7 +136,7 @@ async function failureText({ status, message, retryAfter }) {
   if (status === 401) return "You were signed out before the upload finished. Your videos are still chosen.";
   if (status !== 0 && retryAfter) return withAdvice(message, `Try again in ${duration(retryAfter)}.`);
   if (status !== 0) return message;
-  const unreadable = await uploadFiles.firstUnreadable();
+  const unreadable = await chosenFiles.firstUnreadable();
   return unreadable
     ? `${unreadable.name} can no longer be read; it was moved or changed. Remove it, then choose it again.`
     : connectionLostText();
@@ -164,7 +164,7 @@ function render() {
   jobOptions.setDisabled(isUploading);
   byId("upload-progress").hidden = !isUploading;
   byId("start-upload").hidden = isUploading;
-  byId("start-upload").disabled = uploadFiles.files().length === 0;
+  byId("start-upload").disabled = chosenFiles.files().length === 0;
   setText(byId("start-upload"), byId("upload-error").textContent ? "Try again" : "Start");
   byId("cancel-upload").hidden = !isUploading;
   renderTotal();
@@ -172,7 +172,7 @@ function render() {
 }
 
 function renderTotal() {
-  const videos = uploadFiles.files().length;
+  const videos = chosenFiles.files().length;
   const variations = jobOptions.variations();
   const isShown = videos > 0 && variations !== null && !upload;
   if (!isShown) return setText(byId("upload-total"), "");
@@ -190,8 +190,8 @@ function renderProgress() {
   setProgress(byId("upload-progress-bar"), uploadedPercent());
   setText(byId("upload-progress-title"), progressText());
   setText(byId("upload-speed"), speedText());
-  const sizes = uploadFiles.files().map((file) => file.size);
-  uploadFiles.showProgress(uploadedPerFile(sizes, loaded, total));
+  const sizes = chosenFiles.files().map((file) => file.size);
+  chosenFiles.showProgress(uploadedPerFile(sizes, loaded, total));
 }
 
 const progressText = () => isAllUploaded() ? "Finishing…" : `Uploading ${uploadedPercent()} %`;
@@ -226,7 +226,7 @@ function onChoose() {
 }
 
 export function init() {
-  uploadFiles.init({ onChoose, onRemove: render });
+  chosenFiles.init({ onChoose, onRemove: render });
   jobOptions.init();
   byId("variations").addEventListener("input", renderTotal);
   byId("upload-form").addEventListener("submit", start);

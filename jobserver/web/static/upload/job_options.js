@@ -1,6 +1,6 @@
 // The options of the next job in the upload form: variations, recipe and seed, with validation.
 
-import { byId, setText } from "./dom.js";
+import { byId, setText } from "../shared/dom.js";
 
 const FIELDS = {
   variations: {

@@ -1,8 +1,8 @@
 // A dialog that plays a variation beside its source, in sync, and shows the source in the place of
 // the variation while a button or a key is held.
 
-import { byId, renderList, setMedia, setShape, setText } from "./dom.js";
-import { differences, size } from "./format.js";
+import { byId, renderList, setMedia, setShape, setText } from "../shared/dom.js";
+import { differences, size } from "../shared/format.js";
 
 const MAX_DRIFT_S = 0.15;  // beyond this, the playing source seeks to the variation's position
 const SEEK_STEP_S = 0.001;  // less than a frame

@@ -1,7 +1,7 @@
 // The upload's HTTP request: one multipart POST with all files, which reports its progress.
 
-import { ApiError, parseData, toApiError, UNREACHABLE } from "./api.js";
-import { endSession, token } from "./session.js";
+import { ApiError, parseData, toApiError, UNREACHABLE } from "../shared/api.js";
+import { endSession, token } from "../shared/session.js";
 
 export const cancelledError = () => new ApiError(null, "Cancelled.");
 

@@ -1,9 +1,10 @@
-// The videos chosen for the next upload: file dialog, drag and drop, checks before the upload,
-// and a list with a preview and the upload progress of each.
+// The videos chosen for the next upload: checks before the upload, and a list with a preview and
+// the upload progress of each.
 
-import { announce, byId, cloneTemplate, part, renderList, setProgress, setText } from "./dom.js";
+import { announce, byId, cloneTemplate, part, renderList, setProgress, setText } from "../shared/dom.js";
+import { plural, size } from "../shared/format.js";
+import * as filePicker from "./file_picker.js";
 import { contentProblem } from "./footage.js";
-import { plural, size } from "./format.js";
 
 const { maxFiles, maxFileSize } = document.documentElement.dataset;
 const MAX_FILES = Number(maxFiles);
@@ -13,7 +14,6 @@ const MAX_FILE_SIZE = Number(maxFileSize);
 let videos = [];
 let nextKey = 0;
 let isUploading = false;  // the list shows progress and cannot be changed
-const folders = new WeakSet();  // dropped items that are no files
 let checks = Promise.resolve();  // the end of every check so far: one choice after the other
 let runningChecks = 0;
 
@@ -50,7 +50,7 @@ async function checkAndAdd(newFiles) {
 
 /** Resolve to why the server would reject a file, or to null. */
 async function fileProblem(file) {
-  if (folders.has(file)) return "is a folder; drop the videos inside it.";
+  if (filePicker.isFolder(file)) return "is a folder; drop the videos inside it.";
   if (file.size === 0) return "is empty.";
   const problem = await contentProblem(file);
   if (problem) return problem;
@@ -161,39 +161,8 @@ export function showProgress(uploadedBytes) {
   });
 }
 
-// -- file dialog, drag and drop --------------------------------------------------------
-
-function onDrag(event) {
-  event.preventDefault();  // otherwise a file dropped beside the zone replaces the page
-  const accepts = event.type === "dragover" && !byId("home").hidden && !isUploading;
-  byId("drop-zone").classList.toggle("drag-over", accepts);
-}
-
-function onDrop(event) {
-  onDrag(event);
-  if (!byId("home").hidden) choose(droppedFiles(event.dataTransfer?.items ?? []));
-}
-
-/** Return what was dropped. A folder looks like a file; only its entry shows what it is. */
-function droppedFiles(items) {
-  return [...items].filter(({ kind }) => kind === "file").map((item) => {
-    const file = item.getAsFile();
-    if (item.webkitGetAsEntry()?.isDirectory) folders.add(file);
-    return file;
-  });
-}
-
-function onFilesPicked() {
-  const picked = [...byId("files").files];
-  byId("files").value = "";  // so that a removed file can be picked again
-  choose(picked);
-}
-
 /** callbacks: onChoose is called after files were chosen or rejected, onRemove after a removal. */
 export function init(callbacks) {
   ({ onChoose, onRemove } = callbacks);
-  byId("choose").addEventListener("click", () => byId("files").click());
-  byId("files").addEventListener("change", onFilesPicked);
-  for (const type of ["dragover", "dragleave"]) addEventListener(type, onDrag);
-  addEventListener("drop", onDrop);
+  filePicker.init(choose, () => !byId("home").hidden && !isUploading);
 }

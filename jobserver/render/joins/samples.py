@@ -1,0 +1,107 @@
+"""The frames of a picture shot, as the index of its MP4 lists them.
+
+Only for files that `render_shots` wrote: one track, at most one edit, no fragments. What a
+client uploaded is read by `boxes`, which trusts nothing.
+
+Source: ISO/IEC 14496-12 (8.4.2 mdhd, 8.6.1.2 stts, 8.6.1.3 ctts, 8.6.2 stss, 8.6.6 elst).
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import BinaryIO
+
+from jobserver.render.errors import Damaged
+
+_CONTAINERS = {b"trak", b"edts", b"mdia", b"minf", b"stbl"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """The frames in the sequence of the file, which is that of decoding.
+
+    timescale: ticks a second of all other numbers. decoded, shown: when each is, counted from
+    second 0 of a player. durations: of each. keys: places of those that decoding can begin with.
+    """
+
+    timescale: int
+    decoded: Sequence[int]
+    shown: Sequence[int]
+    durations: Sequence[int]
+    keys: Sequence[int]
+
+    @property
+    def end(self) -> int:
+        """When the last frame that is shown ends, in ticks."""
+        return max(map(sum, zip(self.shown, self.durations, strict=True)))
+
+
+def read_frames(path: Path) -> Frames:
+    """Read the index of a shot. Raises Damaged when it is none, and OSError."""
+    try:
+        with path.open("rb") as file:
+            return _frames(dict(_boxes(_index(file))))
+    except (struct.error, KeyError, ValueError) as error:
+        raise Damaged(detail=f"{path.name} is no shot: {error!r}") from error
+
+
+def _index(file: BinaryIO) -> bytes:
+    """Return the payload of the `moov` box."""
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        size = length - 8
+        if length == 1:
+            size = int.from_bytes(file.read(8)) - 16
+        if kind == b"moov":
+            return file.read(size)
+        file.seek(size, 1)
+    raise ValueError("no moov")
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield type and payload of each box, from inside containers too."""
+    start = 0
+    while start + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, start)
+        payload = data[start + 8 : start + max(8, length)]
+        if kind in _CONTAINERS:
+            yield from _boxes(payload)
+        else:
+            yield kind, payload
+        start += max(8, length)
+
+
+def _frames(boxes: dict[bytes, bytes]) -> Frames:
+    durations = [ticks for count, ticks in _entries(boxes[b"stts"], ">II") for _ in range(count)]
+    delays = [0] * len(durations)
+    if b"ctts" in boxes:
+        delays = [ticks for count, ticks in _entries(boxes[b"ctts"], ">Ii") for _ in range(count)]
+    keys: Sequence[int] = range(len(durations))
+    if b"stss" in boxes:
+        keys = [number - 1 for (number,) in _entries(boxes[b"stss"], ">I")]
+    decoded = list(accumulate(durations[:-1], initial=-_shown_from(boxes.get(b"elst"))))
+    shown = [at + delay for at, delay in zip(decoded, delays, strict=True)]
+    timescale = _timescale(boxes[b"mdhd"])
+    return Frames(timescale=timescale, decoded=decoded, shown=shown, durations=durations, keys=keys)
+
+
+def _entries(payload: bytes, layout: str) -> list[tuple[int, ...]]:
+    """Return the entries of a table: a count of 32 bits stands before them."""
+    count, size = int.from_bytes(payload[4:8]), struct.calcsize(layout)
+    return list(struct.iter_unpack(layout, payload[8 : 8 + count * size]))
+
+
+def _timescale(mdhd: bytes) -> int:
+    return int.from_bytes(mdhd[20:24] if mdhd[0] else mdhd[12:16])
+
+
+def _shown_from(elst: bytes | None) -> int:
+    """Return the tick of the track that a player shows at second 0."""
+    if elst is None:
+        return 0
+    [(_, start, _)] = _entries(elst, ">QqI" if elst[0] else ">IiI")
+    if start < 0:
+        raise ValueError("it begins with a pause")
+    return int(start)

@@ -1,0 +1,88 @@
+"""The ffmpeg command lines that write and measure sounds. Pure functions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jobserver.render.settings import Settings
+from jobserver.render.sound.files import HEADROOM, RATE, samples
+
+# A gap in a source is filled with silence, and what overlaps is dropped, once picture and sound
+# would be apart by so much.
+_GAP_S = 0.02
+_QUIET = ("-nostdin", "-hide_banner", "-nostats")
+_PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.25")
+STEREO = f"aformat=sample_fmts=fltp:sample_rates={RATE}:channel_layouts=stereo"
+LOUDER = f"volume={HEADROOM:g}:precision=float"  # as loud as it was before it was stored
+_SOFTER = f"volume={1 / HEADROOM:g}:precision=float,aformat=sample_fmts=s32"
+MEASURED = b"lavfi.r128.M="  # what a measured block's line starts with
+# Filters that change the speed and keep the pitch, the better one first. An operator's own ffmpeg
+# may lack it.
+STRETCHES = (
+    "rubberband=tempo={:.6f}:transients=smooth:window=short:channels=together,",
+    "atempo={:.6f},",
+)
+
+
+class Wanted(NamedTuple):
+    """One sound of a source: its speed, how long it shall be, and where it is written."""
+
+    speed: float
+    seconds: float
+    path: Path
+
+
+def sounds_command(
+    source: Sequence[str],
+    stream: int,
+    wanted: Sequence[Wanted],
+    settings: Settings,
+    *,
+    start: float,
+    stretch: str,
+) -> list[str]:
+    """Decode one audio track once and write it at each wanted speed.
+
+    source: input options. stream: number of the track in ffmpeg. start: seconds of the source
+    where the sounds begin; silence where the track begins later. stretch: one of STRETCHES.
+    """
+    pads = "".join(f"[s{n}]" for n in range(len(wanted)))
+    resampled = f"aresample={RATE}:async=1:min_hard_comp={_GAP_S}:first_pts=0"
+    decoded = f"[0:{stream}]asetpts=PTS-{start:.6f}/TB,{resampled},{STEREO}"
+    chains = [
+        f"[s{n}]{'' if sound.speed == 1 else stretch.format(sound.speed)}"
+        f"{exactly(sound.seconds)},{_SOFTER}[a{n}]"
+        for n, sound in enumerate(wanted)
+    ]
+    graph = ";".join([f"{decoded},asplit={len(wanted)}{pads}", *chains])
+    return [
+        *(settings.ffmpeg, *_QUIET, "-v", "warning", "-y", *_PROGRESS, "-copyts", *source),
+        *("-filter_complex_threads", "1", "-filter_complex", graph),
+        *(word for n, sound in enumerate(wanted) for word in _flac(f"[a{n}]", sound.path)),
+    ]
+
+
+def measure_command(path: Path, settings: Settings) -> list[str]:
+    """Decode a stored sound; print the loudness of each block, and the true peak at the end."""
+    measure = "ebur128=peak=true:metadata=1:framelog=quiet"
+    show = r"ametadata=print:key=lavfi.r128.M:file=pipe\\:1:direct=1"
+    return [
+        *(settings.ffmpeg, *_QUIET, "-v", "info", "-xerror", "-protocol_whitelist", "file"),
+        *("-f", "flac", "-i", f"file:{path}"),
+        *("-af", f"{STEREO},{LOUDER},{measure},{show}", "-f", "null", "-"),
+    ]
+
+
+def exactly(seconds: float) -> str:
+    """Return the filters that end a sound after so many seconds, with silence if need be."""
+    count = samples(seconds)
+    return f"apad=whole_len={count},atrim=end_sample={count}"
+
+
+def _flac(pad: str, out: Path) -> list[str]:
+    """Return the options of one output file; equal sound gives equal bytes."""
+    return [
+        *("-map", pad, "-c:a", "flac", "-compression_level", "0", "-bits_per_raw_sample", "24"),
+        *("-map_metadata", "-1", "-fflags", "+bitexact", "-flags:a", "+bitexact"),
+        *("-f", "flac", f"file:{out}"),
+    ]

@@ -1,0 +1,33 @@
+"""Headlines: which font has which character, lines that fit, a picture to be laid over.
+
+Read in this sequence: `fonts`, `bidi` (directions), `lines`, `safe_zones`, `headline`.
+"""
+
+from jobserver.render.text.fonts import (
+    BUNDLED,
+    BrokenFont,
+    CannotShape,
+    Fonts,
+    MissingGlyph,
+    TextError,
+    load_fonts,
+    require_glyphs,
+)
+from jobserver.render.text.headline import Overlay, TextTooLong, draw_headline
+from jobserver.render.text.safe_zones import margins, safe_zone
+
+__all__ = [
+    "BUNDLED",
+    "BrokenFont",
+    "CannotShape",
+    "Fonts",
+    "MissingGlyph",
+    "Overlay",
+    "TextError",
+    "TextTooLong",
+    "draw_headline",
+    "load_fonts",
+    "margins",
+    "require_glyphs",
+    "safe_zone",
+]

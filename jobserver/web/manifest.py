@@ -1,0 +1,139 @@
+"""What a ZIP says about its videos: JSON to make them again, CSV for bulk uploads and spreadsheets.
+
+Both lie behind the videos. Outputs alone decide how long they are: room is kept for what changes
+without a new output, so none of the same outputs was ever longer.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jobserver.files.zip import Member, text_member
+from jobserver.jobs.model import File, Job, Output
+from jobserver.jobs.seeds import seed_of
+
+CHANGING = ("sha256", "status", "error")  # of a source, without a new output
+ROOM = 512  # bytes a source: a hash, a status and an error
+MAX_ERROR_LENGTH = 200  # characters; no sentence of ours is as long
+AXES = (
+    *("video", "hook", "ending", "format", "length", "speed", "mirror", "headline", "music"),
+    "look",
+)
+MEASURES = ("width", "height", "duration", "integrated", "truePeak", "size", "sha256", "outputId")
+# What a spreadsheet would take for a formula, also behind what some take for the end of a cell.
+# Source: https://owasp.org/www-community/attacks/CSV_Injection
+FORMULA = re.compile(r"(^|[\t\r\n;,|\"'])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
+
+
+class Manifest:
+    """Describes the outputs of one job. path: of an output in the ZIP."""
+
+    def __init__(
+        self,
+        job: Job,
+        files: Sequence[File],
+        brief: Mapping[str, Any] | None,
+        path: Callable[[Output], str],
+    ) -> None:
+        """files: of every role. brief: as it can be sent again, None without one."""
+        self._job, self._files, self._brief, self._path = job, files, brief, path
+
+    def members(self, outputs: Sequence[Output]) -> list[Member]:
+        """Return `manifest.json` and `manifest.csv` of these outputs, at least one."""
+        newest = max(output.created_at for output in outputs)
+        return [
+            text_member("manifest.json", self._json(outputs), newest),
+            text_member("manifest.csv", self._csv(outputs), newest),
+        ]
+
+    def _json(self, outputs: Sequence[Output]) -> bytes:
+        """Return how to make these outputs again, and what became of each source."""
+        entries = {file.id: _source_entry(self._job, file) for file in self._files}
+        for output in sorted(outputs, key=lambda each: each.number):
+            entries[output.file_id]["outputs"].append(_output_entry(output, self._path(output)))
+        room = ROOM * len(entries) - sum(
+            len(_to_json(entry[key])) for entry in entries.values() for key in CHANGING
+        )
+        manifest = {
+            "jobId": self._job.id,
+            "title": self._job.title,
+            "recipe": self._job.recipe,
+            "seed": self._job.seed,
+            "variationsPerVideo": self._job.variations_per_video,
+            "totalVariations": self._job.total_variations,
+            "brief": self._brief,
+            "sources": [entries[file.id] for file in self._files if file.role == "video"],
+            "assets": [_asset(entries[each.id]) for each in self._files if each.role != "video"],
+        }
+        return _to_json(manifest) + b" " * room + b"\n"
+
+    def _csv(self, outputs: Sequence[Output]) -> bytes:
+        """Return a line an output, in their sequence in the status."""
+        text = io.StringIO()
+        lines = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
+        lines.writerow(("path", *AXES, *MEASURES))
+        positions = {file.id: (file.position, file.name) for file in self._files}
+        for output in sorted(outputs, key=lambda each: (positions[each.file_id], each.number)):
+            lines.writerow(map(harmless, self._line(output, positions[output.file_id][1])))
+        return text.getvalue().encode("utf-8", "replace")
+
+    def _line(self, output: Output, video: str) -> list[Any]:
+        axes = {"video": video, "look": output.number}
+        axes = axes if output.axes is None else json.loads(output.axes)
+        loudness = json.loads(output.loudness or "{}")
+        measured = {
+            **output._asdict(),
+            "integrated": loudness.get("integrated"),
+            "truePeak": loudness.get("truePeak"),
+            "outputId": output.id,
+        }
+        values = [*(axes.get(name) for name in AXES), *(measured[name] for name in MEASURES)]
+        return [self._path(output), *values]
+
+
+def harmless(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula; `'` makes it text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return FORMULA.sub(r"\1\2'", value) if isinstance(value, str) else value
+
+
+def _source_entry(job: Job, file: File) -> dict[str, Any]:
+    return {
+        "role": file.role,
+        "name": file.name,
+        "size": file.size,
+        "sha256": file.sha256,
+        "seed": seed_of(job, file),
+        "status": file.status,
+        "error": file.error and file.error[:MAX_ERROR_LENGTH],
+        "outputs": [],
+    }
+
+
+def _asset(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name not in ("seed", "outputs")}
+
+
+def _output_entry(output: Output, path: str) -> dict[str, Any]:
+    return {
+        "id": output.id,
+        "index": output.number,
+        "path": path,
+        "size": output.size,
+        "sha256": output.sha256,
+        "parameters": json.loads(output.parameters),
+        "axes": output.axes and json.loads(output.axes),
+        "width": output.width,
+        "height": output.height,
+        "duration": output.duration,
+        "loudness": output.loudness and json.loads(output.loudness),
+        "madeWith": output.made_with,
+    }
+
+
+def _to_json(value: Any) -> bytes:
+    return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "replace")
