@@ -82,7 +82,13 @@ def _named(brief: Brief, choices: list[_Choice], title: str | None) -> Iterator[
         for choice in choices
     ]
     for choice, name in zip(choices, names.unlike(filled), strict=True):
-        yield PlannedOutput(choice.video, choice.number, name, choice.axes, choice.headline)
+        yield PlannedOutput(
+            video=choice.video,
+            number=choice.number,
+            name=name,
+            axes=choice.axes,
+            headline=choice.headline,
+        )
 
 
 def _shots(choices: list[_Choice]) -> Iterator[tuple[object, ...]]:
