@@ -152,6 +152,12 @@ class Store(Protocol):
     def local_path(self, key: str) -> AbstractContextManager[Path]:
         """Give a path by which ffmpeg can read the object."""
 
+    def near_uploads(self) -> Sequence[str]:
+        """Return the stored names of uploads that this machine need not fetch again.
+
+        Those used last come first; none where all are equally near.
+        """
+
     def delete(self, key: str) -> None:
         """Delete an object; one that is missing counts as deleted. Raises OSError.
 
