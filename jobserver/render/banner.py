@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jobserver.render.colours import PRIMARIES, Colours
 from jobserver.render.errors import Damaged, Unsupported
 from jobserver.render.media import Audio, Video
 
@@ -21,12 +22,18 @@ _CONTAINER_SAR = re.compile(r", SAR (\d+):(\d+) DAR ")  # printed when it differ
 _SAMPLE_FORMAT = re.compile(r", (?:u8|s16|s32|s64|flt|dbl)p?\b")  # printed if there is a decoder
 _RGB = re.compile(r", (?:pal8|gbra?p|(?:[a0]|x2)?(?:rgb|bgr))")
 _FIELD_ORDER = re.compile(r"\b(?:top|bottom) (?:coded )?first\b")
+# As in `yuv420p10le(tv, bt2020nc/bt2020/arib-std-b67, top coded first (swapped)), 1920x1080`
+_COLOURS = re.compile(r", \w+\(([^()]+)[^,]*\), \d+x\d+")
+_DOLBY = re.compile(r"^      DOVI .* profile: (\d+), .* bl flag: (\d), compatibility id: (\d+)")
 _ROTATION = re.compile(r"^      Display Matrix: rotation of (-?[\d.]+) degrees$", re.I)
 
 
 @dataclass
 class _Stream:
-    """One stream line. details: the text after the codec. rotation: degrees clockwise, or None."""
+    """One stream line. details: the text after the codec. rotation: degrees clockwise, or None.
+
+    base_layer: False for Dolby Vision that has none which others can show.
+    """
 
     number: int
     track: int
@@ -34,6 +41,7 @@ class _Stream:
     codec: str
     details: str
     rotation: float | None = None
+    base_layer: bool = True
 
 
 def parse_banner(log: str, source: int) -> tuple[Video | None, tuple[Audio, ...]]:
@@ -60,6 +68,8 @@ def _streams(log: str, source: int) -> list[_Stream]:
             stream = None
         elif stream and stream.rotation is None and (found := _ROTATION.match(line)):
             stream.rotation = -float(found[1]) % 360
+        elif stream and (found := _DOLBY.match(line)):
+            stream.base_layer = _has_base_layer(*map(int, found.groups()))
         elif line.startswith("Stream mapping:"):
             break
     return [streams[number] for number in sorted(streams)]
@@ -87,6 +97,14 @@ def _stream(found: re.Match[str]) -> _Stream:
     )
 
 
+def _has_base_layer(profile: int, flag: int, compatibility: int) -> bool:
+    """Return whether a Dolby Vision stream holds a picture that other players can show.
+
+    Source: Dolby Vision Profiles and Levels, table 1; older files leave the compatibility 0.
+    """
+    return bool(flag) and profile != 5 and (profile < 8 or compatibility != 0)
+
+
 def _video(stream: _Stream) -> Video:
     size = _SIZE.search(stream.details)
     if stream.codec in ("none", "unknown"):
@@ -104,7 +122,24 @@ def _video(stream: _Stream) -> Video:
         sar=(int(across or 0) or 1, int(down or 0) or 1),
         rotation=stream.rotation or 0.0,
         interlaced=_maybe_interlaced(stream),
-        rgb=bool(_RGB.search(stream.details)),
+        colours=_colours(stream.details),
+        base_layer=stream.base_layer,
+    )
+
+
+def _colours(details: str) -> Colours:
+    """Return the colour tags: `matrix/primaries/transfer`, or one word when all are the same."""
+    found = _COLOURS.search(details)
+    words = found[1].split(", ") if found else []
+    tags = next((word.split("/") for word in words if word.count("/") == 2), None)
+    tags = tags or next(([word] * 3 for word in words if word in PRIMARIES), [""] * 3)
+    matrix, primaries, transfer = ("" if tag == "unknown" else tag for tag in tags)
+    return Colours(
+        matrix=matrix,
+        primaries=primaries,
+        transfer=transfer,
+        full_range="pc" in words,
+        rgb=bool(_RGB.search(details)),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobserver.render.media import Audio, Media, Video
+from jobserver.render.normalise import input_filters
 from jobserver.render.rate import limit_options
 from jobserver.render.recipe import MAX_ZOOM, Parameters
 from jobserver.render.settings import Encoding, Settings
@@ -139,10 +140,7 @@ def _graph(video: Video, wanted: Sequence[Parameters | None], thumbnails: bool) 
         f"[s{n}]{_chain(parameters, video)}{_with_thumbnail(n) if thumbnails else f'[v{n}]'}"
         for n, parameters in enumerate(wanted)
     ]
-    # By default RGB is converted with the SD matrix (BT.601), but players decode an untagged
-    # HD video with BT.709.
-    matrix = ":out_color_matrix=bt709" if video.rgb else ""
-    common = f"{_deinterlace(video)}scale=out_range=tv{matrix},format=yuv420p"
+    common = ",".join(input_filters(video))
     return ";".join([f"[0:{video.stream}]{common},split={len(wanted)}{pads}", *chains])
 
 
@@ -159,18 +157,6 @@ def _with_thumbnail(n: int) -> str:
         f"[a{n}]{one}[first{n}];[b{n}]{_brighter(DARK)},{one}[bright{n}];"
         f"[bright{n}][first{n}]concat[t{n}]"
     )
-
-
-def _deinterlace(video: Video) -> str:
-    """Return the deinterlacer, or an empty string when the video needs none or cannot have one.
-
-    Scaling interlaced frames would mix their two fields. ffmpeg rotates before the filter
-    graph, so the fields of a video rotated by 90 degrees are columns, which bwdif cannot
-    separate. bwdif needs at least 3 columns and 4 lines, and passes progressive frames
-    unchanged.
-    """
-    possible = not video.is_sideways and video.width >= 3 and video.height >= 4
-    return "bwdif=mode=send_frame:deint=interlaced," if video.interlaced and possible else ""
 
 
 def _chain(parameters: Parameters | None, video: Video) -> str:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from jobserver.render.colours import UNTAGGED, Colours
+
 # Codecs that MP4 can contain and common players play; all others are encoded to AAC.
 COPYABLE = {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}
 
@@ -53,8 +55,8 @@ class Video:
 
     stream: index of the stream in ffmpeg. track: track id in the MP4. width, height: pixels as
     coded. sar: sample aspect ratio. rotation: degrees clockwise that a player rotates by, 0 up
-    to 360. interlaced: whether frames may consist of two fields. rgb: whether the colours are
-    RGB instead of YUV.
+    to 360. interlaced: whether frames may consist of two fields. base_layer: whether it can be
+    shown by players that do not know Dolby Vision.
     """
 
     stream: int
@@ -65,7 +67,8 @@ class Video:
     sar: tuple[int, int] = (1, 1)
     rotation: float = 0.0
     interlaced: bool = False
-    rgb: bool = False
+    colours: Colours = UNTAGGED
+    base_layer: bool = True
 
     @property
     def is_sideways(self) -> bool:

@@ -8,14 +8,15 @@ from jobserver.render.settings import MIB
 
 _BASE = 64 * MIB
 _SOURCE_FRAMES = 40
+_HDR_FRAMES = 16  # two frames in floating point, between the filters that map tones
 _OUTPUT_FRAMES = {"ultrafast": 20, "superfast": 60, "veryfast": 66}
 _OUTPUT_FRAMES |= dict.fromkeys(("faster", "fast", "medium"), 145)
 _MAX_OUTPUT_FRAMES = 250  # of any other preset or encoder
 
 
-def source_memory(width: int, height: int) -> int:
+def source_memory(width: int, height: int, *, hdr: bool = False) -> int:
     """Return the bytes of a process that decodes frames of this size and writes nothing."""
-    return _BASE + _frame(width, height) * _SOURCE_FRAMES
+    return _BASE + _frame(width, height) * (_SOURCE_FRAMES + _HDR_FRAMES * hdr)
 
 
 def output_memory(width: int, height: int, preset: str) -> int:

@@ -29,6 +29,10 @@ MAX_SIDE = 16384  # pixels; the limit of libx264
 MAX_LOST_SHARE = 0.05  # share of the frames that may be lost to damage
 MAX_FRAME_RATE = 1000  # frames per second; more is taken for an attack
 _MIN_LOST_SOUND_S = 0.1
+_ONLY_DOLBY = (
+    "This video is Dolby Vision without a base layer, which only few players can show."
+    " Export it as HDR10, HLG or SDR."
+)
 _ROUNDING_S = 0.1  # by which the duration of the header may differ from that of the packets
 
 
@@ -69,6 +73,8 @@ def _media(path: Path, index: Index, found: Demuxed, settings: Settings) -> Medi
     """Check what ffmpeg found against the index; return what the file contains."""
     if found.video is None:
         raise _no_video_error(index, found)
+    if not found.video.base_layer:
+        raise Unsupported(_ONLY_DOLBY)
     _check_size(found.video, settings)
     if found.completed.status or not found.shown.shown:
         raise Damaged(detail=found.completed.detail)

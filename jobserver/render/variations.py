@@ -104,7 +104,7 @@ def _yield_or_delete(outputs: list[Output]) -> Iterator[Output]:
 def group_size(media: Media, settings: Settings) -> int:
     """Return how many outputs one process may write within `settings.memory`, at least 1."""
     size = (media.video.width, media.video.height)
-    free = settings.memory - source_memory(*size)
+    free = settings.memory - source_memory(*size, hdr=media.video.colours.hdr)
     each = output_memory(*size, settings.encoding.preset)
     return max(1, min(settings.group, free // each))
 
@@ -177,12 +177,14 @@ def _can_encode(settings: Settings) -> bool:
 def limits_for(media: Media, outputs: int, settings: Settings) -> ffmpeg.Limits:
     """Derive timeouts and file size limit of one ffmpeg process from the amount of work.
 
+    Mapping the tones of HDR is as much work as one output.
     An output may take two bits per pixel (visually lossless H.264 takes about one), as many
     bytes as the source for its audio, and 16 MiB for the container.
     """
     pixels = media.video.width * media.video.height * media.frames
+    passes = outputs + media.video.colours.hdr
     return ffmpeg.Limits(
-        wall_s=_STARTUP_S + media.duration + outputs * pixels / settings.pixels_per_s,
+        wall_s=_STARTUP_S + media.duration + passes * pixels / settings.pixels_per_s,
         stall_s=settings.stall_s,
         memory=settings.memory,
         file_bytes=16 * MIB + pixels // 4 + media.size,

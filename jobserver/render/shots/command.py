@@ -12,9 +12,10 @@ from jobserver.brief.timeline import Appearance
 from jobserver.render.command import source
 from jobserver.render.framing import framing
 from jobserver.render.media import Media
+from jobserver.render.normalise import squared
 from jobserver.render.rate import shot_limit_options
 from jobserver.render.settings import Encoding, Settings
-from jobserver.render.shots.filters import CLOCK, STILL_FPS, frames, half_frame, squared, steps
+from jobserver.render.shots.filters import CLOCK, STILL_FPS, frames, half_frame, steps
 from jobserver.render.shots.graph import graph
 from jobserver.render.stills import Still
 from jobserver.render.text import Overlay
@@ -118,8 +119,8 @@ def _stitchable(quality: Sequence[str]) -> list[str]:
 
 def _growth(appearance: Appearance, media: Media) -> float:
     """Return how many times the pixels of its source the picture of a shot has, at least 1."""
-    found = framing(squared(media), appearance)
-    width, height = (found.crop.width, found.crop.height) if found.crop else squared(media)
+    found = framing(squared(media.video), appearance)
+    width, height = (found.crop.width, found.crop.height) if found.crop else squared(media.video)
     return max(1.0, found.box.width * found.box.height / (width * height))
 
 

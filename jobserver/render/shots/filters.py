@@ -8,7 +8,8 @@ from fractions import Fraction
 
 from jobserver.brief.timeline import Appearance
 from jobserver.render.framing import Box, Framing, framing
-from jobserver.render.media import Media, Video
+from jobserver.render.media import Media
+from jobserver.render.normalise import TAG_BT709, shot_filters, squared
 from jobserver.render.stills import Still
 from jobserver.render.text import Overlay
 
@@ -16,7 +17,6 @@ STILL_FPS = Fraction(25)  # where nothing else asks for a rate
 CLOCK = 90_000  # ticks a second where a source's own cannot hold its times at another speed
 _BLUR_SCALE = 16  # the background is blurred this much smaller, and enlarged again
 _BLUR_SIGMA = 1.6  # pixels of the small picture
-_BT709 = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=limited"
 
 Overlays = Sequence[tuple[int, Overlay, str]]  # number of the input, picture, when it is shown
 
@@ -25,23 +25,10 @@ def steps(media: Media | Still, appearance: Appearance, overlays: Overlays) -> l
     """Return the chain of steps from the source to the shot (see graph.py)."""
     if isinstance(media, Still):
         return [*_still(media, appearance), *_overlaid(overlays)]
-    picture = _picture(framing(squared(media), appearance), appearance)
+    picture = _picture(framing(squared(media.video), appearance), appearance)
     times = _times(media, appearance)
     first = [*times, *picture] if _thins(media, appearance) else [*picture, *times]
-    return [*_normalised(media.video), *first, *_overlaid(overlays)]
-
-
-def _normalised(video: Video) -> list[str]:
-    """Return the filters that give progressive frames of square pixels in BT.709."""
-    width, height = video.upright
-    across, down = video.upright_sar
-    square = [] if across == down else [f"scale={round(width * across / down)}:{height}"]
-    return ["scale=out_range=tv", "format=yuv420p", *square, f"{_BT709},setsar=1"]
-
-
-def squared(media: Media) -> tuple[int, int]:
-    """Return the size that a source has once its pixels are square."""
-    return media.displayed
+    return [*shot_filters(media.video), *first, *_overlaid(overlays)]
 
 
 def frames(media: Media | Still, appearance: Appearance) -> int | None:
@@ -70,7 +57,7 @@ def _still(still: Still, appearance: Appearance) -> list[str]:
     """Return the steps of a still: framed once, then repeated."""
     fps = appearance.fps or STILL_FPS
     return [
-        f"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,{_BT709},setsar=1",
+        f"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,{TAG_BT709},setsar=1",
         *_picture(framing(still.displayed, appearance), appearance),
         f"loop=loop=-1:size=1,settb=1/{CLOCK},setpts=N*{CLOCK / fps},fps={fps}",
         f"trim=end_frame={frames(still, appearance)}",

@@ -83,7 +83,8 @@ def render_shots(
 
 def shot_group_size(media: Media | Still, wanted: Sequence[WantedShot], settings: Settings) -> int:
     """Return how many of the next shots one process may write within its memory, at least 1."""
-    free = settings.memory - source_memory(*media.displayed)
+    hdr = isinstance(media, Media) and media.video.colours.hdr
+    free = settings.memory - source_memory(*media.displayed, hdr=hdr)
     preset, size = settings.encoding.preset, 0
     for appearance, _ in wanted[: settings.group]:
         free -= output_memory(appearance.width, appearance.height, preset)
@@ -142,7 +143,7 @@ def _limits(media: Media | Still, group: Sequence[ShotPlan], settings: Settings)
     """Derive timeouts and file size limit of one ffmpeg process from the amount of work.
 
     A shot may take two bits per pixel (visually lossless H.264 takes about one). What it decodes
-    counts as an output.
+    counts as an output, and mapping the tones of HDR as another.
     """
     rate, size, duration = 60.0, 0, 0.0
     decoded = 0.0
@@ -150,6 +151,7 @@ def _limits(media: Media | Still, group: Sequence[ShotPlan], settings: Settings)
         rate = media.frames / media.packets.duration
         size, duration = media.size, media.duration
         decoded = media.frames * media.video.width * media.video.height
+        decoded *= 1 + media.video.colours.hdr
     pixels = [
         _work(media, shot.appearance) * float(shot.appearance.fps or rate * shot.appearance.speed)
         for shot in group

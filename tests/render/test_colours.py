@@ -1,0 +1,67 @@
+"""What cameras tag is converted as by hand, and outputs say what their colours are."""
+
+import pytest
+
+from jobserver.render import probe, render
+
+from .charts import PATCHES, make_chart, mean_error, read_chart
+from .conftest import described, ffmpeg
+
+HEVC = ("-c:v", "libx265", "-x265-params", "log-level=none:lossless=1", "-tag:v", "hvc1")
+H264 = ("-c:v", "libx264", "-qp", "4")
+
+
+def tags(matrix, primaries, transfer, range_="tv"):
+    names = ("-colorspace", matrix, "-color_primaries", primaries, "-color_trc", transfer)
+    return (*names, "-color_range", range_)
+
+
+# Name -> options of zscale, filters behind it, options of the encoder; the conversion by hand.
+HLG_TONES = (
+    "zscale=transfer=linear:npl=100,format=gbrpf32le,zscale=primaries=709,tonemap=mobius,"
+    "zscale=transfer=709:matrix=709:range=limited,format=yuv420p"
+)
+SDR = "zscale=matrix=709:primaries=709:transfer=709:range=limited,format=yuv420p"
+CHARTS = {
+    "hlg": ("transfer=arib-std-b67:primaries=2020:matrix=2020_ncl:range=limited",
+            ("-pix_fmt", "yuv420p10le", *HEVC, *tags("bt2020nc", "bt2020", "arib-std-b67")),
+            HLG_TONES),
+    "pq": ("npl=203:transfer=smpte2084:primaries=2020:matrix=2020_ncl:range=limited",
+           ("-pix_fmt", "yuv420p10le", *HEVC, *tags("bt2020nc", "bt2020", "smpte2084")),
+           HLG_TONES.replace("npl=100", "npl=203")),
+    "bt601": ("primaries=170m:matrix=170m:transfer=601:range=limited",
+              ("-pix_fmt", "yuv420p", *H264, *tags("smpte170m", "smpte170m", "smpte170m")), SDR),
+    "pal": ("transfer=709:primaries=bt470bg:matrix=470bg:range=limited",
+            ("-pix_fmt", "yuv420p", *H264, *tags("bt470bg", "bt470bg", "bt709")), SDR),
+    "p3": ("transfer=709:primaries=smpte432:matrix=709:range=limited",
+           ("-pix_fmt", "yuv420p", *H264, *tags("bt709", "smpte432", "bt709")), SDR),
+    "bt709": ("transfer=709:primaries=709:matrix=709:range=limited",
+              ("-pix_fmt", "yuv420p", *H264, *tags("bt709", "bt709", "bt709")), "null"),
+    "full": ("transfer=709:primaries=709:matrix=709:range=full",
+             ("-pix_fmt", "yuv420p", *H264, *tags("bt709", "bt709", "bt709", "pc")),
+             "zscale=range=limited"),
+}  # fmt: skip
+HDR = {"hlg", "pq"}
+
+
+@pytest.fixture(scope="module")
+def charts(tmp_path_factory):
+    """A folder with each chart, also as a phone records it on its side."""
+    folder = tmp_path_factory.mktemp("charts")
+    for name, (conversion, options, _) in CHARTS.items():
+        upright = make_chart(folder / f"{name}.mp4", conversion, *options)
+        turned = folder / f"{name}-turned.mp4"
+        ffmpeg("-i", upright, "-vf", "transpose=cclock", *options, folder / "side.mp4")
+        ffmpeg("-display_rotation", "-90", "-i", folder / "side.mp4", "-c", "copy", turned)
+    return folder
+
+
+@pytest.mark.parametrize("turned", ["", "-turned"])
+@pytest.mark.parametrize("name", CHARTS)
+def test_colours_are_those_of_a_conversion_by_hand(charts, settings, tmp_path, name, turned):
+    path = charts / f"{name}{turned}.mp4"
+    [output] = render(path, probe(path, settings), [(None, tmp_path / "x")], settings)
+    made = read_chart(output.path)
+    assert mean_error(made, read_chart(path, CHARTS[name][2])) <= 3
+    assert mean_error(made, PATCHES) <= (15 if name in HDR else 3)
+    assert b"yuv420p(tv, bt709, progressive)" in described(output.path)
