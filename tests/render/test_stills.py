@@ -219,7 +219,7 @@ def test_half_a_picture_is_damaged(saved, settings, name):
     noise = Image.frombytes("RGB", (64, 64), os.urandom(64 * 64 * 3))
     path = saved(noise, name)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(MediaError, match="damaged|not a PNG"):
+    with pytest.raises(MediaError, match=r"damaged|not a PNG"):
         probe_still(path, settings)
 
 

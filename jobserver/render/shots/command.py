@@ -102,8 +102,7 @@ def _rate(appearance: Appearance, media: Media | Still, encoding: Encoding) -> l
     """Return the options of quality, rate and, for x264, of headers that do not depend on them."""
     limit: Sequence[str] = ()
     if isinstance(media, Media):
-        growth = _growth(appearance, media)
-        limit = shot_limit_options(media, encoding, speed=appearance.speed, growth=growth)
+        limit = _limit(appearance, media, encoding)
     if encoding.encoder != "libx264":
         return [*encoding.quality, *limit]
     level = ("-level:v", _level(appearance, media))
@@ -117,11 +116,18 @@ def _stitchable(quality: Sequence[str]) -> list[str]:
     return words
 
 
-def _growth(appearance: Appearance, media: Media) -> float:
-    """Return how many times the pixels of its source the picture of a shot has, at least 1."""
+def _limit(appearance: Appearance, media: Media, encoding: Encoding) -> Sequence[str]:
+    """Return the options that limit the rate of a shot by that of its source."""
     found = framing(squared(media.video), appearance)
     width, height = (found.crop.width, found.crop.height) if found.crop else squared(media.video)
-    return max(1.0, found.box.width * found.box.height / (width * height))
+    draws = appearance.headline or appearance.logo or not found.fills
+    return shot_limit_options(
+        media,
+        encoding,
+        speed=appearance.speed,
+        growth=max(1.0, found.box.width * found.box.height / (width * height)),
+        drawn=appearance.width * appearance.height if draws else 0,
+    )
 
 
 def _level(appearance: Appearance, media: Media | Still) -> str:

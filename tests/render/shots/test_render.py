@@ -4,22 +4,9 @@ import threading
 
 import pytest
 
-from jobserver.render import Cancelled, PictureFile, load_fonts, probe, render_shots
+from jobserver.render import Cancelled
 
 from .support import appearance
-
-
-@pytest.fixture
-def shots(clip, settings, tmp_path):
-    """Return a function that renders appearances of a clip and returns the files."""
-
-    def run(name, *appearances, **options) -> list[PictureFile]:
-        wanted = [(each, tmp_path / f"{n}.part") for n, each in enumerate(appearances)]
-        options = {"overlays": {}, "fonts": load_fonts()} | options
-        media = probe(clip(name), settings)
-        return list(render_shots(clip(name), media, wanted, settings, **options))
-
-    return run
 
 
 def test_a_shot_has_the_frames_that_its_rate_and_length_ask_for(shots):
