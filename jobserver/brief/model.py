@@ -17,6 +17,15 @@ Combine: TypeAlias = Literal["all", "one-at-a-time", "pairs"] | int  # a number:
 AxisValue: TypeAlias = str | float | bool | None  # as the JSON of an output's axes says it
 Role: TypeAlias = Literal["video", "hook", "ending", "overlay", "music"]
 
+# The form fields of an upload, which are the fields of Sources, and the role of their files.
+ROLE_OF: dict[str, Role] = {
+    "videos": "video",
+    "hooks": "hook",
+    "endings": "ending",
+    "overlays": "overlay",
+    "music": "music",
+}
+
 
 @dataclass(frozen=True)
 class Headline:
@@ -65,14 +74,9 @@ class Sources:
 
     def of_role(self, role: Role) -> tuple[Part, ...]:
         """Return the files of one role."""
-        by_role = {
-            "video": self.videos,
-            "hook": self.hooks,
-            "ending": self.endings,
-            "overlay": self.overlays,
-            "music": self.music,
-        }
-        return by_role[role]
+        (field,) = (field for field, its in ROLE_OF.items() if its == role)
+        parts: tuple[Part, ...] = getattr(self, field)
+        return parts
 
     def index(self, role: Role, name: str) -> int:
         """Return the place of a file within its role, from 0. Raises ValueError."""

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from jobserver.render import DEFAULT_RECIPE, RECIPES, Encoding, size_factors
 from jobserver.uploads.brands import OTHER_FORMATS
 from jobserver.web.context import current_settings, get_store
-from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_VARIATIONS
+from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_TITLE_LENGTH, MAX_VARIATIONS
 
 # {store}: where outputs and sources come from, beside here.
 # blob: previews of files that were chosen and are not uploaded yet. Nobody but us may frame, script
@@ -56,6 +56,7 @@ def show_page(job_id: str | None = None) -> ResponseReturnValue:
         max_file_size=settings.max_file_size,
         variations=(DEFAULT_VARIATIONS, MAX_VARIATIONS),
         max_seed=MAX_SEED,
+        max_title_length=MAX_TITLE_LENGTH,
         other_formats=OTHER_FORMATS,
         size_factors=size_factors(encoding),
         recipes=sorted(RECIPES, key=lambda recipe: recipe != DEFAULT_RECIPE),

@@ -30,7 +30,7 @@ def check_views(visitor: Visitor, check: Callable[[Visitor, str], None], clips: 
     visitor.button("Sign out").wait_for()
     notes = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"x"}
     visitor.choose(*clips, notes)
-    visitor.page.get_by_text("Repeat an earlier result").click()
+    visitor.page.get_by_text("repeating an earlier result").click()
     check(visitor, "home, with chosen and rejected files")
     visitor.choose(damaged_mp4("a-name-" * 20 + ".mp4", 1024)).upload(variations=2)
     visitor.wait_for_status("partly completed")

@@ -78,9 +78,10 @@ def _clip(path: Path, media: Media, settings: Settings) -> list[str]:
     so that nobody could count it.
     """
     lost = max(MAX_LOST_SHARE, _MAX_LOST_FRAMES / media.frames)
+    options = ("-threads", "2", "-max_pixels", str(settings.max_pixels))
     return [
         *("-max_error_rate", f"{min(1.0, lost):.6f}"),
-        *source(path, ("-threads", "2", "-max_pixels", str(settings.max_pixels))),
+        *source(path, options, demuxer=media.demuxer),
     ]
 
 

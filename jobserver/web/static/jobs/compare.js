@@ -1,8 +1,10 @@
 // A dialog that plays a variation beside its source, in sync, and shows the source in the place of
-// the variation while a button or a key is held.
+// the variation while a button or a key is held; an output of a brief alone.
 
 import { byId, renderList, setMedia, setShape, setText } from "../shared/dom.js";
 import { differences, size } from "../shared/format.js";
+import { describe } from "./axes.js";
+import { facts } from "./output_card.js";
 
 const MAX_DRIFT_S = 0.15;  // beyond this, the playing source seeks to the variation's position
 const SEEK_STEP_S = 0.001;  // less than a frame
@@ -15,39 +17,49 @@ const source = byId("compare-source");
 const still = byId("compare-still");
 const swapButton = byId("compare-swap");
 
-let file = null;
+let items = [];  // {file, output}: what can be shown
 let index = 0;
 let isTabbing = false;  // the focus was moved by keyboard: the player's own keys are needed
 
-/** Open the dialog with one output of a file. compareFile: as in the API's job. */
-export function open(compareFile, outputId) {
-  file = compareFile;
-  setShape(dialog, file);
-  show(file.outputs.findIndex(({ id }) => id === outputId));
+/** Open the dialog with one of these outputs: [{file, output}], both as in the API's job. */
+export function open(outputs, outputId) {
+  items = outputs;
+  show(items.findIndex(({ output: { id } }) => id === outputId));
   dialog.showModal();
   byId("compare-title").focus();
 }
 
 export const close = () => dialog.close();
 
-/** position: of the output in its file; it wraps around at both ends. */
+/** An output of a brief has parts of its own, so it is shown alone, not beside its source. */
+const isAlone = () => Boolean(items[index].output.axes);
+
+/** position: of the output in the list; it wraps around at both ends. */
 function show(position) {
   swap(false);
-  index = (position + file.outputs.length) % file.outputs.length;
-  const shown = file.outputs[index];
-  setText(byId("compare-title"), `Variation ${shown.index} of ${file.name}`);
+  index = (position + items.length) % items.length;
+  const { file, output: shown } = items[index];
+  setShape(dialog, isAlone() ? shown : file);
+  dialog.classList.toggle("alone", isAlone());
+  setText(byId("compare-title"), isAlone() ? shown.name : `Variation ${shown.index} of ${file.name}`);
   setText(byId("compare-output-name"), outputName());
-  setText(byId("compare-differences"), differences(shown.parameters));
+  setText(byId("compare-differences"), isAlone() ? describe(shown, axesOf(shown)) : differences(shown.parameters));
   setText(byId("compare-error"), "");
   showParameters(shown.parameters);
   setMedia(output, inlineUrl(shown.url));
-  setMedia(source, file.url ? inlineUrl(file.url) : null);
+  setMedia(source, file.url && !isAlone() ? inlineUrl(file.url) : null);
   showSourceOrStill();
   byId("compare-download").href = shown.url;
-  for (const name of ["previous", "next"]) byId(`compare-${name}`).hidden = file.outputs.length < 2;
+  for (const name of ["previous", "next"]) byId(`compare-${name}`).hidden = items.length < 2;
 }
 
-const outputName = () => `Variation ${file.outputs[index].index}, ${size(file.outputs[index].size)}`;
+/** The axes on which an output has a value. */
+const axesOf = ({ axes }) => Object.keys(axes).filter((axis) => axes[axis] !== null);
+
+function outputName() {
+  const { output: shown } = items[index];
+  return isAlone() ? `${facts(shown)}, ${size(shown.size)}` : `Variation ${shown.index}, ${size(shown.size)}`;
+}
 
 function showParameters(parameters) {
   const entries = Object.entries(parameters).map(([name, value]) => [name, [name, String(value)]]);
@@ -79,10 +91,11 @@ const isUnplayable = () => source.error !== null ||
   (source.readyState >= HTMLMediaElement.HAVE_METADATA && source.videoWidth === 0);
 
 function showSourceOrStill() {
-  const asStill = !file.url || isUnplayable();
+  const { file } = items[index];
+  const asStill = isAlone() || !file.url || isUnplayable();
   if (asStill !== source.hidden) swap(false);
   source.hidden = asStill;
-  setMedia(still, asStill ? file.thumbnailUrl : null);
+  setMedia(still, asStill && !isAlone() ? file.thumbnailUrl : null);
   setText(byId("compare-source-note"), asStill ? STILL_NOTE : SOURCE_NOTE);
 }
 
@@ -102,12 +115,13 @@ function onPause() {
 
 /** Lay the source over the variation, or take it back to its place. */
 function swap(isSwapped) {
+  if (isSwapped && isAlone()) return;
   for (const media of [source, still]) {
     media.classList.toggle("swapped", isSwapped);
     media.style.transform = isSwapped && !media.hidden ? wayTo(output, media) : "";
   }
   swapButton.ariaPressed = String(isSwapped);
-  if (file) setText(byId("compare-output-name"), isSwapped ? "Source" : outputName());
+  if (items.length) setText(byId("compare-output-name"), isSwapped ? "Source" : outputName());
 }
 
 function wayTo(target, element) {
@@ -129,7 +143,7 @@ function onKeyDown(event) {
 function goByArrow({ key, target }) {
   const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
   if (!step || (target === output && isTabbing)) return false;
-  if (file.outputs.length > 1) show(index + step);
+  if (items.length > 1) show(index + step);
   return true;
 }
 

@@ -1,16 +1,21 @@
-// The view of one job: status, progress, results, and the actions cancel, retry and delete.
+// The view of one job: status and progress, and its videos with their variations. What can be done with it:
+// job_actions.js; a job with a brief: sources.js and results.js.
 
-import { apiUrl, conditionalGet, isGone, request, serverNow } from "../shared/api.js";
+import { apiUrl, conditionalGet, isGone, serverNow } from "../shared/api.js";
 import { showConnectionStatus } from "../shared/connection.js";
-import { announce, askToConfirm, byId, cloneTemplate, navigate, part, renderList, setMedia,
-  setProgress, setShape, setState, setText } from "../shared/dom.js";
-import { ago, allCompleted, clock, deletion, differences, duration, expiry, jobName, jobState, plural,
-  resultSummary, size } from "../shared/format.js";
+import { byId, cloneTemplate, part, renderList, setMedia, setProgress, setShape, setState, setText }
+  from "../shared/dom.js";
+import { ago, allCompleted, clock, deletion, duration, expiry, jobName, jobState, plural, resultSummary, size }
+  from "../shared/format.js";
 import { forgetJob, hasEnded, recordStatus, setTitle } from "../shared/notifications.js";
 import { Poller } from "../shared/poll.js";
 import { expectedZipBytes } from "../shared/zip_size.js";
 import * as compare from "./compare.js";
-import { refreshJobs } from "./list.js";
+import * as actions from "./job_actions.js";
+import { fillCard, newCard } from "./output_card.js";
+import * as results from "./results.js";
+import * as selection from "./selection.js";
+import * as sources from "./sources.js";
 
 const TIMES_REFRESH_MS = 30_000;
 
@@ -18,11 +23,10 @@ let id = null;
 let job = null;
 let getJob = null;
 let timesTimer = null;
-const pendingActions = new Set();  // ids of jobs with an action whose response is awaited
 
 const poller = new Poller(poll, onPollResult);
 
-const jobUrl = (jobId, action = "") => apiUrl(`jobs/${jobId}${action}`);
+const jobUrl = (jobId) => apiUrl(`jobs/${jobId}`);
 const isShown = (jobId) => jobId === id && !byId("job").hidden;
 
 /** Show the job with this id and poll it until close(). */
@@ -76,7 +80,9 @@ function onPollResult(error) {
 function clearView() {
   job = null;
   byId("job-body").hidden = true;
-  byId("job-files").replaceChildren();
+  for (const list of ["job-files", "job-sources"]) byId(list).replaceChildren();
+  results.clear();
+  selection.clear();
   for (const name of ["job-facts", "job-error"]) setText(byId(name), "");
   byId("job-deletion").hidden = true;
   setText(byId("job-title"), "Job");
@@ -95,23 +101,32 @@ function showNotFound() {
 // -- status and progress -----------------------------------------------------------
 
 function render() {
-  const { name, more } = jobName(job.files);
+  const { name, more } = jobName(job);
   setText(byId("job-title"), name + more);
   setTitle(`${name}${more} · jobserver`);
   setState(byId("job-state"), ...jobState(job));
   byId("job-body").hidden = false;
   renderFacts();
   renderProgress();
-  renderActions();
-  renderList(byId("job-files"), job.files.map((file) => [file.id, file]), newFile, fillFile);
+  actions.render(job, allOutputs());
+  renderOutputs();
+}
+
+function renderOutputs() {
+  byId("job-parts").hidden = !job.brief;
+  if (job.brief) {
+    sources.render(job);
+    results.render(job);
+  } else {
+    renderList(byId("job-files"), job.files.map((file) => [file.id, file]), newFile, fillFile);
+  }
+  selection.render(job, allOutputs());
 }
 
 function renderFacts() {
   const now = serverNow();
-  const each = plural(job.variationsPerVideo, "variation") + (job.totalVideos > 1 ? " of each" : "");
   const facts = [
-    `${plural(job.totalVideos, "video")}, ${each}`,
-    `recipe ${job.recipe}, seed ${job.seed}`,
+    ...job.brief ? briefFacts() : variationFacts(),
     `created ${ago(Date.parse(job.createdAt), now)}`,
   ];
   if (hasEnded(job.status) && !allCompleted(job)) facts.unshift(resultSummary(job));
@@ -121,6 +136,16 @@ function renderFacts() {
     facts.push(`ZIP of about ${size(expectedZipBytes(job))}`);
   setText(byId("job-facts"), facts.join(" · "));
   renderDeletion(soon);
+}
+
+function variationFacts() {
+  const each = plural(job.variationsPerVideo, "variation") + (job.totalVideos > 1 ? " of each" : "");
+  return [`${plural(job.totalVideos, "video")}, ${each}`, `recipe ${job.recipe}, seed ${job.seed}`];
+}
+
+function briefFacts() {
+  const made = job.completedVariations === job.totalVariations ? "" : `${job.completedVariations} of `;
+  return [`${made}${plural(job.totalVariations, "video")}`, `from ${plural(job.totalVideos, "main clip")}`];
 }
 
 /** Warn before the results are deleted; soon: as of deletion(). */
@@ -155,33 +180,8 @@ const waitingText = ({ message }) => job.progress ? `${job.progress} % done. ${m
   : `${message}.`;
 
 const allOutputs = () => job.files.flatMap((file) => file.outputs);
-const hasFileIn = (...states) => job.files.some((file) => states.includes(file.status));
 
-function renderActions() {
-  const outputs = allOutputs();
-  const download = byId("download");
-  download.hidden = !outputs.length || !job.downloadUrl;
-  if (!download.hidden) download.href = job.downloadUrl;
-  const bytes = outputs.reduce((sum, output) => sum + output.size, 0);
-  const contents = hasEnded(job.status) ? "all" : "what is ready";
-  setText(download, `Download ${contents} as ZIP (${size(bytes)})`);
-  showAction("cancel-job", !hasEnded(job.status));
-  showAction("retry-job", hasFileIn("failed", "cancelled"));
-  const missing = !hasFileIn("cancelled") ? "what failed"
-    : hasFileIn("failed") ? "the rest" : "what was cancelled";
-  setText(byId("retry-job"), `Retry ${missing}`);
-  showAction("delete-job", true);
-}
-
-/** Show or hide a button; a hidden button with the focus passes it to the heading. */
-function showAction(name, visible) {
-  const button = byId(name);
-  const hadFocus = document.activeElement === button;
-  button.hidden = !visible;
-  if (!visible && hadFocus) byId("job-title").focus();
-}
-
-// -- files and their outputs ---------------------------------------------------------
+// -- a job without a brief: each video with its variations -------------------------------
 
 const newFile = () => cloneTemplate("file-block");
 
@@ -195,8 +195,15 @@ function fillFile(block, file) {
   setState(part(block, "state"), file.status);
   const percent = file.status === "processing" ? file.progress : null;
   setProgress(part(block, "progress"), percent, `Progress of ${file.name}`);
-  renderList(part(block, "outputs"), file.outputs.map((output) => [output.id, { file, output }]),
-    newOutput, fillOutput, byId("job-title"));
+  const items = file.outputs.map((output) => [output.id, { file, output, axes: null }]);
+  renderList(part(block, "outputs"), items, (item) => newCard(item, (id) => play(file.id, id)), fillCard,
+    byId("job-title"));
+}
+
+/** Compare an output with its source, and with the others of the same video. */
+function play(fileId, outputId) {
+  const file = job.files.find((each) => each.id === fileId);
+  compare.open(file.outputs.map((output) => ({ file, output })), outputId);
 }
 
 function fileFacts(file) {
@@ -208,96 +215,17 @@ function fileFacts(file) {
   return facts.join(" · ");
 }
 
-function newOutput({ file, output }) {
-  const card = cloneTemplate("output-card");
-  const fileId = file.id;
-  part(card, "play").addEventListener("click", () => {
-    compare.open(job.files.find((each) => each.id === fileId), output.id);
-  });
-  return card;
-}
-
-function fillOutput(card, { file, output }) {
-  setMedia(part(card, "thumbnail"), output.thumbnailUrl);
-  setText(part(card, "title"), `Variation ${output.index}`);
-  part(card, "play").setAttribute("aria-label", `Play variation ${output.index} of ${file.name}`);
-  setText(part(card, "differences"), differences(output.parameters));
-  const link = part(card, "download");
-  link.hidden = !output.url;
-  if (output.url) link.href = output.url;
-  setText(link, `Download (${size(output.size)})`);
-  link.setAttribute("aria-label",
-    `Download variation ${output.index} of ${file.name} (${size(output.size)})`);
-}
-
 // -- actions -----------------------------------------------------------------------------
 
-/**
- * Send an action on a job, then poll the job again. If another job is shown when the response
- * comes, that view is not changed.
- */
-async function sendAction(jobId, method, action, onSuccess) {
-  if (pendingActions.has(jobId)) return;
-  pendingActions.add(jobId);  // not a disabled button: that would lose the focus
-  if (isShown(jobId)) {
-    setText(byId("job-error"), "");
-    poller.stop();
-  }
-  try {
-    await request(method, jobUrl(jobId, action));
-    onSuccess();
-  } catch (error) {
-    if (error.status !== 401 && isShown(jobId)) setText(byId("job-error"), error.message);
-    resumePolling(jobId);
-  } finally {
-    pendingActions.delete(jobId);
-  }
-}
-
-function onActionDone(jobId, sentence) {
-  announce(sentence);
-  refreshJobs();
-  resumePolling(jobId);
-}
-
-function resumePolling(jobId) {
+function resume(jobId) {
   if (!isShown(jobId)) return;
   getJob = conditionalGet(jobUrl(jobId));  // a response from before the action is ignored
   poller.start();
 }
 
-async function cancelJob() {
-  const jobId = id;
-  const sure = await askToConfirm("Cancel this job?",
-    "Finished variations are kept; nothing more will be rendered.", "Cancel job", "Keep running");
-  if (sure) {
-    await sendAction(jobId, "POST", "/cancel", () => onActionDone(jobId, "The job was cancelled."));
-  }
-}
-
-async function deleteJob() {
-  const jobId = id;
-  const sure = await askToConfirm("Delete this job?",
-    "Its videos and all variations are removed now. This cannot be undone.", "Delete", "Keep");
-  if (sure) await sendAction(jobId, "DELETE", "", () => onDeleted(jobId));
-}
-
-function retryJob() {
-  const jobId = id;
-  return sendAction(jobId, "POST", "/retry",
-    () => onActionDone(jobId, "The missing variations were queued again."));
-}
-
-function onDeleted(jobId) {
-  forgetJob(jobId);
-  refreshJobs(jobId);
-  if (isShown(jobId)) navigate("");
-  announce("The job was deleted.");
-}
-
 export function init() {
   compare.init();
-  byId("cancel-job").addEventListener("click", cancelJob);
-  byId("delete-job").addEventListener("click", deleteJob);
-  byId("retry-job").addEventListener("click", retryJob);
+  actions.init({ id: () => id, isShown, pause: () => poller.stop(), resume });
+  results.init();
+  selection.init(() => job && renderOutputs());
 }

@@ -11,6 +11,9 @@ import { Poller } from "../shared/poll.js";
 const MAX_THUMBNAILS = 3;
 const STORAGE_INTERVAL_MS = 60_000;
 const TIMES_REFRESH_MS = 30_000;
+const SEARCH_DELAY_MS = 250;
+
+const NO_JOBS = byId("no-jobs").textContent;
 
 const list = byId("jobs");
 
@@ -20,8 +23,10 @@ const list = byId("jobs");
  */
 let pages = [];
 let pageCount = 1;  // how many the visitor wants to see
+let searched = "";  // what the titles of the shown jobs contain
 let storageFetchedAt = -Infinity;
 let timesTimer = null;
+let searchTimer = null;
 
 const poller = new Poller(poll, showConnectionStatus);
 
@@ -41,6 +46,8 @@ export function close() {
 export function forgetAll() {
   pages = [];
   pageCount = 1;
+  searched = byId("job-search").value = "";
+  byId("job-search").hidden = true;
   storageFetchedAt = -Infinity;
   list.replaceChildren();
   byId("jobs-loading").hidden = false;
@@ -51,6 +58,7 @@ export function forgetAll() {
 
 // -- fetching ------------------------------------------------------------------------
 
+const firstUrl = () => apiUrl(searched ? `jobs?q=${encodeURIComponent(searched)}` : "jobs");
 const newPage = (url) => ({ url, get: conditionalGet(url), jobs: null, next: null, stale: true });
 const isActive = ({ status }) => !hasEnded(status);
 
@@ -78,7 +86,7 @@ async function fetchPages() {
  */
 async function followNextLinks() {
   let changed = false;
-  let url = apiUrl("jobs");
+  let url = firstUrl();
   for (let position = 0; url && position < pageCount; position += 1) {
     if (pages[position]?.url !== url) pages[position] = newPage(url);
     const page = pages[position];
@@ -87,7 +95,7 @@ async function followNextLinks() {
     url = page.next;
     if (!url) pages.length = position + 1;
   }
-  if (changed) render();
+  if (changed) renderIfLoaded();  // not where another search has begun in the meantime
   return changed;
 }
 
@@ -97,6 +105,17 @@ async function fetchPage(page) {
   Object.assign(page, { jobs: data, next, stale: false });
   data.forEach(recordStatus);
   return changed;
+}
+
+/** Show the jobs whose titles contain what was typed, a moment after the last key. */
+function onSearch() {
+  clearTimeout(searchTimer);
+  searchTimer = setTimeout(() => {
+    searched = byId("job-search").value.trim();
+    pages = [];
+    pageCount = 1;
+    poller.pollNow();
+  }, SEARCH_DELAY_MS);
 }
 
 /** Every loaded job, newest first. */
@@ -148,6 +167,8 @@ function render() {
   const jobs = allJobs();
   byId("jobs-loading").hidden = true;
   byId("no-jobs").hidden = jobs.length > 0;
+  setText(byId("no-jobs"), searched ? "No job has a title with that." : NO_JOBS);
+  if (jobs.length) byId("job-search").hidden = false;
   byId("older").hidden = !pages.findLast((page) => page.jobs)?.next;
   renderList(list, jobs.map((job) => [job.id, job]), newRow, fillRow, byId("jobs-title"));
 }
@@ -156,7 +177,7 @@ const newRow = () => cloneTemplate("job-row");
 
 function fillRow(row, job) {
   const now = serverNow();
-  const { name, more } = jobName(job.files);
+  const { name, more } = jobName(job);
   part(row, "link").href = pageUrl(`jobs/${job.id}`);
   setText(part(row, "name"), name || `Job ${job.id.slice(0, 6)}`);
   setText(part(row, "more"), more);
@@ -215,4 +236,5 @@ function showStorage({ used, quota, free }) {
 
 export function init() {
   byId("older").addEventListener("click", showOlder);
+  byId("job-search").addEventListener("input", onSearch);
 }

@@ -14,11 +14,13 @@ export const apiUrl = (path) => `${ROOT}api/${path}`;
 export const pageUrl = (path = "") => ROOT + path;
 
 export class ApiError extends Error {
-  /** status: of HTTP; 0 when there was no response. retryAfter: seconds, or null. */
-  constructor(status, message, retryAfter = null) {
+  /**
+   * status: of HTTP; 0 when there was no response. retryAfter: seconds, or null. path: the part of a
+   * brief that is refused, as "headlines[1].text", or null.
+   */
+  constructor(status, message, { retryAfter = null, path = null } = {}) {
     super(message);
-    this.status = status;
-    this.retryAfter = retryAfter;
+    Object.assign(this, { status, retryAfter, path });
   }
 }
 
@@ -32,6 +34,14 @@ const INVALID_RESPONSE = "The server sent an invalid response.";
 export async function request(method, url, body) {
   const { response, text } = await fetchApi(method, url, {}, body && JSON.stringify(body));
   return parseData(response.status, text);
+}
+
+/** Send one request; resolve to the file (a Blob) that it is answered with, however long that takes. */
+export async function requestFile(method, url, body) {
+  const options = { method, headers: authorized({ "Content-Type": "application/json" }), body: JSON.stringify(body) };
+  const response = await fetch(url, options).catch(() => { throw new ApiError(0, UNREACHABLE); });
+  if (!response.ok) throw toApiError(response.status, await response.text(), response.headers.get("Retry-After"));
+  return response.blob();
 }
 
 /**
@@ -54,13 +64,18 @@ export function conditionalGet(url) {
 /** Resolve to {response, text} of a success. Raises ApiError. */
 async function fetchApi(method, url, headers, body) {
   const usedToken = token();
-  if (usedToken) headers.Authorization = `Bearer ${usedToken}`;
+  authorized(headers);
   if (body) headers["Content-Type"] = "application/json";
   const { response, text } = await fetchText(url, { method, headers, body });
   updateClockOffset(response.headers.get("Date"));
   if (response.ok || response.status === 304) return { response, text };
   if (response.status === 401) endSession(usedToken);
   throw toApiError(response.status, text, response.headers.get("Retry-After"));
+}
+
+function authorized(headers) {
+  if (token()) headers.Authorization = `Bearer ${token()}`;
+  return headers;
 }
 
 async function fetchText(url, options) {
@@ -74,10 +89,10 @@ async function fetchText(url, options) {
 
 /** Make an ApiError from an error response. */
 export function toApiError(status, text, retryAfter) {
-  const sentence = parseJson(text)?.error ?? INVALID_RESPONSE;
+  const { error: sentence = INVALID_RESPONSE, path } = parseJson(text) ?? {};
   const seconds = Number.parseInt(retryAfter ?? "", 10);
   return new ApiError(status, `${sentence}.`.replace(/\.\.$/, "."),
-    Number.isNaN(seconds) ? null : seconds);
+    { path, retryAfter: Number.isNaN(seconds) ? null : seconds });
 }
 
 /** Return the data of a success. Raises ApiError when it is not JSON, as from another server. */

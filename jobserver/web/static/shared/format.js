@@ -63,8 +63,9 @@ function approximate(seconds) {
   return hours < 48 ? plural(hours, "hour") : plural(Math.round(hours / 24), "day");
 }
 
-/** The name of a job: its first file, and " and 2 more". */
-export function jobName(files) {
+/** The name of a job: its title, or its first file and " and 2 more". */
+export function jobName({ title, files }) {
+  if (title) return { name: title, more: "" };
   if (!files?.length) return { name: "", more: "" };
   return { name: files[0].name, more: files.length > 1 ? ` and ${files.length - 1} more` : "" };
 }

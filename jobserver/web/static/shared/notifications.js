@@ -45,7 +45,7 @@ const isOn = () => setting.get() === "on";
 const isPermitted = () => globalThis.Notification?.permission === "granted";
 
 function notifyEnded(job) {
-  const { name, more } = jobName(job.files);
+  const { name, more } = jobName(job);
   const sentence = `${name ? name + more : "A job"}: ${endText(job)}`;
   announce(sentence);
   notifyInBackground(sentence, `jobs/${job.id}`, allCompleted(job));

@@ -1,4 +1,4 @@
-// The options of the next job in the upload form: variations, recipe and seed, with validation.
+// The options of the next job in the upload form: variations, recipe, seed and title, with validation.
 
 import { byId, setText } from "../shared/dom.js";
 
@@ -23,6 +23,7 @@ function parseWholeNumber(text, min, max) {
 export const variations = () =>
   parseWholeNumber(byId("variations").value, 1, Number(byId("variations").max));
 
+const titleText = () => byId("title").value.trim();
 const seedText = () => byId("seed").value.trim();
 
 function isSeedValid() {
@@ -59,6 +60,7 @@ export function appendTo(formData) {
   formData.append("variations", String(variations()));
   formData.append("recipe", byId("recipe").value);
   if (seedText()) formData.append("seed", seedText());
+  if (titleText()) formData.append("title", titleText());
 }
 
 export function setDisabled(disabled) {
