@@ -15,7 +15,7 @@ from jobserver.render.errors import Damaged, Unsupported
 from jobserver.render.media import Audio, Video
 
 _STREAM = re.compile(
-    r"^  Stream #(\d+):(\d+)\[0x([0-9a-f]+)\](?:\(\S*\))?: (Video|Audio): (\w+)(.*)$"
+    r"^  Stream #(\d+):(\d+)(?:\[0x([0-9a-f]+)\])?(?:\(\S*\))?: (Video|Audio): (\w+)(.*)$"
 )
 _SIZE = re.compile(r", (\d+)x(\d+)(?: \[SAR (\d+):(\d+) DAR \d+:\d+\])?(?:,|$)")
 _CONTAINER_SAR = re.compile(r", SAR (\d+):(\d+) DAR ")  # printed when it differs from the codec's
@@ -93,7 +93,7 @@ def _without_groups(log: str, source: int) -> Iterator[str]:
 def _stream(found: re.Match[str]) -> _Stream:
     _, number, track, kind, codec, details = found.groups()
     return _Stream(
-        number=int(number), track=int(track, 16), kind=kind, codec=codec, details=details
+        number=int(number), track=int(track or number, 16), kind=kind, codec=codec, details=details
     )
 
 

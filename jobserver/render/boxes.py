@@ -74,7 +74,8 @@ class Index:
     """What the index declares about the whole file.
 
     duration: seconds, or None when not declared. timescale: ticks per second of the movie
-    header. fragmented: samples are declared in each fragment (`moof`), not in the index.
+    header. fragmented: samples are declared in each fragment (`moof`), not in the index, and
+    the first one may begin at any time. demuxer: of ffmpeg, the only one that may open the file.
     fragments_s: seconds of the movie with all its fragments, or 0. defaults: ticks of a sample
     in fragments, by track.
     """
@@ -85,6 +86,7 @@ class Index:
     timescale: int = 0
     fragments_s: float = 0.0
     defaults: dict[int, int] = field(default_factory=dict)
+    demuxer: str = "mov"
 
 
 def read_index(path: Path) -> Index:

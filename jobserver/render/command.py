@@ -26,13 +26,13 @@ AAC_LAYOUTS = (
 )
 
 
-def source(path: Path, options: Sequence[str] = ()) -> list[str]:
-    """Return the input options: only the MP4 demuxer and only the file protocol may open it."""
-    return [*options, "-protocol_whitelist", "file", "-f", "mov", "-i", f"file:{path}"]
+def source(path: Path, options: Sequence[str] = (), *, demuxer: str = "mov") -> list[str]:
+    """Return the input options: only this demuxer and only the file protocol may open it."""
+    return [*options, "-protocol_whitelist", "file", "-f", demuxer, "-i", f"file:{path}"]
 
 
 def probe_command(
-    paths: Sequence[Path], settings: Settings, sounds: Sequence[int] = ()
+    paths: Sequence[Path], settings: Settings, sounds: Sequence[int] = (), *, demuxer: str = "mov"
 ) -> list[str]:
     """List the packets of the video stream twice and of every audio stream; decode no picture.
 
@@ -44,13 +44,14 @@ def probe_command(
     limit = ("-max_pixels", str(settings.max_pixels))
     strict = ("-err_detect:a", "crccheck+explode")
     command = [settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "info"]
+    stored = ("-ignore_editlist", "1") if demuxer == "mov" else ()
     for path in paths:
-        command += source(path, ("-ignore_editlist", "1", *limit, *strict))
-        command += source(path, limit)
-    for stored in range(0, 2 * len(paths), 2):
-        command += ["-map", f"{stored}:V:0", "-map", f"{stored + 1}:V:0"]
-        command += [word for n in sounds for word in ("-map", f"{stored}:a:{n}")]
-        command += ["-map", f"{stored + 1}:a?"]
+        command += source(path, (*stored, *limit, *strict), demuxer=demuxer)
+        command += source(path, limit, demuxer=demuxer)
+    for first in range(0, 2 * len(paths), 2):
+        command += ["-map", f"{first}:V:0", "-map", f"{first + 1}:V:0"]
+        command += [word for n in sounds for word in ("-map", f"{first}:a:{n}")]
+        command += ["-map", f"{first + 1}:a?"]
     return [
         *(*command, "-c", "copy", "-copyts"),
         *(word for n in range(len(sounds)) for word in (f"-c:a:{n}", "pcm_s16le")),
@@ -78,7 +79,7 @@ def render_command(
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
         *("-progress", "pipe:1", "-stats_period", "0.25"),
-        *source(path, decoder),
+        *source(path, decoder, demuxer=media.demuxer),
         *_filters(media.video, [parameters for parameters, _ in wanted], bool(thumbnails)),
         *(word for n, (_, out) in enumerate(wanted) for word in _output(n, out, media, settings)),
         *(word for n, out in enumerate(thumbnails) for word in _thumbnail_output(f"[t{n}]", out)),

@@ -58,7 +58,9 @@ def demux(path: Path, index: Index, settings: Settings, cancel: threading.Event 
 
     def run(sounds: list[int]) -> Demuxed:
         decode_s = sum(seconds) / _MIN_DECODE_SPEED
-        completed, report = _list([path], settings, cancel, sounds=sounds, decode_s=decode_s)
+        completed, report = _list(
+            [path], settings, cancel, sounds=sounds, decode_s=decode_s, demuxer=index.demuxer
+        )
         return _demuxed(report, completed, sounds)
 
     declared = list(range(len(seconds)))
@@ -94,13 +96,14 @@ def _list(
     *,
     sounds: Sequence[int] = (),
     decode_s: float = 0.0,
+    demuxer: str = "mov",
 ) -> tuple[ffmpeg.Completed, "_PacketReport"]:
     """Run `probe_command`. decode_s: seconds that decoding the sounds may take."""
     size = sum(path.stat().st_size for path in paths)
     wall_s = _WALL_S + size / _MIN_READ_RATE + decode_s
     limits = ffmpeg.Limits(wall_s=wall_s, stall_s=settings.stall_s, memory=_MEMORY, file_bytes=MIB)
     report, access = _PacketReport(), ffmpeg.Access(paths, sandbox=settings.sandbox)
-    command = probe_command(paths, settings, sounds)
+    command = probe_command(paths, settings, sounds, demuxer=demuxer)
     return ffmpeg.run(command, limits, access, report.add_line, cancel=cancel), report
 
 

@@ -16,6 +16,7 @@ class Packets:
     shown: packets that no edit list hides. first, end: seconds, of the shown packets only.
     longest: duration of the longest shown frame, seconds. total: of all shown ones together,
     without the gaps between them. bytes: of all packets. largest: bytes of the largest packet.
+    repeated: shown packets that begin with the one before, or a tick later.
     """
 
     timebase: float = 0.0
@@ -28,6 +29,8 @@ class Packets:
     total: float = 0.0
     bytes: int = 0
     largest: int = 0
+    repeated: int = 0
+    _last: int | None = None
 
     @property
     def duration(self) -> float:
@@ -43,6 +46,8 @@ class Packets:
             return
         seconds = duration * self.timebase
         self.shown += 1
+        self.repeated += self._last is not None and 0 <= pts - self._last <= 1
+        self._last = pts
         self.total += seconds
         self.first = min(self.first, pts * self.timebase)
         self.end = max(self.end, pts * self.timebase + seconds)
@@ -110,7 +115,8 @@ class Media:
     """What a file contains.
 
     size: bytes. duration: seconds that a player shows. packets: of the video track. audio: the
-    usable audio tracks. sounds: the packets of each of them, as shown.
+    usable audio tracks. sounds: the packets of each of them, as shown. demuxer: of ffmpeg, the
+    only one that may open the file.
     """
 
     size: int
@@ -119,11 +125,16 @@ class Media:
     packets: Packets
     audio: tuple[Audio, ...] = ()
     sounds: tuple[Packets, ...] = ()
+    demuxer: str = "mov"
 
     @property
     def frames(self) -> int:
-        """Number of frames that a player shows."""
-        return self.packets.shown
+        """Number of frames that a player shows.
+
+        VP8 has packets that no frame is shown of (alternate references), beside one that is.
+        """
+        unseen = self.packets.repeated if self.video.codec == "vp8" else 0
+        return self.packets.shown - unseen
 
     @property
     def displayed(self) -> tuple[int, int]:

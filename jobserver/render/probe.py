@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobserver.render.boxes import MAX_EDITS, Index, Track, read_index
+from jobserver.render.containers import not_accepted, read_container
 from jobserver.render.demux import Demuxed, demux, demux_together
 from jobserver.render.errors import (
     Damaged,
     DamagedSound,
     MediaError,
-    NotAnMP4,
     NoVideo,
     TooLarge,
     TooLong,
@@ -33,6 +33,7 @@ _ONLY_DOLBY = (
     "This video is Dolby Vision without a base layer, which only few players can show."
     " Export it as HDR10, HLG or SDR."
 )
+_MAX_LOST_END_S = 0.25
 _ROUNDING_S = 0.1  # by which the duration of the header may differ from that of the packets
 
 
@@ -44,7 +45,8 @@ def probe(path: Path, settings: Settings, cancel: threading.Event | None = None)
     and OSError.
     """
     path = path.absolute()
-    index = _read_index(path, settings)
+    index = read_container(path, settings.accept)
+    _check_declared(index, settings)
     return _media(path, index, demux(path, index, settings, cancel), settings)
 
 
@@ -57,29 +59,26 @@ def probe_outputs(
     the first file with a fault; ffmpeg's failure is that of all.
     """
     paths = [path.absolute() for path in paths]
-    indexes = [_read_index(path, settings) for path in paths]
+    indexes = [read_index(path) for path in paths]
+    for index in indexes:
+        _check_declared(index, settings)
     files = zip(paths, indexes, demux_together(paths, settings, cancel), strict=True)
     return [_media(path, index, found, settings) for path, index, found in files]
-
-
-def _read_index(path: Path, settings: Settings) -> Index:
-    """Return what the container declares, unless that is refused."""
-    index = read_index(path)
-    _check_declared(index, settings)
-    return index
 
 
 def _media(path: Path, index: Index, found: Demuxed, settings: Settings) -> Media:
     """Check what ffmpeg found against the index; return what the file contains."""
     if found.video is None:
-        raise _no_video_error(index, found)
+        raise _no_video_error(index, found, settings)
     if not found.video.base_layer:
         raise Unsupported(_ONLY_DOLBY)
     _check_size(found.video, settings)
     if found.completed.status or not found.shown.shown:
         raise Damaged(detail=found.completed.detail)
-    duration = _duration(index, [found.shown, *found.sounds])
+    tracks = [found.shown, *found.sounds]
+    duration = _duration(index, tracks)
     _check_duration(duration, settings)
+    _check_end(index, tracks)
     _check_complete(index, found.stored, found.video)
     _check_sound(index, found)
     usable = _usable_audio(found.audio)
@@ -90,6 +89,7 @@ def _media(path: Path, index: Index, found: Demuxed, settings: Settings) -> Medi
         packets=found.shown,
         audio=usable,
         sounds=tuple(found.sounds[found.audio.index(track)] for track in usable),
+        demuxer=index.demuxer,
     )
 
 
@@ -188,6 +188,19 @@ def _check_complete(index: Index, stored: Packets, video: Video) -> None:
         raise Damaged(detail=f"{stored.count} of {track.samples} samples")
 
 
+def _check_end(index: Index, tracks: Sequence[Packets]) -> None:
+    """Refuse a Matroska file that ends before it says so; subtitles may last longer than it.
+
+    Its blocks are counted nowhere, as the samples of an MP4 are.
+    """
+    if index.demuxer != "matroska" or not all(track.handler for track in index.tracks):
+        return
+    end = max(track.end for track in tracks)
+    slack = max(_MAX_LOST_END_S, 2 * tracks[0].duration / tracks[0].count)
+    if end < (index.duration or 0.0) - slack:
+        raise Truncated(detail=f"{end:.3f} s of {index.duration} s")
+
+
 def _check_sound(index: Index, found: Demuxed) -> None:
     """Compare the sound that was decoded with the durations of its samples.
 
@@ -206,11 +219,11 @@ def _track(index: Index, number: int) -> Track:
     return next((track for track in index.tracks if track.id == number), Track())
 
 
-def _no_video_error(index: Index, found: Demuxed) -> MediaError:
+def _no_video_error(index: Index, found: Demuxed, settings: Settings) -> MediaError:
     """Return the error for a file in which ffmpeg found no video track."""
     detail = found.completed.detail
     if any(track.handler == "vide" for track in index.tracks):
         return Damaged(detail=detail)
     if index.tracks:
         return NoVideo(detail=detail)
-    return NotAnMP4(detail=detail)
+    return not_accepted(settings.accept, detail)

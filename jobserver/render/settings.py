@@ -56,7 +56,8 @@ class Settings:
     ffmpeg process may use. group: how many variations one process writes at most; fewer when
     memory is short. stall_s: seconds without progress after which ffmpeg is stopped.
     pixels_per_s: slowest accepted encoding speed, all outputs together; the timeout is derived
-    from it. sandbox: see launch.py; hardware encoders need False.
+    from it. accept: the containers that a source may have, by their names in containers.py.
+    sandbox: see launch.py; hardware encoders need False.
     """
 
     ffmpeg: str = field(default_factory=default_ffmpeg)
@@ -67,4 +68,5 @@ class Settings:
     group: int = 5
     stall_s: float = 60.0
     pixels_per_s: float = 10e6
+    accept: tuple[str, ...] = ("mp4",)
     sandbox: bool = True

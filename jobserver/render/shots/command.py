@@ -61,7 +61,7 @@ def shots_command(
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
         *("-progress", "pipe:1", "-stats_period", "0.25"),
-        *(_source(path, settings) if isinstance(media, Media) else _picture(path)),
+        *(_source(path, media, settings) if isinstance(media, Media) else _picture(path)),
         *(word for picture in pictures for word in _picture(picture)),
         *(() if rotates else ("-filter_complex_threads", "1")),
         *("-filter_complex", graph(stream, chains)),
@@ -69,8 +69,9 @@ def shots_command(
     ]
 
 
-def _source(path: Path, settings: Settings) -> list[str]:
-    return source(path, ("-threads", "2", "-max_pixels", str(settings.max_pixels)))
+def _source(path: Path, media: Media, settings: Settings) -> list[str]:
+    options = ("-threads", "2", "-max_pixels", str(settings.max_pixels))
+    return source(path, options, demuxer=media.demuxer)
 
 
 def _picture(path: Path) -> list[str]:

@@ -62,7 +62,7 @@ def _write(
     access = ffmpeg.Access([source], [sound.path for sound in sounds], settings.sandbox)
     for stretch in STRETCHES:
         arguments = sounds_command(
-            command.source(source),
+            command.source(source, demuxer=media.demuxer),
             media.audio[0].stream,
             sounds,
             settings,
