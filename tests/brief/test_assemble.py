@@ -221,7 +221,7 @@ def test_the_rate_is_that_of_most_main_clips():
         }
     ),
     st.sampled_from([Fraction(25), Fraction(30000, 1001), None]),
-    st.floats(0.2, 6),
+    st.floats(0.2, 3.5),
 )
 def test_outputs_are_as_long_as_their_parts_or_as_asked_for_and_shots_as_planned(
     document: dict[str, Any], fps: Fraction | None, hook: float
