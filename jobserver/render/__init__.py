@@ -8,6 +8,7 @@ recipe, boxes, banner, probe, command, launch, ffmpeg, variations, verify in thi
 
 from jobserver.render import ffmpeg
 from jobserver.render.errors import Cancelled, DiskFull, EngineError, MediaError, RenderError
+from jobserver.render.joins import Joined, JoinPart, Loudness, Mixing, join
 from jobserver.render.media import Media
 from jobserver.render.probe import probe
 from jobserver.render.rate import size_factors
@@ -48,9 +49,13 @@ __all__ = [
     "Encoding",
     "EngineError",
     "Fonts",
+    "JoinPart",
+    "Joined",
+    "Loudness",
     "Media",
     "MediaError",
     "MissingGlyph",
+    "Mixing",
     "Output",
     "Parameters",
     "PictureFile",
@@ -63,6 +68,7 @@ __all__ = [
     "check",
     "default_ffmpeg",
     "group_size",
+    "join",
     "load_fonts",
     "parameters",
     "probe",

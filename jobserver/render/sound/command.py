@@ -13,6 +13,7 @@ _GAP_S = 0.02
 _QUIET = ("-nostdin", "-hide_banner", "-nostats")
 _PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.25")
 STEREO = f"aformat=sample_fmts=fltp:sample_rates={RATE}:channel_layouts=stereo"
+SILENCE = f"anullsrc=r={RATE}:cl=stereo,{STEREO}"
 LOUDER = f"volume={HEADROOM:g}:precision=float"  # as loud as it was before it was stored
 _SOFTER = f"volume={1 / HEADROOM:g}:precision=float,aformat=sample_fmts=s32"
 MEASURED = b"lavfi.r128.M="  # what a measured block's line starts with
@@ -51,7 +52,7 @@ def sounds_command(
     decoded = f"[0:{stream}]asetpts=PTS-{start:.6f}/TB,{resampled},{STEREO}"
     chains = [
         f"[s{n}]{'' if sound.speed == 1 else stretch.format(sound.speed)}"
-        f"{exactly(sound.seconds)},{_SOFTER}[a{n}]"
+        f"{exact(samples(sound.seconds))},{_SOFTER}[a{n}]"
         for n, sound in enumerate(wanted)
     ]
     graph = ";".join([f"{decoded},asplit={len(wanted)}{pads}", *chains])
@@ -73,9 +74,8 @@ def measure_command(path: Path, settings: Settings) -> list[str]:
     ]
 
 
-def exactly(seconds: float) -> str:
-    """Return the filters that end a sound after so many seconds, with silence if need be."""
-    count = samples(seconds)
+def exact(count: int) -> str:
+    """Return the filters that end a sound after so many samples, with silence if need be."""
     return f"apad=whole_len={count},atrim=end_sample={count}"
 
 
