@@ -100,6 +100,7 @@ def prepare_serving(app: Flask) -> None:
     if settings.auth_password is None:
         raise SettingsError("AUTH_PASSWORD is not set, so nobody could sign in")
     signing_keys(settings)
+    web.fonts.load(app)
     prepare_folders(settings)
     db.check(settings.database_place)
     with closing(db.connect(settings.database_place)) as database:

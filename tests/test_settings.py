@@ -54,6 +54,7 @@ GIVEN = {
     "SCRATCH_DIR": ("environment-scratch", "file-scratch", "override-scratch"),
     "SCRATCH_SIZE": ("121", 122, 123),
     "ORPHAN_AGE": ("131", 132, 133),
+    "FONTS_DIR": ("environment-fonts", "file-fonts", "override-fonts"),
 }
 FILES = ["AUTH_PASSWORD_FILE", "SECRET_KEY_FILE", "DATABASE_URL_FILE"]
 STORAGE = ["STORAGE_URL", "STORAGE_PUBLIC_URL"]
@@ -63,7 +64,8 @@ NAMES = [*GIVEN, *FILES, *STORAGE, *SECRETS, *OTHERS]
 MANY_HOSTS = {"DATABASE_URL": "postgresql://db.test/x", "SECRET_KEY": "a key of twelve and more"}
 NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
 MAY_BE_ZERO = ["MIN_FREE_SPACE", "STORAGE_QUOTA", "TRUSTED_PROXIES", "WORKER_GRACE"]
-PATHS = ["DATABASE", "UPLOAD_DIR", "OUTPUT_DIR", "SCRATCH_DIR"]
+MADE = ["DATABASE", "UPLOAD_DIR", "OUTPUT_DIR", "SCRATCH_DIR"]
+PATHS = [*MADE, "FONTS_DIR"]
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +152,7 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "encoder": "libx264",
         "encoder_preset": "superfast",
         "encoder_rate": (),
+        "fonts_dir": None,
         "max_pixels": 4096 * 2304,
         "max_duration": 3600,
         "render_memory": 2147483648,
@@ -504,7 +507,7 @@ def test_folders_are_made_where_they_are_missing(instance: Path) -> None:
     assert not settings.database.exists()
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize(
     "bad", ["", " ", "nul\0nul", 5, [], b"bytes", "/proc/none/there", "x" * 300 + "/x"]
 )
@@ -522,7 +525,7 @@ def test_a_folder_that_is_a_file_is_refused(name: str, instance: Path) -> None:
         prepare_folders(load_settings(instance, {name: instance / "taken"}))
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", MADE)
 def test_a_folder_that_cannot_be_written_is_refused(name: str, instance: Path) -> None:
     path = Path("/proc/sys")  # not even by root
     given = {name: path / "x" if name == "DATABASE" else path, **needed_by(name)}

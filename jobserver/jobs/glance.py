@@ -8,7 +8,7 @@ from typing import NamedTuple
 from jobserver.db import Connection
 from jobserver.jobs import workers
 from jobserver.jobs.model import QueueEstimate
-from jobserver.jobs.standing import SCALE, blocks_before
+from jobserver.jobs.standing import SCALE, WORK, blocks_before
 from jobserver.jobs.workers import NOBODY, WORKFORCE, Workforce
 
 
@@ -37,7 +37,10 @@ _AHEAD = f"""
 _GLANCE = f"""
     SELECT job_standing.revision,
            (SELECT COALESCE(MAX(id), 0) FROM event WHERE event.job_id = job.id),
-           job_standing.files, job_standing.work,
+           job_standing.files,
+           CASE WHEN job_standing.files > 0 AND EXISTS (
+               SELECT 1 FROM job_file WHERE job_file.job_id = job.id AND status = 'processing')
+               THEN ({WORK}) ELSE job_standing.work END,
            CASE WHEN job_standing.files > 0 THEN NOT EXISTS (
                SELECT 1 FROM job_file WHERE job_file.job_id = job.id AND status <> 'queued') END,
            CASE WHEN job_standing.files > 0 THEN EXISTS (

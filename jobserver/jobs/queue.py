@@ -149,10 +149,18 @@ def has_claimable(db: Connection, lease_s: float, now: float) -> bool:
 
 
 def renew(db: Connection, claim: Claim, progress: float, *, lease_s: float, now: float) -> bool:
-    """Extend a lease and record progress (0 to 1, never less); False when the file is lost."""
+    """Extend a lease and record progress (0 to 1, never less); False when the file is lost.
+
+    What stands before other jobs is counted when the claim ends: all workers would wait for
+    each other's heartbeats to write the same sums.
+    """
     assignments = """lease_until = :now + :lease_s,
         progress = CASE WHEN progress < :progress THEN :progress ELSE progress END"""
-    return _update(db, claim, assignments, {"progress": progress, "lease_s": lease_s, "now": now})
+    values = {"progress": progress, "lease_s": lease_s, "now": now}
+    renewed = _write(db, claim, assignments, values)
+    if renewed:
+        standing.touch(db, claim.job_id)
+    return renewed
 
 
 def record_source(db: Connection, claim: Claim, facts: SourceFacts) -> bool:
@@ -294,11 +302,16 @@ def is_held(db: Connection, file_id: str, claim_token: int) -> bool:
 
 
 def _update(db: Connection, claim: Claim, assignments: str, values: Mapping[str, Any]) -> bool:
+    """Write to a claimed file, and where its job stands then; False when it is lost."""
+    changed = _write(db, claim, assignments, values)
+    if changed:
+        standing.update(db, claim.job_id)
+    return changed
+
+
+def _write(db: Connection, claim: Claim, assignments: str, values: Mapping[str, Any]) -> bool:
     """Write to a claimed file; False when another claim has it, or it was cancelled."""
     query = f"""
         UPDATE job_file SET {assignments}
         WHERE id = :id AND claim_token = :claim_token AND status = 'processing'"""  # noqa: S608
-    changed = db.write(query, {**values, "id": claim.id, "claim_token": claim.claim_token}) == 1
-    if changed:
-        standing.update(db, claim.job_id)
-    return changed
+    return db.write(query, {**values, "id": claim.id, "claim_token": claim.claim_token}) == 1

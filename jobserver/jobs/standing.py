@@ -6,7 +6,8 @@ transaction: `add`, `serve`, `update`, `touch`. `mend` finds what another progra
 meanwhile, as a server of the version before.
 
 What stands before a place is read from sums over blocks of places, of 1, 8, 64 ... places: at
-most seven blocks of each size.
+most seven blocks of each size. Work counts there as it was when a claim of the job last ended:
+what is being rendered makes it no less.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ _SET_CLOCK_S = 1.0  # the clocks of two machines may differ by less
 
 _OPEN = f"FROM job_file WHERE job_id = job.id AND status IN {UNFINISHED}"
 _FILES = f"SELECT COUNT(*) {_OPEN}"
-_WORK = f"""
+WORK = f"""
     SELECT CAST(COALESCE(SUM(CAST(ROUND(
         (1 - progress) * COALESCE(planned, job.variations_per_video) * {SCALE})
         AS BIGINT)), 0) AS BIGINT) {_OPEN}"""
@@ -74,7 +75,7 @@ def update(db: Connection, job_id: str) -> None:
         return
     found = db.one(
         _Found,
-        f"""SELECT ({_FILES}) AS files, ({_WORK}) AS work,
+        f"""SELECT ({_FILES}) AS files, ({WORK}) AS work,
                    COALESCE(({_SERVED}), job.created_at) AS turn
             FROM job WHERE job.id = :id""",  # noqa: S608
         {"id": job_id},

@@ -8,6 +8,7 @@ recipe, boxes, banner, probe, command, launch, ffmpeg, variations, verify in thi
 
 from jobserver.render import ffmpeg
 from jobserver.render.errors import Cancelled, DiskFull, EngineError, MediaError, RenderError
+from jobserver.render.joins import Joined, JoinPart, Loudness, Mixing, join
 from jobserver.render.media import Media
 from jobserver.render.probe import probe
 from jobserver.render.rate import size_factors
@@ -20,7 +21,7 @@ from jobserver.render.recipe import (
 )
 from jobserver.render.settings import Encoding, Settings, default_ffmpeg
 from jobserver.render.shots import PictureFile, render_shots, shot_group_size
-from jobserver.render.sound import SoundFile, render_sounds
+from jobserver.render.sound import Music, SoundFile, probe_music, render_music, render_sounds
 from jobserver.render.stills import Still, probe_still
 from jobserver.render.text import (
     BrokenFont,
@@ -48,9 +49,14 @@ __all__ = [
     "Encoding",
     "EngineError",
     "Fonts",
+    "JoinPart",
+    "Joined",
+    "Loudness",
     "Media",
     "MediaError",
     "MissingGlyph",
+    "Mixing",
+    "Music",
     "Output",
     "Parameters",
     "PictureFile",
@@ -63,11 +69,14 @@ __all__ = [
     "check",
     "default_ffmpeg",
     "group_size",
+    "join",
     "load_fonts",
     "parameters",
     "probe",
+    "probe_music",
     "probe_still",
     "render",
+    "render_music",
     "render_shots",
     "render_sounds",
     "require_glyphs",

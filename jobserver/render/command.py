@@ -82,7 +82,7 @@ def render_command(
         *source(path, decoder, demuxer=media.demuxer),
         *_filters(media.video, [parameters for parameters, _ in wanted], bool(thumbnails)),
         *(word for n, (_, out) in enumerate(wanted) for word in _output(n, out, media, settings)),
-        *(word for n, out in enumerate(thumbnails) for word in _thumbnail_output(f"[t{n}]", out)),
+        *(word for n, out in enumerate(thumbnails) for word in thumbnail_output(f"[t{n}]", out)),
     ]
 
 
@@ -105,11 +105,11 @@ def thumbnail_command(path: Path, out: Path, min_luma: int, settings: Settings) 
         *("-progress", "pipe:1"),
         *("-t", str(_SCAN_S), *source(path, ("-max_pixels", str(settings.max_pixels)))),
         *("-vf", f"{_THUMBNAIL},{_brighter(min_luma)}"),
-        *_thumbnail_output("0:V:0", out),
+        *thumbnail_output("0:V:0", out),
     ]
 
 
-def _thumbnail_output(stream: str, out: Path) -> list[str]:
+def thumbnail_output(stream: str, out: Path) -> list[str]:
     """Return the options that write one frame of a stream, or filter output, as WebP."""
     return [
         *("-map", stream, "-frames:v", "1", "-fps_mode", "passthrough"),
@@ -146,7 +146,12 @@ def _graph(video: Video, wanted: Sequence[Parameters | None], thumbnails: bool) 
 
 
 def _with_thumbnail(n: int) -> str:
-    """Return the filters that pass a variation's frames to [v] and its thumbnail to [t].
+    """Return the filters that pass a variation's frames to [v] and its thumbnail to [t]."""
+    return f",split[v{n}][p{n}];{thumbnail_graph(f'p{n}', n)}"
+
+
+def thumbnail_graph(pad: str, n: int = 0) -> str:
+    """Return the graph that leads from the frames of a pad to the thumbnail at [t].
 
     It is the first frame that is not dark, else the first: `concat` takes that one only when
     there is no other. `trim` ends with its frame, and so does all before it up to the split:
@@ -154,7 +159,7 @@ def _with_thumbnail(n: int) -> str:
     """
     one = "trim=end_frame=1"
     return (
-        f",split[v{n}][p{n}];[p{n}]trim=duration={_SCAN_S},{_THUMBNAIL},split[a{n}][b{n}];"
+        f"[{pad}]trim=duration={_SCAN_S},{_THUMBNAIL},split[a{n}][b{n}];"
         f"[a{n}]{one}[first{n}];[b{n}]{_brighter(DARK)},{one}[bright{n}];"
         f"[bright{n}][first{n}]concat[t{n}]"
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from jobserver.settings.base import SettingsGroup
-from jobserver.settings.values import CENTURY_S, MIB, Program, Text, Whole, Words
+from jobserver.settings.values import CENTURY_S, MIB, AbsolutePath, Program, Text, Whole, Words
 
 
 class Rendering(SettingsGroup):
@@ -25,6 +25,9 @@ class Rendering(SettingsGroup):
     )
     encoder_rate: Words = Field(
         (), description="its rate options, as for ffmpeg; none: a quality, limited by the source"
+    )
+    fonts_dir: AbsolutePath | None = Field(
+        None, description="folder of more fonts for headlines; None: the bundled one alone"
     )
     max_pixels: Whole = Field(4096 * 2304, ge=1, description="pixels of one frame")
     max_duration: Whole = Field(3600, ge=1, description="seconds of one video")

@@ -88,7 +88,7 @@ class IncomingFile:
     def described(self) -> StoredFile:
         """Return what a row says of it."""
         name = self.name[:MAX_NAME_LENGTH]
-        return StoredFile(self.id, name, self.stored_name, self.size, self.field)
+        return StoredFile(self.id, name, self.stored_name, self.size, field=self.field)
 
     def discard(self) -> None:
         """Release what is held; remove the file unless it was committed. Harmless twice."""

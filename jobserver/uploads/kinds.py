@@ -42,7 +42,7 @@ class Beginning(NamedTuple):
 
     @property
     def is_enough(self) -> bool:
-        """Whether every format can be told apart by now."""
+        """Whether it is enough to know the format."""
         return self.whole or len(self.start) == start_size(self.start)
 
     def followed_by(self, piece: bytes) -> "Beginning":

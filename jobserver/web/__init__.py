@@ -1,17 +1,33 @@
 """HTTP in and out, one module a resource.
 
-auth, health, jobs, outputs, storage, pages   the blueprints
-params, schemas, reasons                      what comes in as text; JSON shapes going out
+auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files
+params, body, submission                      what comes in as text or JSON; the job it asks for
+schemas, reasons                              JSON shapes going out
 errors                                        each error's status
-context                                       settings, store and database of a request
-downloads, archive, conditional, links        ranges and ETags; names and ZIP; 304; signed links
-polling, hot_path                             what makes a status call cheap
+context, fonts                                settings, store, database, fonts of a request
+downloads, archive, manifest, names           ranges and ETags; the ZIP and its names
+conditional, links                            304; signed links
+polling, pieces, hot_path                     what makes a status call cheap
 static/, templates/                           the page
 """
 
 from flask import Flask
 
-from jobserver.web import auth, context, errors, health, jobs, outputs, pages, polling, storage
+from jobserver.web import (
+    again,
+    auth,
+    context,
+    errors,
+    fonts,
+    health,
+    jobs,
+    outputs,
+    pages,
+    polling,
+    storage,
+)
+
+__all__ = ["fonts", "init_app"]
 
 
 def init_app(app: Flask) -> None:
@@ -19,5 +35,5 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, polling):
         part.init_app(app)
-    for resource in (auth, health, jobs, outputs, storage, pages):
+    for resource in (auth, health, jobs, again, outputs, storage, pages):
         app.register_blueprint(resource.bp)

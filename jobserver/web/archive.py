@@ -4,11 +4,11 @@ Its members come in the sequence in which they were published and stay where the
 follows them differs from one ZIP of the job to the next: the manifest and the directory.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property, partial
 from itertools import accumulate, pairwise
-from typing import Any
 
+from jobserver.brief.model import Brief
 from jobserver.files.keys import placed_key
 from jobserver.files.store import Store
 from jobserver.files.zip import Archive, Member, archive_length, members_end
@@ -28,12 +28,12 @@ class JobArchive:
         *,
         history: OutputHistory,
         store: Store,
-        brief: Mapping[str, Any] | None = None,
+        brief: Brief | None = None,
         chosen: Collection[str] | None = None,
     ) -> None:
         """files: of every role. outputs: in the sequence of their publication, at least one.
 
-        brief: see Manifest. chosen: the ids of outputs that alone are members.
+        chosen: the ids of outputs that alone are members.
         """
         videos = [file for file in files if file.role == "video"]
         self._job, self._store = job, store

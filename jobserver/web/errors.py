@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from jobserver import errors
+from jobserver.brief.errors import BriefError
 from jobserver.db import DatabaseUnavailable
 from jobserver.fault_log import FaultLog
 from jobserver.logs import LineFormatter
@@ -54,6 +55,7 @@ def init_app(app: Flask) -> None:
     app.after_request(_complete_headers)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(errors.JobserverError, _answer)
+    app.register_error_handler(BriefError, _answer_brief)
     app.register_error_handler(OSError, _answer_os_error)
     app.register_error_handler(Exception, _answer_bug)
 
@@ -81,6 +83,11 @@ def _answer(error: errors.JobserverError) -> Response:
     return response
 
 
+def _answer_brief(error: BriefError) -> Response:
+    """Say which key of a brief is at fault."""
+    return _json(400, str(error), path=error.path)
+
+
 def _answer_http(error: HTTPException) -> Response:
     """Give Flask's own errors our shape, with the headers of their class."""
     response = Response.force_type(error.get_response())
@@ -105,8 +112,8 @@ def _answer_bug(error: Exception) -> Response:
     return _json(500, MISTAKE)
 
 
-def _json(status: int, sentence: str) -> Response:
-    body = current_app.json.dumps({"error": sentence})
+def _json(status: int, sentence: str, **more: str) -> Response:
+    body = current_app.json.dumps({"error": sentence, **more})
     return Response(body, status, content_type="application/json")
 
 

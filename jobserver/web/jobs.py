@@ -1,26 +1,30 @@
 """HTTP in and out of jobs: a view reads the request, calls the steps, answers."""
 
-import secrets
-from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, Request, Response, current_app, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
 from jobserver import uploads
-from jobserver.db import Connection, DatabaseError, exclusive, removing
-from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetry, UnexpectedPart
-from jobserver.ids import generate_id
+from jobserver.db import Connection, exclusive, removing
+from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetry
 from jobserver.jobs import queries, queue, quota, retention, shots, workers
-from jobserver.jobs.model import Job, JobDraft, NewFile
+from jobserver.jobs.model import Job
 from jobserver.jobs.quota import SpaceLimits
-from jobserver.uploads.kinds import VIDEOS
 from jobserver.web import params, pieces, polling, reasons, schemas
 from jobserver.web.auth import require_auth
 from jobserver.web.conditional import conditional, conditional_json, json_body
 from jobserver.web.context import current_settings, get_db, get_store
 from jobserver.web.links import links
 from jobserver.web.polling import Seen
+from jobserver.web.submission import (
+    Wishes,
+    accept,
+    brief_of,
+    files_of_form,
+    insert,
+    make_draft,
+)
 
 bp = Blueprint("jobs", __name__, url_prefix="/api/jobs")
 bp.before_request(require_auth)  # before anything of a body is read
@@ -38,26 +42,16 @@ class UploadRequest(Request):
 def create_job() -> ResponseReturnValue:
     """Accept videos and queue one job: 202 and Location; 400, 408, 413, 503 or 507 as JSON."""
     store, settings = get_store(), current_settings()
-    limits, most = SpaceLimits.of(settings), settings.max_queued_files
     slots, upload_limits = current_app.extensions["upload_slots"], _upload_limits()
     with uploads.upload_slot(slots, upload_limits, request.content_length):
         db = get_db()
-        queue.require_room(db, most, incoming=1)
-        quota.make_room(db, store, limits, request.content_length or 0, now=db.clock())
+        queue.require_room(db, settings.max_queued_files, incoming=1)
+        limits, size = SpaceLimits.of(settings), request.content_length or 0
+        quota.make_room(db, store, limits, size, now=db.clock())
         with uploads.receive(request, store) as form:  # the body: whole, durable files, or none
-            draft = _draft(form)
-            with exclusive(db, "quota"):
-                now = db.clock()
-                queue.require_room(db, most, len(draft.files))
-                evicted = quota.reserve(db, limits, draft.size, now)
-                queue.insert_job(db, draft, now)
-    current_app.extensions["ring"](len(draft.files))
-    if evicted:
-        with suppress(DatabaseError, OSError):  # the job is promised; the housekeeping goes on
-            retention.remove_marked(db, store, now)
-    status_url = url_for("jobs.show_job", job_id=draft.id)
-    answer = schemas.accepted_json(draft, status_url, params.ignored_fields(form.fields))
-    return jsonify(answer), 202, {"Location": status_url}
+            draft = make_draft(files_of_form(form), Wishes.of_form(form.fields))
+            evicted = insert(db, draft)
+    return accept(db, draft, evicted, params.ignored_fields(form.fields))
 
 
 @bp.get("/<job_id>")
@@ -147,16 +141,6 @@ def delete_job(job_id: str) -> ResponseReturnValue:
     return jsonify(jobId=job_id, status="deleted")
 
 
-def _draft(form: uploads.ReceivedForm) -> JobDraft:
-    """Return the job that a form asks for. Raises InvalidOption or UnexpectedPart."""
-    if any(file.field != VIDEOS for file in form.files):
-        raise UnexpectedPart("Send video files in the form field 'videos'")
-    options = params.job_options(form.fields, new_seed=secrets.randbits(32))
-    files = [NewFile(file.id, file.name, file.stored_name, file.size) for file in form.files]
-    title = params.title(form.fields.get("title"))
-    return JobDraft(generate_id(), files, options, title=title)
-
-
 def _upload_limits() -> uploads.UploadLimits:
     limits: uploads.UploadLimits = current_app.extensions["upload_limits"]
     return limits
@@ -187,6 +171,7 @@ def _job_json(
     if state is None:
         raise JobNotFound
     link = links()
+    brief = brief_of(db, state.job)
     begun = any(file.status != "queued" or file.progress for file in state.files)
     return schemas.job_json(
         state,
@@ -197,6 +182,8 @@ def _job_json(
         waits_for=None if seen is None or state.job.ended else seen.reason,
         variations_left=None if seen is None else seen.glance.variations_left,
         counts=None if outputs else queries.output_counts(db, job_id),
+        failed=queries.failed_outputs(db, job_id) if brief else (),
+        brief=brief,
     )
 
 

@@ -8,20 +8,19 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from jobserver.brief.model import AXES, Brief
+from jobserver.brief.stored import to_document
 from jobserver.files.zip import Member, text_member
 from jobserver.jobs.model import File, Job, Output
 from jobserver.jobs.seeds import seed_of
+from jobserver.web.schemas import wished_variations
 
 CHANGING = ("sha256", "status", "error")  # of a source, without a new output
 ROOM = 512  # bytes a source: a hash, a status and an error
 MAX_ERROR_LENGTH = 200  # characters; no sentence of ours is as long
-AXES = (
-    *("video", "hook", "ending", "format", "length", "speed", "mirror", "headline", "music"),
-    "look",
-)
 MEASURES = ("width", "height", "duration", "integrated", "truePeak", "size", "sha256", "outputId")
 # What a spreadsheet would take for a formula, also behind what some take for the end of a cell.
 # Source: https://owasp.org/www-community/attacks/CSV_Injection
@@ -35,10 +34,10 @@ class Manifest:
         self,
         job: Job,
         files: Sequence[File],
-        brief: Mapping[str, Any] | None,
+        brief: Brief | None,
         path: Callable[[Output], str],
     ) -> None:
-        """files: of every role. brief: as it can be sent again, None without one."""
+        """files: of every role."""
         self._job, self._files, self._brief, self._path = job, files, brief, path
 
     def members(self, outputs: Sequence[Output]) -> list[Member]:
@@ -64,7 +63,8 @@ class Manifest:
             "seed": self._job.seed,
             "variationsPerVideo": self._job.variations_per_video,
             "totalVariations": self._job.total_variations,
-            "brief": self._brief,
+            "brief": self._brief and to_document(self._brief),
+            "variations": wished_variations(self._job, self._brief),
             "sources": [entries[file.id] for file in self._files if file.role == "video"],
             "assets": [_asset(entries[each.id]) for each in self._files if each.role != "video"],
         }

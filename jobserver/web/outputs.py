@@ -23,6 +23,7 @@ from jobserver.web.auth import require_auth_or_link
 from jobserver.web.body import json_object
 from jobserver.web.context import current_settings, get_db, get_store
 from jobserver.web.downloads import Download, send_archive, send_file
+from jobserver.web.submission import brief_of
 
 MAX_IDS_SIZE = 64 * 1024  # bytes of a JSON body with ids
 # What browsers show or play and nothing of which is a page.
@@ -112,6 +113,7 @@ def _send_zip(job_id: str, chosen: list[str] | None) -> ResponseReturnValue:
         outputs,
         history=history,
         store=get_store(),
+        brief=brief_of(db, job),
         chosen=None if chosen is None else frozenset(chosen),
     )
     try:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from jobserver.brief.text import problem
 from jobserver.errors import InvalidOption
 from jobserver.jobs.model import JobOptions
 from jobserver.render import DEFAULT_RECIPE, RECIPES
@@ -15,10 +16,8 @@ MAX_SEED = 2**53 - 1  # the largest whole number that JSON carries through JavaS
 PAGE_SIZE = 50
 MAX_TITLE_LENGTH = 200  # characters
 # That the form of an upload may have.
-FIELDS = frozenset({"variations", "recipe", "seed", "title"})
+FIELDS = frozenset({"variations", "recipe", "seed", "title", "brief"})
 _INTEGER = re.compile(r"\s*([+-]?)(?:0[xX]([0-9a-fA-F]+)|([0-9]+))")
-_HIDDEN = ("Cc", "Cs", "Zl", "Zp")  # categories of what is no part of one line of text
-_REVERSING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def job_options(fields: Mapping[str, str], new_seed: int) -> JobOptions:
@@ -32,7 +31,7 @@ def job_options(fields: Mapping[str, str], new_seed: int) -> JobOptions:
     return JobOptions(variations(fields.get("variations")), recipe, _seed(fields, new_seed))
 
 
-def ignored_fields(fields: Mapping[str, str]) -> list[str]:
+def ignored_fields(fields: Mapping[str, Any]) -> list[str]:
     """Return the names that mean nothing here, as `recipies`, each once, in their sequence."""
     return [name for name in fields if name not in FIELDS]
 
@@ -62,7 +61,7 @@ def title(text: str | None) -> str | None:
     found = unicodedata.normalize("NFC", (text or "").strip())
     if len(found) > MAX_TITLE_LENGTH:
         raise InvalidOption(f"title must have at most {MAX_TITLE_LENGTH} characters")
-    if any(unicodedata.category(letter) in _HIDDEN or letter in _REVERSING for letter in found):
+    if found and ("\n" in found or problem(found)):
         raise InvalidOption("title must be one line of text without control characters")
     return found or None
 

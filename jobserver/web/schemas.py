@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from jobserver.brief.model import Brief
+from jobserver.brief.stored import to_document
 from jobserver.jobs.model import (
     FailedOutput,
     File,
@@ -116,7 +118,7 @@ def job_json(
     variations_left: float | None = None,
     counts: Mapping[str, int] | None = None,
     failed: Sequence[FailedOutput] = (),
-    brief: Any = None,
+    brief: Brief | None = None,
 ) -> dict[str, Any]:
     """Describe all of a job. outputs: what is shown of them, by number, by the file's id.
 
@@ -124,7 +126,7 @@ def job_json(
     link: see Link. waits_for: what it waits for beside its turn; it has no estimate then.
     variations_left: of its own, else what its files say.
     counts: how many outputs the files have that have any; then outputs are not shown, nor those
-    that failed. failed: of its brief. brief: as it is shown.
+    that failed. failed: of its brief.
     """
     failures: dict[str, list[FailedOutput]] = {}
     for each in failed:
@@ -164,9 +166,15 @@ def job_json(
         **_ended_otherwise(files),
         "cancelledAt": timestamp(finished_at(file for file in files if file.status == "cancelled")),
         "title": job.title,
-        "brief": brief,
+        "brief": brief and to_document(brief),
+        "variations": wished_variations(job, brief),
         "assets": [_asset_json(file, link) for file in assets],
     }
+
+
+def wished_variations(job: Job, brief: Brief | None) -> int | None:
+    """Return what the field `variations` of a job's upload was read as: looks, beside a brief."""
+    return job.variations_per_video if brief is None else brief.looks or None
 
 
 def _outputs_json(

@@ -1,4 +1,10 @@
 """Outputs of several parts: their shots one behind the other, with one sound for the whole.
 
-Nothing of the picture is encoded again.
+Nothing of the picture is encoded again. Read in this sequence: `model`, `samples` and `pictures`
+(what is taken of each shot), `gain`, `command`, `check` (what came out), `join`.
 """
+
+from jobserver.render.joins.join import join
+from jobserver.render.joins.model import Joined, JoinPart, Loudness, Mixing
+
+__all__ = ["JoinPart", "Joined", "Loudness", "Mixing", "join"]

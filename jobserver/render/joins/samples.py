@@ -15,6 +15,8 @@ from typing import BinaryIO
 
 from jobserver.render.errors import Damaged
 
+_VIDEO_ENTRY = 8 + 78  # bytes of a sample entry before the boxes in it
+_ENTRY_SIZE = slice(8 + 24, 8 + 28)  # width and height
 _CONTAINERS = {b"trak", b"edts", b"mdia", b"minf", b"stbl"}
 
 
@@ -24,6 +26,7 @@ class Frames:
 
     timescale: ticks a second of all other numbers. decoded, shown: when each is, counted from
     second 0 of a player. durations: of each. keys: places of those that decoding can begin with.
+    configuration: what a decoder must know before the first one (size, SPS, PPS).
     """
 
     timescale: int
@@ -31,6 +34,7 @@ class Frames:
     shown: Sequence[int]
     durations: Sequence[int]
     keys: Sequence[int]
+    configuration: bytes
 
     @property
     def end(self) -> int:
@@ -83,8 +87,14 @@ def _frames(boxes: dict[bytes, bytes]) -> Frames:
         keys = [number - 1 for (number,) in _entries(boxes[b"stss"], ">I")]
     decoded = list(accumulate(durations[:-1], initial=-_shown_from(boxes.get(b"elst"))))
     shown = [at + delay for at, delay in zip(decoded, delays, strict=True)]
-    timescale = _timescale(boxes[b"mdhd"])
-    return Frames(timescale=timescale, decoded=decoded, shown=shown, durations=durations, keys=keys)
+    return Frames(
+        timescale=_timescale(boxes[b"mdhd"]),
+        decoded=decoded,
+        shown=shown,
+        durations=durations,
+        keys=keys,
+        configuration=_configuration(boxes[b"stsd"]),
+    )
 
 
 def _entries(payload: bytes, layout: str) -> list[tuple[int, ...]]:
@@ -105,3 +115,10 @@ def _shown_from(elst: bytes | None) -> int:
     if start < 0:
         raise ValueError("it begins with a pause")
     return int(start)
+
+
+def _configuration(stsd: bytes) -> bytes:
+    """Return the size and the `avcC` of the first sample entry. Source: ISO/IEC 14496-15, 5.3."""
+    entry = stsd[8:]
+    nested = dict(_boxes(entry[_VIDEO_ENTRY:]))
+    return entry[_ENTRY_SIZE] + nested[b"avcC"]

@@ -13,6 +13,7 @@ _GAP_S = 0.02
 _QUIET = ("-nostdin", "-hide_banner", "-nostats")
 _PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.25")
 STEREO = f"aformat=sample_fmts=fltp:sample_rates={RATE}:channel_layouts=stereo"
+SILENCE = f"anullsrc=r={RATE}:cl=stereo,{STEREO}"
 LOUDER = f"volume={HEADROOM:g}:precision=float"  # as loud as it was before it was stored
 _SOFTER = f"volume={1 / HEADROOM:g}:precision=float,aformat=sample_fmts=s32"
 MEASURED = b"lavfi.r128.M="  # what a measured block's line starts with
@@ -51,7 +52,7 @@ def sounds_command(
     decoded = f"[0:{stream}]asetpts=PTS-{start:.6f}/TB,{resampled},{STEREO}"
     chains = [
         f"[s{n}]{'' if sound.speed == 1 else stretch.format(sound.speed)}"
-        f"{exactly(sound.seconds)},{_SOFTER}[a{n}]"
+        f"{exact(samples(sound.seconds))},{_SOFTER}[a{n}]"
         for n, sound in enumerate(wanted)
     ]
     graph = ";".join([f"{decoded},asplit={len(wanted)}{pads}", *chains])
@@ -59,6 +60,32 @@ def sounds_command(
         *(settings.ffmpeg, *_QUIET, "-v", "warning", "-y", *_PROGRESS, "-copyts", *source),
         *("-filter_complex_threads", "1", "-filter_complex", graph),
         *(word for n, sound in enumerate(wanted) for word in _flac(f"[a{n}]", sound.path)),
+    ]
+
+
+def music_probe_command(source: Sequence[str], settings: Settings) -> list[str]:
+    """List all packets of the first audio track of a music file; decode nothing."""
+    return [
+        *(settings.ffmpeg, *_QUIET, "-v", "warning", *_PROGRESS, *source),
+        *("-map", "0:a:0", "-c", "copy", "-f", "null", "-"),
+    ]
+
+
+def music_command(
+    source: Sequence[str], seconds: float, out: Path, settings: Settings
+) -> list[str]:
+    """Decode the first audio track of a music file, at most so many seconds of it.
+
+    What cannot be decoded is left out; more than a twentieth of it is an error.
+    """
+    resampled = f"aresample={RATE}:async=1:first_pts=0"
+    end = f"atrim=end_sample={samples(seconds)}"
+    return [
+        *(settings.ffmpeg, *_QUIET, "-v", "warning", "-y", *_PROGRESS),
+        *("-err_detect", "crccheck+explode", *source),
+        *("-filter_complex_threads", "1", "-filter_complex"),
+        *(f"[0:a:0]{resampled},{STEREO},{end},{_SOFTER}[a]", *_flac("[a]", out)),
+        *("-max_error_rate", "0.05"),
     ]
 
 
@@ -73,9 +100,8 @@ def measure_command(path: Path, settings: Settings) -> list[str]:
     ]
 
 
-def exactly(seconds: float) -> str:
-    """Return the filters that end a sound after so many seconds, with silence if need be."""
-    count = samples(seconds)
+def exact(count: int) -> str:
+    """Return the filters that end a sound after so many samples, with silence if need be."""
     return f"apad=whole_len={count},atrim=end_sample={count}"
 
 

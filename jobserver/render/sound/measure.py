@@ -20,7 +20,7 @@ _MEMORY = 1024 * MIB
 _BYTES_A_SAMPLE = 8  # of FLAC that cannot be compressed, with room to spare
 _UNFILLED = 3  # blocks at the start that have less than 400 ms behind them
 SILENCE = -99.0  # LUFS that stand for less
-_PEAK = re.compile(r"^ +Peak: +(-?[\d.]+|-inf) dBFS$", re.M)
+PEAK = re.compile(r"^ +Peak: +(-?[\d.]+|-inf) dBFS$", re.M)
 
 
 def limits(seconds: float, settings: Settings) -> ffmpeg.Limits:
@@ -53,6 +53,6 @@ def measure(path: Path, settings: Settings, cancel: threading.Event | None = Non
         keep,
         cancel=cancel,
     )
-    if completed.status or not (peak := _PEAK.search(completed.log)):
+    if completed.status or not (peak := PEAK.search(completed.log)):
         raise DamagedSound(detail=completed.detail)
     return SoundFile(path, seconds, tuple(blocks[_UNFILLED:]), float(peak[1]))

@@ -58,6 +58,18 @@ def test_a_claim_does_not_touch_the_length_of_the_queue(
         assert claim(other).id == "a.0"
 
 
+def test_a_heartbeat_touches_nothing_that_all_jobs_share(
+    database: Connection, other: Connection
+) -> None:
+    insert_job(database, "a")
+    insert_job(database, "b")
+    held = claim(database)
+    with db.exclusive(database, "queue"):
+        database.write("UPDATE queue_sum SET work = work")  # as at the end of a claim
+        database.write("UPDATE queue_length SET files = files")
+        assert steps.renew(other, held, 0.5, NOW)
+
+
 def test_a_cancel_waits_for_a_claim_and_then_takes_its_file(
     database: Connection, other: Connection
 ) -> None:

@@ -1,0 +1,105 @@
+"""A new job over the files of another one: nothing is uploaded."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from flask import Blueprint, current_app
+from flask.typing import ResponseReturnValue
+
+from jobserver import uploads
+from jobserver.brief.model import Brief
+from jobserver.brief.stored import to_document
+from jobserver.db import Connection
+from jobserver.errors import InvalidOption, JobNotFound, SourcesGone
+from jobserver.files.keys import source_key
+from jobserver.files.store import Store
+from jobserver.jobs import queries, queue, quota
+from jobserver.jobs.model import Job, NewFile
+from jobserver.jobs.quota import SpaceLimits
+from jobserver.web import params
+from jobserver.web.auth import require_auth
+from jobserver.web.body import json_object
+from jobserver.web.context import current_settings, get_db, get_store
+from jobserver.web.schemas import wished_variations
+from jobserver.web.submission import Wishes, accept, brief_of, insert, make_draft
+
+MAX_BODY_SIZE = 128 * 1024  # bytes; a brief has half of it
+
+bp = Blueprint("again", __name__, url_prefix="/api/jobs")
+bp.before_request(require_auth)
+
+
+@bp.post("/<job_id>/again")
+def make_again(job_id: str) -> ResponseReturnValue:
+    """Answer 202 with a new job over the kept files of this one; 400, 404, 409, 503 or 507.
+
+    Body: a JSON object with `brief`, `variations`, `recipe`, `seed` and `title`. What it leaves
+    out is as it was, but a new brief leaves no variations; `null` is what an upload without the
+    field would be.
+    """
+    db, store, settings = get_db(), get_store(), current_settings()
+    given = json_object(MAX_BODY_SIZE)
+    job = queries.find_job(db, job_id)
+    if job is None:
+        raise JobNotFound
+    wishes = _wishes(job, brief_of(db, job), given)
+    draft = make_draft(_kept_files(db, job_id, wishes), wishes, unused_allowed=True)
+    queue.require_room(db, settings.max_queued_files, len(draft.files))
+    slots, limits = (current_app.extensions[name] for name in ("upload_slots", "upload_limits"))
+    with uploads.upload_slot(slots, limits, None):  # a store may take its time to copy
+        quota.make_room(db, store, SpaceLimits.of(settings), 0, now=db.clock())
+        with _copied(store, draft.files) as files:
+            draft = draft._replace(files=files)
+            evicted = insert(db, draft)
+    return accept(db, draft, evicted, params.ignored_fields(given))
+
+
+def _kept_files(db: Connection, job_id: str, wishes: Wishes) -> list[NewFile]:
+    """Return the files of a job that a new one may have: without a brief its videos."""
+    return [
+        NewFile(file.id, file.name, file.stored_name, file.size, role=file.role)
+        for file in queries.files_of(db, job_id)
+        if wishes.brief is not None or file.role == "video"
+    ]
+
+
+def _wishes(job: Job, brief: Brief | None, given: Mapping[str, Any]) -> Wishes:
+    """Return what is asked for of the new job. brief: of the other one. Raises InvalidOption."""
+    before: dict[str, Any] = {
+        "variations": wished_variations(job, brief),
+        "recipe": job.recipe,
+        "seed": job.seed,
+        "title": job.title,
+        "brief": brief and to_document(brief),
+    }
+    if given.get("brief") is not None:
+        before["variations"] = None
+    wanted = {name: given.get(name, value) for name, value in before.items()}
+    texts = {name: _text(name, value) for name, value in wanted.items() if name != "brief"}
+    return Wishes(**texts, brief=wanted["brief"])
+
+
+def _text(name: str, value: Any) -> str | None:
+    """Return a value as the field of a form would have it. Raises InvalidOption."""
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise InvalidOption(f"{name} must be a text or a whole number")
+    return None if value is None else str(value)
+
+
+@contextmanager
+def _copied(store: Store, files: Sequence[NewFile]) -> Iterator[list[NewFile]]:
+    """Give copies of files inside `with`, which stay unless it raises. Raises SourcesGone."""
+    with ExitStack() as held:
+        try:
+            copies = []
+            for file in files:
+                copies.append(store.copy_upload(source_key(file.stored_name)))
+                held.callback(copies[-1].discard)
+            held.enter_context(uploads.committed(store, copies))
+        except FileNotFoundError as error:
+            raise SourcesGone from error
+        yield [
+            file._replace(id=copy.id, stored_name=copy.stored_name)
+            for file, copy in zip(files, copies, strict=True)
+        ]

@@ -1,0 +1,139 @@
+"""What a client asks for becomes a draft of a job, and the draft a promise."""
+
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from flask import current_app, jsonify, url_for
+from flask.typing import ResponseReturnValue
+
+from jobserver.brief.model import ROLE_OF, Brief, Part, Plan, Sources
+from jobserver.brief.parse import parse, used
+from jobserver.brief.plan import plan
+from jobserver.brief.stored import dump, load
+from jobserver.db import Connection, DatabaseError, exclusive
+from jobserver.ids import generate_id
+from jobserver.jobs import queries, queue, quota, retention, workers
+from jobserver.jobs.model import Job, JobDraft, NewFile
+from jobserver.jobs.quota import SpaceLimits
+from jobserver.uploads import ReceivedForm
+from jobserver.web import params, schemas
+from jobserver.web.context import current_settings, get_store
+from jobserver.web.fonts import cannot_draw
+
+BRIEFS = 10  # the version of the database from which workers know them
+
+
+class Wishes(NamedTuple):
+    """What is asked for beside files, as the fields of a form say it; None: nothing is said.
+
+    brief: JSON text, or its decoded value.
+    """
+
+    variations: str | None
+    recipe: str | None
+    seed: str | None
+    title: str | None
+    brief: Any
+
+    @classmethod
+    def of_form(cls, fields: Mapping[str, str]) -> "Wishes":
+        """Take them from the form of an upload, where an empty field says nothing."""
+        texts = (fields.get(name, "") for name in cls._fields)
+        return cls(*(text if text.strip() else None for text in texts))
+
+
+def files_of_form(form: ReceivedForm) -> list[NewFile]:
+    """Return the uploads of a form, its videos first."""
+    return [
+        NewFile(file.id, file.name, file.stored_name, file.size, role=ROLE_OF[file.field])
+        for file in form.files
+    ]
+
+
+def make_draft(
+    files: Sequence[NewFile], wishes: Wishes, *, unused_allowed: bool = False
+) -> JobDraft:
+    """Return the job that is asked for. files: its videos first.
+
+    unused_allowed: files that the brief does not use are left out, else refused.
+    Raises InvalidOption or BriefError.
+    """
+    fields = {name: text for name, text in wishes._asdict().items() if text is not None}
+    options = params.job_options(fields, new_seed=secrets.randbits(32))
+    title = params.title(wishes.title)
+    draft = JobDraft(generate_id(), list(files), options, title=title)
+    if wishes.brief is None and not draft.assets:
+        return draft
+    sources = _sources(files)
+    brief = parse(
+        {} if wishes.brief is None else wishes.brief,
+        sources,
+        variations=params.looks(wishes.variations),
+        recipe=options.recipe,
+        unused_allowed=unused_allowed,
+        cannot_draw=cannot_draw,
+    )
+    needed = used(brief, sources)
+    planned = plan(brief, needed, current_settings().max_outputs, title)
+    return draft._replace(
+        files=list(_planned(files, needed, planned)),
+        options=options._replace(variations=planned.variations_per_video),
+        brief=dump(brief),
+        total_outputs=planned.total,
+    )
+
+
+def _sources(files: Sequence[NewFile]) -> Sources:
+    by_field = {
+        field: tuple(Part(file.name) for file in files if file.role == role)
+        for field, role in ROLE_OF.items()
+    }
+    return Sources(**by_field)
+
+
+def _planned(files: Sequence[NewFile], needed: Sources, planned: Plan) -> list[NewFile]:
+    """Return the files that are needed, each with how many outputs are planned of it."""
+    counts = Counter(output.video for output in planned.outputs)
+    kept = [file for file in files if Part(file.name) in needed.of_role(file.role)]
+    return [
+        file._replace(planned=counts[place] if file.role == "video" else 0)
+        for place, file in enumerate(kept)
+    ]
+
+
+def brief_of(db: Connection, job: Job) -> Brief | None:
+    """Return the brief of a job, or None without one."""
+    text = None if job.total_outputs is None else queries.brief_of(db, job.id)
+    return None if text is None else load(text)
+
+
+def insert(db: Connection, draft: JobDraft) -> int:
+    """Queue a job whose files are durable; return how many others were marked to make room.
+
+    Raises QueueFull, OldWorker, QuotaExceeded or LargerThanQuota.
+    """
+    settings = current_settings()
+    with exclusive(db, "quota"):
+        now = db.clock()
+        if draft.brief is not None:
+            workers.require_version(db, BRIEFS, now)
+        queue.require_room(db, settings.max_queued_files, len(draft.files))
+        evicted = quota.reserve(db, SpaceLimits.of(settings), draft.size, now)
+        queue.insert_job(db, draft, now)
+    return evicted
+
+
+def accept(
+    db: Connection, draft: JobDraft, evicted: int, ignored_fields: Sequence[str]
+) -> ResponseReturnValue:
+    """Answer 202 and Location for a job that was queued; call workers, remove what must go."""
+    current_app.extensions["ring"](len(draft.files))
+    if evicted:
+        with suppress(DatabaseError, OSError):  # the job is promised; the housekeeping goes on
+            retention.remove_marked(db, get_store(), db.clock())
+    status_url = url_for("jobs.show_job", job_id=draft.id)
+    answer = schemas.accepted_json(draft, status_url, ignored_fields)
+    return jsonify(answer), 202, {"Location": status_url}

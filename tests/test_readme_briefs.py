@@ -1,0 +1,69 @@
+"""README's briefs, pasted into a shell as they stand, answer what README says."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import MP4_HEAD, PROJECT, Server
+from tests.uploads.brief_parts import MP3, PNG
+
+pytestmark = pytest.mark.tools
+
+SECTION = re.compile(r"^## Briefs$.*?^```sh\n(.*?)^```$", re.M | re.S)
+FILES = {
+    "clip.mp4": MP4_HEAD,
+    "hook1.mp4": MP4_HEAD + b"1",
+    "hook2.mp4": MP4_HEAD + b"2",
+    "end.png": PNG,
+    "logo.png": PNG,
+    "song.mp3": MP3,
+}
+COUNTS = ("variationsPerVideo", "totalVariations")
+
+
+def commands() -> str:
+    found = SECTION.search((PROJECT / "README.md").read_text())
+    assert found is not None
+    return found[1]
+
+
+def paste(server: Server, folder: Path, text: str) -> list[Any]:
+    """Run lines as a person pastes them; return the JSON that each curl has shown."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "URL": f"http://127.0.0.1:{server.port}",
+        "TOKEN": server.token,
+    }
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail"],
+        input=text,
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_each_brief_of_readme_is_accepted_and_makes_what_readme_says(
+    shared_server: Server, tmp_path: Path
+) -> None:
+    for name, content in FILES.items():
+        (tmp_path / name).write_bytes(content)
+    text = commands()
+    answers = paste(shared_server, tmp_path, text)
+    said = [
+        tuple(int(count) for count in found)
+        for found in re.findall(r'"variationsPerVideo":(\d+),"totalVariations":(\d+)', text)
+    ]
+    assert len(answers) == text.count("curl ") == len(said) == 3
+    for answer, counts in zip(answers, said, strict=True):
+        assert answer.get("status") == "queued", answer
+        assert tuple(answer[key] for key in COUNTS) == counts
