@@ -10,6 +10,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from jobserver.render import RenderError, Settings, parameters, probe, render
+from jobserver.render.containers import CONTAINERS
 from jobserver.render.recipe import DEFAULT_RECIPE, MAX_VARIATIONS, RECIPES
 
 
@@ -39,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
 def _render(args: argparse.Namespace) -> None:
     """Write IN_var1.mp4, IN_var2.mp4, ...; a name appears only when its video is complete."""
     seed = secrets.randbits(32) if args.seed is None else args.seed
-    settings = Settings()
+    settings = Settings(accept=tuple(CONTAINERS))
     media = probe(args.file, settings)
     args.out.mkdir(parents=True, exist_ok=True)
     wanted = [
