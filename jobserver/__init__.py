@@ -38,7 +38,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app.extensions["store_of"] = store_of  # for a command that copies from one to another
     app.extensions["ring"] = _doorbell_of(settings)
     app.extensions["upload_limits"] = uploads.UploadLimits(
-        settings.max_file_size, settings.max_files
+        settings.max_file_size, settings.max_files, settings.accept
     )
     app.extensions["upload_slots"] = uploads.UploadSlots(settings.max_uploads)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # answers in the order of the contract

@@ -59,7 +59,8 @@ GIVEN = {
 FILES = ["AUTH_PASSWORD_FILE", "SECRET_KEY_FILE", "DATABASE_URL_FILE"]
 STORAGE = ["STORAGE_URL", "STORAGE_PUBLIC_URL"]
 SECRETS = ["SECRET_KEY", "DATABASE_URL"]
-NAMES = [*GIVEN, *FILES, *STORAGE, *SECRETS, "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP"]
+OTHERS = ["ACCEPT", "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP"]
+NAMES = [*GIVEN, *FILES, *STORAGE, *SECRETS, *OTHERS]
 MANY_HOSTS = {"DATABASE_URL": "postgresql://db.test/x", "SECRET_KEY": "a key of twelve and more"}
 NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
 MAY_BE_ZERO = ["MIN_FREE_SPACE", "STORAGE_QUOTA", "TRUSTED_PROXIES", "WORKER_GRACE"]
@@ -156,6 +157,7 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "max_duration": 3600,
         "render_memory": 2147483648,
         "max_downloads": 32,
+        "accept": ("mp4",),
         "max_files": 10,
         "max_outputs": 500,
         "max_queued_files": 100000,
@@ -256,6 +258,20 @@ def test_rate_options_are_split_as_a_shell_splits_words(instance: Path) -> None:
     assert value(instance, "ENCODER_RATE", given) == ("-crf", "23", "-x264-params", "a b")
 
 
+@pytest.mark.parametrize(
+    ("given", "accept"),
+    [
+        ("mp4", ("mp4",)),
+        ("mkv, MP4,mov,mp4", ("mp4", "mov", "mkv")),
+        (["webm"], ("webm",)),
+    ],
+)
+def test_containers_are_a_list_in_one_sequence(
+    given: object, accept: tuple[str, ...], instance: Path
+) -> None:
+    assert value(instance, "ACCEPT", {"ACCEPT": given}) == accept
+
+
 def test_a_program_is_found_by_its_name(instance: Path) -> None:
     assert value(instance, "FFMPEG", {"FFMPEG": "sh"}) == shutil.which("sh")
 
@@ -308,6 +324,9 @@ def test_a_number_out_of_its_range_is_refused_with_one_sentence(
             {"DATABASE_URL": "postgresql://u:p@h/d"},
             "SECRET_KEY cannot be used: DATABASE_URL is given, so every host needs the same one",
         ),
+        ({"ACCEPT": "mp4,avi"}, "ACCEPT cannot be used: 'avi' is none of mp4, mov, webm, mkv"),
+        ({"ACCEPT": "mp4,"}, "ACCEPT cannot be used: '' is none of mp4, mov, webm, mkv"),
+        ({"ACCEPT": []}, "ACCEPT cannot be used: it names nothing"),
         ({"DATABASE": "a\0b"}, "DATABASE cannot be used: it holds a NUL"),
         ({"AUTH_PASSWORD": " ", "PORT": "0"}, "AUTH_PASSWORD cannot be used: it is empty or not"),
     ],

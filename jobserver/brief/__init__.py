@@ -8,5 +8,6 @@ text, names                       texts that can be drawn; names of outputs
 parse, stored                     a document becomes a Brief, and is kept with its job
 combine, space, pairs, sample     which combinations of the axes are made
 plan                              the outputs of a job
-timeline                          the shots of each output, once the files are probed
+timeline, frames, assemble        the shots of each output, once the files are probed
+seeds                             of which number the looks of each main clip are drawn
 """

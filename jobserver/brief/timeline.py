@@ -92,19 +92,24 @@ class Shot:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """The beginning of a shot, as it is joined. sound: None: silence. seconds: of both."""
+    """A shot as it is joined: all of it, or its beginning.
+
+    sound: None: silence. seconds: how long it plays, as planned. cut: whether the shot goes on
+    there, at one of its keyframes.
+    """
 
     picture: Shot
     sound: Shot | None
     seconds: float
+    cut: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
     """One output: its segments as they play, and what is done to their sound.
 
-    music: place among the sources of that role. fps: as of its pictures. loudness: LUFS, None:
-    as it is. music_volume: dB against the voice.
+    music: place among the sources of that role. fps: None: of its only part, whose own it keeps.
+    loudness: LUFS, None: as it is. music_volume: dB against the voice.
     """
 
     output: PlannedOutput

@@ -21,7 +21,7 @@ from jobserver.render.recipe import (
 )
 from jobserver.render.settings import Encoding, Settings, default_ffmpeg
 from jobserver.render.shots import PictureFile, render_shots, shot_group_size
-from jobserver.render.sound import SoundFile, render_sounds
+from jobserver.render.sound import Music, SoundFile, probe_music, render_music, render_sounds
 from jobserver.render.stills import Still, probe_still
 from jobserver.render.text import (
     BrokenFont,
@@ -56,6 +56,7 @@ __all__ = [
     "MediaError",
     "MissingGlyph",
     "Mixing",
+    "Music",
     "Output",
     "Parameters",
     "PictureFile",
@@ -72,8 +73,10 @@ __all__ = [
     "load_fonts",
     "parameters",
     "probe",
+    "probe_music",
     "probe_still",
     "render",
+    "render_music",
     "render_shots",
     "render_sounds",
     "require_glyphs",

@@ -6,13 +6,13 @@ from collections.abc import Callable
 class Progress:
     """Parses the output of `-progress`: lines of key=value, a block every `-stats_period`.
 
-    duration: seconds of the source. Source: https://ffmpeg.org/ffmpeg.html#Main-options
+    duration: seconds of the source. seconds: how many have been written. Source: https://ffmpeg.org/ffmpeg.html#Main-options
     """
 
     def __init__(self, duration: float, on_progress: Callable[[float], None]) -> None:
         self.duration, self.on_progress = duration, on_progress
         self.last: dict[bytes, bytes] = {}
-        self.share = 0.0
+        self.share = self.seconds = 0.0
 
     def add_line(self, line: bytes) -> bool:
         """Parse one line; return whether a value that grows with the work has changed."""
@@ -26,6 +26,7 @@ class Progress:
         return changed
 
     def _report(self, seconds: float) -> None:
+        self.seconds = seconds
         share = seconds / self.duration if self.duration else 0.0
         self.share = min(1.0, max(self.share, share))
         self.on_progress(self.share)

@@ -3,13 +3,16 @@
 from pydantic import Field
 
 from jobserver.settings.base import SettingsGroup
-from jobserver.settings.values import CENTURY_S, MIB, Whole
+from jobserver.settings.values import CENTURY_S, MIB, Containers, Whole
 
 
 class Limits(SettingsGroup):
     """Bounds of uploads, of what they ask for, and of what is kept of them."""
 
     max_file_size: Whole = Field(500 * MIB, ge=1, description="bytes")
+    accept: Containers = Field(
+        ("mp4",), description="containers of video, comma-separated: mp4, mov, webm, mkv"
+    )
     max_files: Whole = Field(10, ge=1, description="files in one upload")
     max_outputs: Whole = Field(500, ge=1, description="outputs that one brief may ask for")
     max_queued_files: Whole = Field(

@@ -13,6 +13,7 @@ from jobserver.storage_url import StorageUrl, public_url, storage_url
 
 MIB = 1024 * 1024
 CENTURY_S = 100 * 365 * 24 * 3600  # larger values overflow datetime and socket timeouts
+CONTAINERS = ("mp4", "mov", "webm", "mkv")  # of video, as sentences list them
 MAX_GID = 2**32 - 2  # chown(2): the next one means "unchanged"
 
 
@@ -55,6 +56,17 @@ def _keys(raw: Any) -> tuple[str, ...]:
     return keys
 
 
+def _containers(raw: Any) -> tuple[str, ...]:
+    """Return the containers named, each once, in the sequence of CONTAINERS."""
+    names = _text(raw).split(",") if isinstance(raw, str) else list(raw)
+    named = {str(name).strip().lower() for name in names}
+    if unknown := sorted(named - set(CONTAINERS)):
+        raise ValueError(f"{unknown[0]!r} is none of {', '.join(CONTAINERS)}")
+    if not named:
+        raise ValueError("it names nothing")
+    return tuple(name for name in CONTAINERS if name in named)
+
+
 def _whole(raw: Any) -> int:
     try:
         return int(str(raw))
@@ -89,6 +101,7 @@ Password = Annotated[str, BeforeValidator(_password)]
 Group = Annotated[int, BeforeValidator(_group)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Keys = Annotated[tuple[str, ...], BeforeValidator(_keys)]
+Containers = Annotated[tuple[str, ...], BeforeValidator(_containers)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 StoragePlace = Annotated[StorageUrl, BeforeValidator(lambda raw: storage_url(_text(raw)))]
 PublicUrl = Annotated[str, BeforeValidator(lambda raw: public_url(_text(raw)))]

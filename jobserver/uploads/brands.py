@@ -13,11 +13,12 @@ from collections.abc import Mapping
 START_SIZE = 12  # bytes up to the end of the major brand
 BOX_HEADER_SIZE = 8  # bytes of length and type
 
+QUICKTIME = "qt  "
 SOUND_BRANDS = ("M4A ", "M4B ", "F4A ", "F4B ")  # "M4P " is protected: nobody can decode it
 
 # Major brand -> what a file with it is, as the page says it.
 OTHER_FORMATS: Mapping[str, str] = {
-    "qt  ": "a QuickTime movie (MOV)",
+    QUICKTIME: "a QuickTime movie (MOV)",
     **dict.fromkeys(
         ("heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs", "mif1", "mif2", "msf1"),
         "a picture (HEIF)",
@@ -36,6 +37,11 @@ def has_file_type(start: bytes) -> bool:
 def is_another_format(start: bytes) -> bool:
     """Return whether a file is of a listed format, whatever it is declared as."""
     return has_file_type(start) and _major_brand(start) in OTHER_FORMATS
+
+
+def is_quicktime(start: bytes) -> bool:
+    """Return whether a file is a QuickTime movie by its major brand."""
+    return has_file_type(start) and _major_brand(start) == QUICKTIME
 
 
 def may_be_sound(start: bytes) -> bool:

@@ -1,11 +1,11 @@
 """One file on its way into the store, whichever protocol brings it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobserver.errors import EmptyFile, FileTooLarge, NothingChosen, NoVideos, UploadError
 from jobserver.files.keys import source_key
 from jobserver.files.store import Store
-from jobserver.uploads.brands import START_SIZE
 from jobserver.uploads.kinds import FIELDS, VIDEOS, Beginning
 
 MAX_NAME_LENGTH = 255  # characters
@@ -36,17 +36,18 @@ class IncomingFile:
         name: str,
         content_type: str | None,
         field: str = VIDEOS,
+        accept: Sequence[str] = ("mp4",),
     ) -> None:
         """Begin a file. Raises NotAccepted or OSError.
 
         max_file_size: bytes of a video. name: as the client sent it. content_type: as the client
-        declared it. field: see kinds.FIELDS.
+        declared it. field: see kinds.FIELDS. accept: containers of video, see kinds.Beginning.
         """
         self.field = field
         self.name = name
         self.size = 0
         self._max_video_size = max_file_size
-        self._begun = Beginning(content_type)
+        self._begun = Beginning(content_type, accept=accept)
         self._max_size = self._check()
         self._stored = store.receive(name)
         self.id = self._stored.id
@@ -60,10 +61,8 @@ class IncomingFile:
     def write(self, piece: bytes) -> None:
         """Append to the file. Raises FileTooLarge, NotAccepted, InsufficientStorage or OSError."""
         self.size += len(piece)
-        start = self._begun.start
-        if len(start) < START_SIZE:
-            start += piece[: START_SIZE - len(start)]
-            self._begun = self._begun._replace(start=start)
+        if not self._begun.is_enough:
+            self._begun = self._begun.followed_by(piece)
             self._max_size = self._check()
         if self.size > self._max_size:
             raise FileTooLarge(self._max_size)
@@ -89,7 +88,7 @@ class IncomingFile:
     def described(self) -> StoredFile:
         """Return what a row says of it."""
         name = self.name[:MAX_NAME_LENGTH]
-        return StoredFile(self.id, name, self.stored_name, self.size, self.field)
+        return StoredFile(self.id, name, self.stored_name, self.size, field=self.field)
 
     def discard(self) -> None:
         """Release what is held; remove the file unless it was committed. Harmless twice."""

@@ -6,19 +6,21 @@ MP3, https://id3.org/id3v2.4.0-structure and the frame header of ISO 11172-3, 2.
 3306 (RF64); FLAC, RFC 9639, 8; Ogg, RFC 3533, 6.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from jobserver.errors import NotAccepted, NotAnMP4
-from jobserver.uploads.brands import (
-    BOX_HEADER_SIZE,
-    START_SIZE,
-    has_file_type,
-    is_another_format,
-    may_be_sound,
+from jobserver.uploads.brands import has_file_type, may_be_sound
+from jobserver.uploads.containers import (
+    MAX_START_SIZE,
+    MP4,
+    accepted,
+    container_of,
+    has_signature,
+    media_types,
+    start_size,
 )
 
-MP4 = "video/mp4"
 UNDECLARED = ("application/octet-stream", None)  # content types that say nothing
 MIB = 1024 * 1024
 MAX_STILL_SIZE = 20 * MIB  # bytes
@@ -27,19 +29,26 @@ MAX_ASSETS = 10  # files of one field beside the videos
 
 
 class Beginning(NamedTuple):
-    """What is known of a file that arrives. start: its first bytes, START_SIZE at most.
+    """What is known of a file that arrives. start: its first bytes, as many as are needed.
 
-    content_type: as the client declared it. whole: nothing comes behind `start`.
+    content_type: as the client declared it. whole: nothing comes behind `start`. accept: the
+    containers of video that this server takes, see containers.CONTAINERS.
     """
 
     content_type: str | None
     start: bytes = b""
     whole: bool = False
+    accept: Sequence[str] = ("mp4",)
 
     @property
     def is_enough(self) -> bool:
-        """Whether every format can be told apart by now."""
-        return self.whole or len(self.start) == START_SIZE
+        """Whether it is enough to know the format."""
+        return self.whole or len(self.start) == start_size(self.start)
+
+    def followed_by(self, piece: bytes) -> "Beginning":
+        """Return what is known with the next piece of the file."""
+        start = self.start + piece[:MAX_START_SIZE]
+        return self._replace(start=start[: start_size(start)])
 
 
 # Returns how many bytes the file may have, None for as many as a video. Raises NotAccepted.
@@ -55,17 +64,20 @@ class FileField(NamedTuple):
 
 
 def check_video(seen: Beginning) -> None:
-    """Refuse what is another format; an undeclared file also unless it begins with `ftyp`.
+    """Refuse what is declared, or begins, as none of the accepted containers.
 
     A file that is declared as MP4 may begin otherwise, as those did before `ftyp` was made.
     """
-    if seen.content_type != MP4 and seen.content_type not in UNDECLARED:
-        raise NotAnMP4
-    known = seen.whole or len(seen.start) >= BOX_HEADER_SIZE
-    if seen.content_type != MP4 and known and not has_file_type(seen.start):
-        raise NotAnMP4
-    if is_another_format(seen.start):
-        raise NotAnMP4
+    if seen.content_type not in (*media_types(seen.accept), *UNDECLARED):
+        raise _no_such_video(seen)
+    found = container_of(seen.start, seen.whole)
+    bare = seen.content_type == MP4 and not has_signature(seen.start)
+    if found is not None and found not in seen.accept and not bare:
+        raise _no_such_video(seen)
+
+
+def _no_such_video(seen: Beginning) -> NotAnMP4:
+    return NotAnMP4(f"Only {accepted(seen.accept)} files are accepted")
 
 
 def check_ending(seen: Beginning) -> int | None:
@@ -75,10 +87,10 @@ def check_ending(seen: Beginning) -> int | None:
     if seen.is_enough and is_still(seen.start):
         return MAX_STILL_SIZE
     try:
-        check_video(seen if seen.is_enough else Beginning(seen.content_type))
+        check_video(seen if seen.is_enough else seen._replace(start=b""))
     except NotAnMP4 as error:
-        sentence = "Only MP4, PNG, JPEG and WebP files are accepted as endings"
-        raise NotAccepted(sentence) from error
+        formats = accepted(seen.accept, "PNG", "JPEG", "WebP")
+        raise NotAccepted(f"Only {formats} files are accepted as endings") from error
     return None
 
 

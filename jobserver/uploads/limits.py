@@ -6,7 +6,7 @@ Where each limit is enforced: Content-Length in `upload_slot`, the bytes of one 
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -20,11 +20,13 @@ MAX_BRIEF_SIZE = 64 * 1024  # bytes of the text field that may be larger
 class UploadLimits(NamedTuple):
     """What one upload may hold. max_file_size: bytes of each of at most max_files videos.
 
-    The other limits are the same for every server.
+    accept: the containers that these may have, see containers.CONTAINERS. The other limits are
+    the same for every server.
     """
 
     max_file_size: int
     max_files: int
+    accept: Sequence[str] = ("mp4",)
 
     def most(self, field: FileField) -> int:
         """Return how many files of one field there may be."""

@@ -20,10 +20,12 @@ from jobserver.errors import (
 )
 from jobserver.files.store import Store
 from jobserver.uploads.committed import committed
+from jobserver.uploads.containers import CONTAINERS, media_types
 from jobserver.uploads.incoming import IncomingFile, StoredFile
 from jobserver.uploads.kinds import FIELDS, VIDEOS
 from jobserver.uploads.limits import MAX_BRIEF_SIZE, MAX_FIELD_SIZE, UploadLimits
 
+VIDEO_TYPES = media_types(list(CONTAINERS))
 READ_SIZE = 1024 * 1024  # as much as gunicorn receives at once
 MAX_FIELDS = 50
 MAX_AROUND = 8 * 1024  # bytes of headers, boundary and padding around one part
@@ -169,7 +171,7 @@ class Parts:
         name = _client_name(segment)
         if segment.name in FIELDS and name is not None:
             return self._begin_file(segment.name, name, segment.content_type)
-        if not segment.name or name is not None or segment.content_type == "video/mp4":
+        if not segment.name or name is not None or segment.content_type in VIDEO_TYPES:
             raise UnexpectedPart("Send video files in the form field 'videos'")
         if self.count - self._file_count() > MAX_FIELDS:
             raise UnexpectedPart(f"Too many form fields (at most {MAX_FIELDS})")
@@ -181,7 +183,12 @@ class Parts:
             raise TooManyFiles(most, "files" if field == VIDEOS else field)
         size = self._limits.max_file_size
         incoming = IncomingFile(
-            self._store, size, name=name, content_type=content_type, field=field
+            self._store,
+            size,
+            name=name,
+            content_type=content_type,
+            field=field,
+            accept=self._limits.accept,
         )
         self.files.add(field, ReceivedFile(incoming, content_type))
         return incoming

@@ -58,7 +58,7 @@ def make_again(job_id: str) -> ResponseReturnValue:
 def _kept_files(db: Connection, job_id: str, wishes: Wishes) -> list[NewFile]:
     """Return the files of a job that a new one may have: without a brief its videos."""
     return [
-        NewFile(file.id, file.name, file.stored_name, file.size, file.role)
+        NewFile(file.id, file.name, file.stored_name, file.size, role=file.role)
         for file in queries.files_of(db, job_id)
         if wishes.brief is not None or file.role == "video"
     ]

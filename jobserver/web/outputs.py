@@ -1,6 +1,7 @@
 """HTTP out of what a job holds: variations, sources, their pictures, and all as one ZIP."""
 
 import mimetypes
+from pathlib import PurePosixPath
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
@@ -15,6 +16,7 @@ from jobserver.errors import (
 from jobserver.files.keys import placed_key, source_key
 from jobserver.jobs import queries
 from jobserver.jobs.model import File, Job, Output
+from jobserver.uploads.containers import CONTAINERS
 from jobserver.web import names, params
 from jobserver.web.archive import JobArchive
 from jobserver.web.auth import require_auth_or_link
@@ -132,6 +134,9 @@ def _video_headers(name: str, plain: str | None = None) -> dict[str, str]:
 
 def _content_type(file: File) -> str:
     """Return what a file is by its name: that it is one of these, its first bytes have said."""
+    container = CONTAINERS.get(PurePosixPath(file.name).suffix[1:].lower())
+    if container and file.role in ("video", "hook", "ending"):
+        return container.types[0]
     known = mimetypes.guess_type(file.name, strict=False)[0]
     if file.role == "video":
         return "video/mp4"

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from jobserver.render import DEFAULT_RECIPE, RECIPES, Encoding, size_factors
 from jobserver.uploads.brands import OTHER_FORMATS
+from jobserver.uploads.containers import accepted, media_types
 from jobserver.web.context import current_settings, get_store
 from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_TITLE_LENGTH, MAX_VARIATIONS
 
@@ -58,6 +59,12 @@ def show_page(job_id: str | None = None) -> ResponseReturnValue:
         max_seed=MAX_SEED,
         max_title_length=MAX_TITLE_LENGTH,
         other_formats=OTHER_FORMATS,
+        accept=settings.accept,
+        accepted=accepted(settings.accept),
+        accepted_types=[
+            *media_types(settings.accept),
+            *(f".{container}" for container in settings.accept),
+        ],
         size_factors=size_factors(encoding),
         recipes=sorted(RECIPES, key=lambda recipe: recipe != DEFAULT_RECIPE),
     )

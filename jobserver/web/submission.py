@@ -48,7 +48,7 @@ class Wishes(NamedTuple):
 def files_of_form(form: ReceivedForm) -> list[NewFile]:
     """Return the uploads of a form, its videos first."""
     return [
-        NewFile(file.id, file.name, file.stored_name, file.size, ROLE_OF[file.field])
+        NewFile(file.id, file.name, file.stored_name, file.size, role=ROLE_OF[file.field])
         for file in form.files
     ]
 

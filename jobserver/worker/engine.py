@@ -20,6 +20,7 @@ def render_settings(settings: Settings) -> render.Settings:
         max_pixels=settings.max_pixels,
         max_duration=settings.max_duration,
         memory=settings.render_memory,
+        accept=settings.accept,
         sandbox=encoding.encoder.startswith("lib"),
     )
 

@@ -3,14 +3,15 @@
 import json
 import mimetypes
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import pytest
 
 from jobserver.uploads.brands import OTHER_FORMATS
-from tests.support import MP4_HEAD, Server, file_part, form
+from tests.support import MP4_HEAD, Server, Worker, field_part, file_part, form, wait_for
 
 NO_MP4 = (400, "Only MP4 files are accepted")
 ACCEPTED = (202, None)
@@ -120,3 +121,76 @@ def test_a_part_that_is_declared_otherwise_is_refused_whatever_is_in_it(
     shared_server: Server, footage: Path, type_: str
 ) -> None:
     assert send(shared_server, footage / "clip.mp4", type_) == NO_MP4
+
+
+EVERYTHING = "Only MP4, MOV, WebM and MKV files are accepted"
+TYPES = {
+    "clip.mp4": "video/mp4",
+    "clip.mov": "video/quicktime",
+    "clip.webm": "video/webm",
+    "clip.mkv": "video/x-matroska",
+}
+
+
+@pytest.fixture(scope="module")
+def wide_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that accepts every container."""
+    folder = tmp_path_factory.mktemp("wide")
+    server = Server(folder, ACCEPT="mp4,mov,webm,mkv", MAX_FILE_SIZE=str(8 * 1024 * 1024)).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def wide_footage(footage: Path) -> Path:
+    """The same folder with a WebM and an MKV, and one that is cut off."""
+    vp8 = ("-shortest", "-c:v", "libvpx", "-deadline", "realtime", "-c:a", "libopus")
+    whole = make(footage / "clip.webm", *vp8).read_bytes()
+    make(footage / "clip.mkv", "-shortest", "-pix_fmt", "yuv420p", "-c:a", "pcm_s16le")
+    (footage / "cut.webm").write_bytes(whole[: len(whole) // 2])
+    (footage / "renamed.mp4").write_bytes(whole)
+    return footage
+
+
+def test_every_container_is_rendered_and_shown_as_what_it_is(
+    wide_server: Server, wide_footage: Path
+) -> None:
+    names = [*TYPES, "renamed.mp4", "cut.webm"]
+    parts = [file_part((wide_footage / name).read_bytes(), name, None) for name in names]
+    address = wide_server.post(form(*parts, field_part("variations", "1"))).json["statusUrl"]
+
+    def job() -> dict[str, Any]:
+        return wide_server.get(address, wide_server.token).json
+
+    worker = Worker(wide_server).start()
+    wait_for(lambda: job()["status"] in ("completed", "failed"), 60, "the end of the job")
+    worker.stop()
+    files = {file["name"]: file for file in job()["files"]}
+    cut = files.pop("cut.webm")
+    assert cut["error"] == "This video is cut off: part of the file is missing."
+    for name, file in files.items():
+        assert (file["status"], file["error"], len(file["outputs"])) == ("completed", None, 1)
+        source = wide_server.get(f"{address}/files/{file['id']}", wide_server.token)
+        assert source.body == (wide_footage / name).read_bytes()
+        assert source.headers["Content-Type"] == TYPES.get(name, "video/mp4")
+
+
+@CLIENTS
+@pytest.mark.parametrize("name", [*TYPES, "renamed.mp4", "song.m4a", "notes.txt"])
+def test_a_server_that_accepts_more_gives_every_client_the_same_answer(
+    wide_server: Server, wide_footage: Path, client: Client, name: str
+) -> None:
+    refused = name in ("song.m4a", "notes.txt")
+    outcome = (400, EVERYTHING) if refused else ACCEPTED
+    assert client(wide_server, wide_footage / name) == outcome
+
+
+def test_the_page_says_and_offers_what_is_accepted(
+    shared_server: Server, wide_server: Server
+) -> None:
+    page, wide = (server.get("/").body.decode() for server in (shared_server, wide_server))
+    assert "MP4, up to" in page
+    assert 'accept="video/mp4,.mp4"' in page
+    assert "MP4, MOV, WebM and MKV, up to" in wide
+    assert ".mov,.webm,.mkv" in wide
+    assert """data-accept='["mp4", "mov", "webm", "mkv"]'""" in wide

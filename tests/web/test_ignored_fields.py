@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.web.params import FIELDS, ignored_fields, job_options
+from jobserver.web.params import FIELDS, ignored_fields
+from jobserver.web.submission import Wishes
 from tests.support import MP4_HEAD, Server, Site, field_part, file_part
 
 pytestmark = pytest.mark.both_databases
@@ -50,7 +51,7 @@ def test_what_is_named_is_what_no_option_is_read_from():
             return default
 
     read = Recording()
-    job_options(read, new_seed=1)
+    Wishes.of_form(read)
     assert ignored_fields(read) == []
     assert set(read) == FIELDS
 

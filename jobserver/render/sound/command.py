@@ -63,6 +63,32 @@ def sounds_command(
     ]
 
 
+def music_probe_command(source: Sequence[str], settings: Settings) -> list[str]:
+    """List all packets of the first audio track of a music file; decode nothing."""
+    return [
+        *(settings.ffmpeg, *_QUIET, "-v", "warning", *_PROGRESS, *source),
+        *("-map", "0:a:0", "-c", "copy", "-f", "null", "-"),
+    ]
+
+
+def music_command(
+    source: Sequence[str], seconds: float, out: Path, settings: Settings
+) -> list[str]:
+    """Decode the first audio track of a music file, at most so many seconds of it.
+
+    What cannot be decoded is left out; more than a twentieth of it is an error.
+    """
+    resampled = f"aresample={RATE}:async=1:first_pts=0"
+    end = f"atrim=end_sample={samples(seconds)}"
+    return [
+        *(settings.ffmpeg, *_QUIET, "-v", "warning", "-y", *_PROGRESS),
+        *("-err_detect", "crccheck+explode", *source),
+        *("-filter_complex_threads", "1", "-filter_complex"),
+        *(f"[0:a:0]{resampled},{STEREO},{end},{_SOFTER}[a]", *_flac("[a]", out)),
+        *("-max_error_rate", "0.05"),
+    ]
+
+
 def measure_command(path: Path, settings: Settings) -> list[str]:
     """Decode a stored sound; print the loudness of each block, and the true peak at the end."""
     measure = "ebur128=peak=true:metadata=1:framelog=quiet"
