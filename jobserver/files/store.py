@@ -153,10 +153,7 @@ class Store(Protocol):
         """Give a path by which ffmpeg can read the object."""
 
     def near_uploads(self) -> Sequence[str]:
-        """Return the stored names of uploads that this machine need not fetch again.
-
-        Those used last come first; none where all are equally near.
-        """
+        """Return the stored names of uploads that need not be fetched, those used last first."""
 
     def delete(self, key: str) -> None:
         """Delete an object; one that is missing counts as deleted. Raises OSError.

@@ -10,7 +10,6 @@ known beforehand; what is real is everything around.
 """
 
 import hashlib
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +18,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from flask.cli import ScriptInfo
+
 from jobserver import create_app, render
 from jobserver.files.s3.store import S3Store
-from jobserver.folders import prepare_folders
-from jobserver.worker import group, process, publish
+from jobserver.worker import publish
 from jobserver.worker.heartbeat import Heartbeat
 from tests import faulty_worker
 from tests.cluster import armed
@@ -116,10 +116,6 @@ def place_steps() -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(message)s")
     faulty_worker.shorten_times()
     place_steps()
-    assert group.render is render
-    app = create_app()
-    prepare_folders(app.extensions["settings"])
-    process.run(app.extensions["settings"], app.extensions["store"])
+    create_app().cli.main(args=["worker"], obj=ScriptInfo(create_app=create_app))
