@@ -84,10 +84,7 @@ class Store(Protocol):
         """Remove what earlier workers of this machine left outside the store. Raises OSError."""
 
     def is_writable(self) -> bool:
-        """Return whether it is there and takes uploads, as far as a look can say.
-
-        Raises StoreUnreachable.
-        """
+        """Return whether it looks as if it took uploads. Raises StoreUnreachable."""
 
     def receive(self, client_name: str) -> Incoming:
         """Begin an upload that no sweep removes while it lives.
