@@ -25,6 +25,7 @@ from jobserver.worker.render_thread import RenderThread
 from tests.bucket import BUCKET, Gateway
 from tests.postgres import Cluster
 from tests.support import FORM_TYPE, Site, field_part, file_part, form, wait_for
+from tests.uploads.brief_parts import brief_part, contents_of, parts
 from tests.worker.claims import run_claims
 
 pytestmark = pytest.mark.tools
@@ -133,6 +134,47 @@ def test_a_job_lives_in_the_bucket_from_upload_to_deletion(
     assert not site.output_dir.exists()
     assert site.client.delete(f"/api/jobs/{job_id}", headers=site.headers).status_code == 200
     assert names(gateway, prefix) == set()
+
+
+def test_parts_of_a_brief_and_a_job_made_again_live_in_the_bucket(
+    site: Site, gateway: Gateway, prefix: str
+) -> None:
+    sent = (*parts("videos", "a.mp4"), *parts("hooks", "b.mp4"), *parts("endings", "end.png"))
+    refused = site.post(*sent, *parts("overlays", "unused.png"))
+    assert refused.json["path"] == "logo"
+    assert names(gateway, prefix) == set()
+    assert gateway.unfinished(prefix) == []
+    job = site.post(*sent, brief_part(formats=["9:16", "1:1"])).json
+    assert (job["totalVariations"], len(names(gateway, prefix))) == (2, 3)
+    url = f"/api/jobs/{job['jobId']}/again"
+    again = site.client.post(url, json={"brief": {"hooks": [None]}}, headers=site.headers)
+    assert again.status_code == 202, again.json
+    assert [each["name"] for each in again.json["assets"]] == ["end.png"]
+    assert len(names(gateway, prefix)) == 5
+    late = site.client.post(url, json={"brief": {"hooks": ["none.mp4"]}}, headers=site.headers)
+    assert (late.status_code, len(names(gateway, prefix))) == (400, 5)
+    assert site.client.delete(url.removesuffix("/again"), headers=site.headers).status_code == 200
+    kept = names(gateway, prefix)
+    assert {key.rpartition(".")[2] for key in kept} == {"mp4", "png"}
+    for key in kept:
+        with site.store.open(key) as file:
+            assert file.read() in {
+                contents_of("a.mp4", "videos"),
+                contents_of("end.png", "endings"),
+            }
+    gone = site.client.post(url, json={}, headers=site.headers)
+    assert gone.status_code == 404
+
+
+def test_a_source_that_left_the_bucket_is_a_409_and_leaves_no_copy(
+    site: Site, gateway: Gateway, prefix: str
+) -> None:
+    job = site.post(*parts("videos", "a.mp4", "b.mp4")).json
+    (stored_name,) = site.rows("SELECT stored_name FROM job_file WHERE position = 1")[0]
+    site.store.delete(f"uploads/{stored_name}")
+    answer = site.client.post(f"/api/jobs/{job['jobId']}/again", headers=site.headers)
+    assert answer.status_code == 409
+    assert len(names(gateway, prefix)) == 1
 
 
 def test_head_and_304_are_answered_without_the_store(

@@ -20,6 +20,8 @@ _BUFFER_S = 1.0
 _BUFFER_FRAMES = 2.0  # of the source's largest frame, however few bits a second it has
 _SPENT_SHARE = 0.4
 _SPENT_SHARE_OF_SHORT = 0.6  # of a video no longer than the buffer: it has no time to pay back
+# Bits a pixel of a frame with text, a logo or a blurred background, beyond those of its picture.
+_DRAWN_BITS, _DRAWN_KEYFRAME_BITS = 0.02, 0.3
 _MIN_S = 0.02  # of a source whose only frame has no duration
 _MARGIN = 0.985  # the rest is the container's
 _MIN_BITS, _MAX_BITS = 1_000, 2_000_000_000  # x264 counts in whole kilobits, ffmpeg in 32 bits
@@ -44,22 +46,27 @@ def limit_options(media: Media, encoding: Encoding) -> tuple[str, ...]:
 
 
 def shot_limit_options(
-    media: Media, encoding: Encoding, *, speed: float, growth: float
+    media: Media, encoding: Encoding, *, speed: float, growth: float, drawn: int
 ) -> tuple[str, ...]:
     """Return the options that limit the rate of one shot by that of its source's picture, if any.
 
     speed: seconds of the source in one of the shot. growth: pixels of the shot's picture for one
-    of the source's.
+    of the source's. drawn: pixels of a frame with text, a logo or a background, which the source
+    had no bits for; else 0.
     """
     if not size_factors(encoding):
         return ()
     seconds = max(media.packets.duration / speed, _MIN_S)
-    return _limit(media, 8 * _factor(media) * media.packets.bytes * growth, seconds)
+    budget = 8 * _factor(media) * media.packets.bytes * growth + _DRAWN_BITS * drawn * media.frames
+    return _limit(media, budget, seconds, _DRAWN_KEYFRAME_BITS * drawn)
 
 
-def _limit(media: Media, budget: float, seconds: float) -> tuple[str, ...]:
-    """Return the options for a picture of so many bits and seconds."""
-    frame = 8 * _factor(media) * media.packets.largest
+def _limit(media: Media, budget: float, seconds: float, keyframe: float = 0) -> tuple[str, ...]:
+    """Return the options for a picture of so many bits and seconds.
+
+    keyframe: bits of one beyond those of the source's largest frame.
+    """
+    frame = 8 * _factor(media) * media.packets.largest + keyframe
     buffer = min(budget, max(budget / seconds * min(_BUFFER_S, seconds), _BUFFER_FRAMES * frame))
     spent = (_SPENT_SHARE if seconds > _BUFFER_S else _SPENT_SHARE_OF_SHORT) * buffer
     rate = (budget - spent) / seconds

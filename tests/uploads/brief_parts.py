@@ -16,9 +16,14 @@ CONTENTS = {
 }
 
 
+def contents_of(name: str, field: str) -> bytes:
+    """Return the bytes of a file that parts() makes."""
+    return CONTENTS[field] + name.encode()
+
+
 def parts(field: str, *names: str) -> list[bytes]:
     """Return files of one field; each has other bytes."""
-    return [file_part(CONTENTS[field] + name.encode(), name, None, field) for name in names]
+    return [file_part(contents_of(name, field), name, None, field) for name in names]
 
 
 def brief_part(**keys: Any) -> bytes:

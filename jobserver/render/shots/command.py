@@ -13,6 +13,7 @@ from jobserver.render.command import source
 from jobserver.render.framing import framing
 from jobserver.render.media import Media
 from jobserver.render.normalise import squared
+from jobserver.render.probe import MAX_LOST_SHARE
 from jobserver.render.rate import shot_limit_options
 from jobserver.render.settings import Encoding, Settings
 from jobserver.render.shots.filters import CLOCK, STILL_FPS, frames, half_frame, steps
@@ -34,7 +35,8 @@ _LEVELS = {
     "6.0": (4_177_920, 139_264, 696_320),
 }
 _MAX_LEVEL = "6.2"
-_REFERENCES = 5  # frames that the slowest of the usual presets refers to
+_MAX_LOST_FRAMES = 2.5  # whatever their share: as verify.py allows, and no less for rounding
+_REFERENCES = 4  # frames that are kept for others to refer to
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def shots_command(
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
         *("-progress", "pipe:1", "-stats_period", "0.25"),
-        *(_source(path, media, settings) if isinstance(media, Media) else _picture(path)),
+        *(_clip(path, media, settings) if isinstance(media, Media) else _picture(path)),
         *(word for picture in pictures for word in _picture(picture)),
         *(() if rotates else ("-filter_complex_threads", "1")),
         *("-filter_complex", graph(stream, chains)),
@@ -69,9 +71,18 @@ def shots_command(
     ]
 
 
-def _source(path: Path, media: Media, settings: Settings) -> list[str]:
+def _clip(path: Path, media: Media, settings: Settings) -> list[str]:
+    """Return the input options of a video, and how much of it may be damaged.
+
+    A frame that cannot be decoded is filled by its neighbour where a shot has a rate of its own,
+    so that nobody could count it.
+    """
+    lost = max(MAX_LOST_SHARE, _MAX_LOST_FRAMES / media.frames)
     options = ("-threads", "2", "-max_pixels", str(settings.max_pixels))
-    return source(path, options, demuxer=media.demuxer)
+    return [
+        *("-max_error_rate", f"{min(1.0, lost):.6f}"),
+        *source(path, options, demuxer=media.demuxer),
+    ]
 
 
 def _picture(path: Path) -> list[str]:
@@ -103,8 +114,7 @@ def _rate(appearance: Appearance, media: Media | Still, encoding: Encoding) -> l
     """Return the options of quality, rate and, for x264, of headers that do not depend on them."""
     limit: Sequence[str] = ()
     if isinstance(media, Media):
-        growth = _growth(appearance, media)
-        limit = shot_limit_options(media, encoding, speed=appearance.speed, growth=growth)
+        limit = _limit(appearance, media, encoding)
     if encoding.encoder != "libx264":
         return [*encoding.quality, *limit]
     level = ("-level:v", _level(appearance, media))
@@ -118,11 +128,18 @@ def _stitchable(quality: Sequence[str]) -> list[str]:
     return words
 
 
-def _growth(appearance: Appearance, media: Media) -> float:
-    """Return how many times the pixels of its source the picture of a shot has, at least 1."""
+def _limit(appearance: Appearance, media: Media, encoding: Encoding) -> Sequence[str]:
+    """Return the options that limit the rate of a shot by that of its source."""
     found = framing(squared(media.video), appearance)
     width, height = (found.crop.width, found.crop.height) if found.crop else squared(media.video)
-    return max(1.0, found.box.width * found.box.height / (width * height))
+    draws = appearance.headline or appearance.logo or not found.fills
+    return shot_limit_options(
+        media,
+        encoding,
+        speed=appearance.speed,
+        growth=max(1.0, found.box.width * found.box.height / (width * height)),
+        drawn=appearance.width * appearance.height if draws else 0,
+    )
 
 
 def _level(appearance: Appearance, media: Media | Still) -> str:

@@ -56,12 +56,28 @@ def seconds(media: Media | Still, appearance: Appearance) -> float:
 def _still(still: Still, appearance: Appearance) -> list[str]:
     """Return the steps of a still: framed once, then repeated."""
     fps = appearance.fps or STILL_FPS
+    opaque = [_on_colour(appearance.pad_color)] if still.alpha else []
     return [
+        *opaque,
         f"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,{TAG_BT709},setsar=1",
         *_picture(framing(still.displayed, appearance), appearance),
         f"loop=loop=-1:size=1,settb=1/{CLOCK},setpts=N*{CLOCK / fps},fps={fps}",
         f"trim=end_frame={frames(still, appearance)}",
     ]
+
+
+def _on_colour(colour: str) -> str:
+    """Return the step that lays a picture with alpha on a colour."""
+    return (
+        "[{a}]split[m{n}][c{n}];"
+        f"[c{{n}}]drawbox=color={_number(colour)}:t=fill,format=rgb24[d{{n}}];"
+        "[d{n}][m{n}]overlay=format=rgb[{b}]"
+    )
+
+
+def _number(colour: str) -> str:
+    """Return `#rrggbb` as ffmpeg writes a colour: parsed, so that nothing else can be in it."""
+    return f"0x{int(colour.removeprefix('#')[:6], 16):06x}"
 
 
 def _times(media: Media, appearance: Appearance) -> list[str]:
@@ -112,9 +128,8 @@ def _cropped(box: Box) -> str:
 
 
 def _padded(box: Box, appearance: Appearance) -> str:
-    colour = int(appearance.pad_color.removeprefix("#"), 16)
     frame = f"{appearance.width}:{appearance.height}"
-    return f"pad={frame}:{box.left}:{box.top}:color=0x{colour:06x}"
+    return f"pad={frame}:{box.left}:{box.top}:color={_number(appearance.pad_color)}"
 
 
 def _blurred(box: Box, appearance: Appearance) -> str:

@@ -64,7 +64,7 @@ def render_shots(
     with tempfile.TemporaryDirectory(prefix="pictures-", dir=wanted[0][1].parent) as folder:
         maker = Overlays(Path(folder), overlays, fonts, settings, cancel=cancel)
         if isinstance(media, Still):
-            write_still(source, source := Path(folder) / "still.png", settings, cancel)
+            media = write_still(source, source := Path(folder) / "still.png", settings, cancel)
         while done < len(wanted):
             size = shot_group_size(media, wanted[done:], settings)
             before, of_group = sum(work[:done]), sum(work[done : done + size])

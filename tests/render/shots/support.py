@@ -39,12 +39,12 @@ class Frame:
         return red, green, blue
 
 
-def frame(path: Path, width: int, height: int, number: int = 0) -> Frame:
-    """Decode one frame of a shot."""
-    chosen = f"select=eq(n\\,{number}),scale=in_color_matrix=bt709,format=rgb24"
-    raw = ffmpeg("-i", path, "-vf", chosen, "-frames:v", "1", "-f", "rawvideo", "-")
-    assert len(raw) == width * height * 3
-    return Frame(width, height, raw)
+def frames(path: Path, width: int, height: int) -> list[Frame]:
+    """Decode all frames of a shot."""
+    to_rgb = ("-vf", "scale=in_color_matrix=bt709,format=rgb24", "-fps_mode", "passthrough")
+    raw, size = ffmpeg("-i", path, *to_rgb, "-f", "rawvideo", "-"), width * height * 3
+    assert len(raw) % size == 0
+    return [Frame(width, height, raw[n : n + size]) for n in range(0, len(raw), size)]
 
 
 def packets(path: Path) -> list[tuple[float, float, bool]]:
