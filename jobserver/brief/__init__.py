@@ -9,4 +9,5 @@ parse, stored                     a document becomes a Brief, and is kept with i
 combine, space, pairs, sample     which combinations of the axes are made
 plan                              the outputs of a job
 timeline, frames, assemble        the shots of each output, once the files are probed
+seeds                             of which number the looks of each main clip are drawn
 """

@@ -12,12 +12,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from jobserver.brief.seeds import file_seed
 from jobserver.db import Connection
 from jobserver.errors import QueueFull
 from jobserver.jobs import events, stages, standing
 from jobserver.jobs.model import Claim, JobDraft, SourceFacts
 from jobserver.jobs.search import title_key
-from jobserver.jobs.seeds import file_seed
 
 
 class NewOutput(NamedTuple):

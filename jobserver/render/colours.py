@@ -61,12 +61,14 @@ def to_bt709(colours: Colours) -> list[str]:
     """Return the filters that convert tagged colours to limited range SDR BT.709, and tag them.
 
     Tone mapping is done in linear light with BT.709 primaries. The peak is fixed: what files say
-    of theirs is often wrong, and would decide how dark the picture becomes.
+    of theirs is often wrong, and would decide how dark the picture becomes. It goes, with all that
+    is said of single frames: encoders would write it into the SDR.
     """
     if not colours.hdr:
         return [f"zscale={_input(colours)}:{_output()}"]
     white = HDR_WHITE[colours.transfer]
     return [
+        "sidedata=mode=delete",
         f"zscale={_input(colours)}:transfer=linear:npl={white}:primaries={_BT709}",
         "format=gbrpf32le",
         f"tonemap=mobius:peak={_PEAK}",

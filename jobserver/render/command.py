@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobserver.render.colours import UNTAGGED, to_bt709
 from jobserver.render.media import Audio, Media, Video
 from jobserver.render.normalise import input_filters
 from jobserver.render.rate import limit_options
@@ -15,7 +16,9 @@ WEBP = "libwebp"
 DARK = 32  # average luma of a frame, 0..255, that is no good thumbnail
 _SCAN_S = 30
 # Display aspect ratio in square pixels. A WebP side is at most 16383 pixels.
-_THUMBNAIL = "scale=320:'min(3200,max(2,2*round(160/dar)))',setsar=1,format=yuv420p"
+_THUMBNAIL_SIZE = "scale=320:'min(3200,max(2,2*round(160/dar)))'"
+_WEBP_MATRIX = "out_color_matrix=bt601"  # a WebP has no other
+_THUMBNAIL = f"{_THUMBNAIL_SIZE}:{_WEBP_MATRIX},setsar=1,format=yuv420p"
 
 # Channel layouts that ffmpeg's AAC encoder accepts; others (a single left channel, 7.1.4) are
 # remixed to the nearest. Source: libavcodec/aacenc.c, aac_normal_chan_layouts, aac_pce_configs.
@@ -95,16 +98,22 @@ def check_command(settings: Settings) -> list[str]:
     ]
 
 
-def thumbnail_command(path: Path, out: Path, min_luma: int, settings: Settings) -> list[str]:
+def thumbnail_command(
+    path: Path, out: Path, min_luma: int, settings: Settings, *, media: Media | None
+) -> list[str]:
     """Write the first frame whose average luma (0..255) is above `min_luma` as WebP.
 
-    Scans the first 30 s only; a longer fade-in is taken as intended.
+    Scans the first 30 s only; a longer fade-in is taken as intended. media: None for an output.
     """
+    colours, demuxer = (media.video.colours, media.demuxer) if media else (UNTAGGED, "mov")
+    small = [_THUMBNAIL_SIZE, *to_bt709(colours)] if colours.needs_conversion else []
+    filters = [*small, _THUMBNAIL, _brighter(min_luma)]
+    limit = ("-max_pixels", str(settings.max_pixels))
     return [
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
         *("-progress", "pipe:1"),
-        *("-t", str(_SCAN_S), *source(path, ("-max_pixels", str(settings.max_pixels)))),
-        *("-vf", f"{_THUMBNAIL},{_brighter(min_luma)}"),
+        *("-t", str(_SCAN_S), *source(path, limit, demuxer=demuxer)),
+        *("-vf", ",".join(filters)),
         *thumbnail_output("0:V:0", out),
     ]
 

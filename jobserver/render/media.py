@@ -1,6 +1,6 @@
 """What `probe` reports about a file: Media, its video and audio tracks, its packets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobserver.render.colours import UNTAGGED, Colours
 
@@ -30,7 +30,7 @@ class Packets:
     bytes: int = 0
     largest: int = 0
     repeated: int = 0
-    _last: int | None = None
+    _last: int | None = field(default=None, repr=False, compare=False)
 
     @property
     def duration(self) -> float:

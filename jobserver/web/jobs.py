@@ -20,7 +20,6 @@ from jobserver.web.polling import Seen
 from jobserver.web.submission import (
     Wishes,
     accept,
-    brief_of,
     files_of_form,
     insert,
     make_draft,
@@ -171,7 +170,7 @@ def _job_json(
     if state is None:
         raise JobNotFound
     link = links()
-    brief = brief_of(db, state.job)
+    brief = pieces.of_brief(db, state.job)
     begun = any(file.status != "queued" or file.progress for file in state.files)
     return schemas.job_json(
         state,

@@ -1,6 +1,5 @@
 """HTTP out of what a job holds: variations, sources, their pictures, and all as one ZIP."""
 
-import mimetypes
 from pathlib import PurePosixPath
 
 from flask import Blueprint, request
@@ -16,7 +15,7 @@ from jobserver.errors import (
 from jobserver.files.keys import placed_key, source_key
 from jobserver.jobs import queries
 from jobserver.jobs.model import File, Job, Output
-from jobserver.uploads.containers import CONTAINERS
+from jobserver.uploads.containers import CONTAINERS, MP4
 from jobserver.web import names, params
 from jobserver.web.archive import JobArchive
 from jobserver.web.auth import require_auth_or_link
@@ -26,13 +25,14 @@ from jobserver.web.downloads import Download, send_archive, send_file
 from jobserver.web.submission import brief_of
 
 MAX_IDS_SIZE = 64 * 1024  # bytes of a JSON body with ids
-# What browsers show or play and nothing of which is a page.
-SHOWN_TYPES = frozenset(
-    {
-        *("video/mp4", "image/png", "image/jpeg", "image/webp"),
-        *("audio/mpeg", "audio/mp4", "audio/x-wav", "audio/x-flac", "audio/flac", "audio/ogg"),
-    }
-)
+# What browsers show or play, and nothing of which is a page, by the ends of names.
+TYPES = {
+    **dict.fromkeys(("jpg", "jpeg"), "image/jpeg"),
+    **{name: f"image/{name}" for name in ("png", "webp")},
+    **{name: f"audio/{name}" for name in ("wav", "flac", "ogg")},
+    "mp3": "audio/mpeg",
+    "m4a": "audio/mp4",
+}
 
 bp = Blueprint("outputs", __name__, url_prefix="/api/jobs")
 bp.before_request(require_auth_or_link)
@@ -134,13 +134,11 @@ def _video_headers(name: str, plain: str | None = None) -> dict[str, str]:
 
 def _content_type(file: File) -> str:
     """Return what a file is by its name: that it is one of these, its first bytes have said."""
-    container = CONTAINERS.get(PurePosixPath(file.name).suffix[1:].lower())
+    end = PurePosixPath(file.name).suffix[1:].lower()
+    container = CONTAINERS.get(end)
     if container and file.role in ("video", "hook", "ending"):
         return container.types[0]
-    known = mimetypes.guess_type(file.name, strict=False)[0]
-    if file.role == "video":
-        return "video/mp4"
-    return known if known in SHOWN_TYPES else "application/octet-stream"
+    return MP4 if file.role == "video" else TYPES.get(end, "application/octet-stream")
 
 
 def _send_picture(key: str, source: str, modified: float) -> ResponseReturnValue:

@@ -1,4 +1,4 @@
-"""The JSON of a job's outputs, kept encoded: an output never changes, and a job may have 200.
+"""The JSON of a job's outputs and brief, kept encoded: they never change, and a job may have 500.
 
 What is kept is found by all that it depends on: the output, the name of its source with the
 title of its job, and a link of the job, which has our prefix, its key and its window. Nothing
@@ -12,13 +12,15 @@ from typing import TypeAlias
 import orjson
 from flask import current_app
 
+from jobserver.brief.stored import to_document
 from jobserver.db import Connection
 from jobserver.jobs import queries
-from jobserver.jobs.model import JobState, Output
+from jobserver.jobs.model import Job, JobState, Output
 from jobserver.web import names, schemas
 from jobserver.web.hot_path import to_json
 from jobserver.web.polling import Answers
-from jobserver.web.schemas import Link
+from jobserver.web.schemas import Link, ShownBrief
+from jobserver.web.submission import brief_of
 
 Pieces: TypeAlias = dict[str, list[orjson.Fragment]]
 
@@ -54,6 +56,24 @@ def of_outputs(db: Connection, state: JobState, link: Link) -> Pieces:
     for file_id, body in found:
         pieces[file_id].append(orjson.Fragment(body))
     return pieces
+
+
+def of_brief(db: Connection, job: Job) -> ShownBrief | None:
+    """Return what is shown of a job's brief, which never changes; None without one."""
+    if job.total_outputs is None:
+        return None
+    kept: Answers = current_app.extensions["pieces"]
+    keys = f"{job.id} brief", f"{job.id} looks"
+    document, looks = map(kept.get, keys)
+    if document is None or looks is None:
+        brief = brief_of(db, job)
+        if brief is None:
+            return None
+        document = to_json(to_document(brief))
+        looks = to_json(schemas.wished_variations(job, brief))
+        for key, body in zip(keys, (document, looks), strict=True):
+            kept.keep(key, body)
+    return ShownBrief(orjson.Fragment(document), orjson.Fragment(looks))
 
 
 def _key(window: str, stem: str) -> str:

@@ -4,12 +4,11 @@ Times are ISO 8601 UTC with `Z`, sizes bytes, durations seconds, progress whole 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
 from jobserver.brief.model import Brief
-from jobserver.brief.stored import to_document
 from jobserver.jobs.model import (
     FailedOutput,
     File,
@@ -28,6 +27,16 @@ from jobserver.web.hot_path import timestamp
 from jobserver.web.reasons import Reason
 
 Link: TypeAlias = Callable[..., str]  # endpoint and its ids -> signed address
+
+
+class ShownBrief(NamedTuple):
+    """A brief as its client could have sent it: its JSON, and `variations` beside it, or null.
+
+    Both encoded, as they are kept.
+    """
+
+    document: orjson.Fragment
+    looks: orjson.Fragment
 
 
 def accepted_json(
@@ -118,7 +127,7 @@ def job_json(
     variations_left: float | None = None,
     counts: Mapping[str, int] | None = None,
     failed: Sequence[FailedOutput] = (),
-    brief: Brief | None = None,
+    brief: ShownBrief | None = None,
 ) -> dict[str, Any]:
     """Describe all of a job. outputs: what is shown of them, by number, by the file's id.
 
@@ -166,8 +175,8 @@ def job_json(
         **_ended_otherwise(files),
         "cancelledAt": timestamp(finished_at(file for file in files if file.status == "cancelled")),
         "title": job.title,
-        "brief": brief and to_document(brief),
-        "variations": wished_variations(job, brief),
+        "brief": brief and brief.document,
+        "variations": brief.looks if brief else job.variations_per_video,
         "assets": [_asset_json(file, link) for file in assets],
     }
 

@@ -114,7 +114,7 @@ class GroupRenderer:
         claim = held.claim
         width, height = media.displayed
         with self._scratch_dir(claim) as folder:
-            picture = self._source_thumbnail(held, path, folder / f"{claim.id}.webp")
+            picture = self._source_thumbnail(held, path, media, folder / f"{claim.id}.webp")
             facts = SourceFacts(
                 duration=media.duration,
                 width=width,
@@ -124,9 +124,11 @@ class GroupRenderer:
             )
             publish_source(self._db, self._store, claim, facts=facts, picture=picture)
 
-    def _source_thumbnail(self, held: HeldClaim, path: Path, out: Path) -> Path | None:
+    def _source_thumbnail(
+        self, held: HeldClaim, path: Path, media: render.Media, out: Path
+    ) -> Path | None:
         try:
-            render.thumbnail(path, out, self._settings, held.cancel)
+            render.thumbnail(path, out, self._settings, held.cancel, media=media)
         except render.MediaError as error:
             log.info("%s: no thumbnail: %s", held.claim.label, error)
             return None

@@ -4,10 +4,10 @@ from contextlib import closing
 
 import pytest
 
+from jobserver.brief.seeds import file_seed
 from jobserver.db import Connection, ConstraintViolated, DatabaseBusy, Place, connect, exclusive
 from jobserver.jobs import queries, queue
 from jobserver.jobs.model import File, Job, JobDraft, JobOptions, NewFile
-from jobserver.jobs.seeds import file_seed
 from tests.jobs.steps import brief_draft, insert_draft, insert_job, new_files
 
 pytestmark = pytest.mark.both_databases

@@ -257,6 +257,21 @@ def test_every_page_is_found_by_the_index_without_sorting(db: Connection) -> Non
         assert not any("B-TREE" in step for step in plan)
 
 
+@pytest.mark.sqlite_only
+def test_a_search_reads_jobs_with_titles_alone_newest_first(db: Connection) -> None:
+    insert_job(db, "untitled")
+    steps.insert_draft(db, steps.brief_draft("titled"), 1.0)
+    statements: list[str] = []
+    db.set_trace_callback(statements.append)
+    assert [job.id for job in queries.newest_jobs(db, 5, "RING")] == ["titled"]
+    assert queries.jobs_before(db, Place(1.0, "titled"), 5, "spring") == []
+    db.set_trace_callback(None)
+    for statement in statements:
+        plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()]
+        assert any("job_titled" in step for step in plan)
+        assert not any("B-TREE" in step for step in plan)
+
+
 # -- jobs that are being deleted ----------------------------------------------------------
 
 

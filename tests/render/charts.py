@@ -16,7 +16,8 @@ COLUMNS, ROWS, SIDE = 6, 4, 16
 SIZE = (COLUMNS * SIDE, ROWS * SIDE)
 FROM_CHART = "format=gbrp,zscale=matrixin=gbr:primariesin=709:transferin=709:rangein=full"
 TO_RGB = (
-    "zscale=matrixin=709:primariesin=709:transferin=709:rangein=limited:matrix=gbr:range=full,"
+    "zscale=matrixin=709:primariesin=709:transferin=709:rangein=limited:matrix=gbr:"
+    "primaries=709:transfer=709:range=full,"
     "format=gbrp,format=rgb24"
 )
 Patches = list[tuple[float, ...]]

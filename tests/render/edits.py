@@ -42,6 +42,21 @@ def with_edits(data: bytes, count: int, track: int = 0) -> bytes:
     return bytes(changed)
 
 
+def with_dolby_vision(data: bytes, profile: int, compatibility: int) -> bytes:
+    """Say of an HEVC video that it is Dolby Vision (dvcC or dvvC in its sample entry)."""
+    flags = profile << 9 | 4 << 3 | 0b101  # level 4; metadata and a base layer, nothing else
+    payload = struct.pack(">BBHB", 1, 0, flags, compatibility << 4).ljust(24, b"\0")
+    record = box(b"dvcC" if profile < 8 else b"dvvC", payload)
+    entry = data.index(b"hvc1", data.index(b"stsd")) - 4
+    end = entry + int.from_bytes(data[entry : entry + 4])
+    changed = bytearray(data[:end] + record + data[end:])
+    parents = (data.index(kind) - 4 for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl"))
+    for place in (*parents, data.index(b"stsd") - 4, entry):
+        size = int.from_bytes(data[place : place + 4]) + len(record)
+        struct.pack_into(">I", changed, place, size)
+    return bytes(changed)
+
+
 def with_random_samples(data: bytes, track: int, seed: int = 1) -> bytes:
     """Fill every sample of a track with random bytes."""
     chance, changed = random.Random(seed), bytearray(data)

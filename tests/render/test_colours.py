@@ -2,10 +2,12 @@
 
 import pytest
 
-from jobserver.render import probe, render
+from jobserver.render import probe, render, thumbnail
+from jobserver.render.errors import Unsupported
 
-from .charts import PATCHES, make_chart, mean_error, read_chart
+from .charts import PATCHES, SIZE, make_chart, mean_error, read_chart
 from .conftest import described, ffmpeg
+from .edits import with_dolby_vision
 
 HEVC = ("-c:v", "libx265", "-x265-params", "log-level=none:lossless=1", "-tag:v", "hvc1")
 H264 = ("-c:v", "libx264", "-qp", "4")
@@ -65,3 +67,45 @@ def test_colours_are_those_of_a_conversion_by_hand(charts, settings, tmp_path, n
     assert mean_error(made, read_chart(path, CHARTS[name][2])) <= 3
     assert mean_error(made, PATCHES) <= (15 if name in HDR else 3)
     assert b"yuv420p(tv, bt709, progressive)" in described(output.path)
+
+
+@pytest.mark.parametrize("name", ["hlg", "bt601", "bt709"])
+def test_the_picture_of_a_source_has_the_same_colours(charts, settings, tmp_path, name):
+    path, picture = charts / f"{name}.mp4", tmp_path / "picture.webp"
+    thumbnail(path, picture, settings, media=probe(path, settings))
+    size = "scale={}:{}:flags=area:in_color_matrix=bt601:out_color_matrix=bt709".format(*SIZE)
+    assert mean_error(read_chart(picture, size), PATCHES) <= 6
+
+
+def test_nothing_that_is_said_of_the_light_of_hdr_is_left_in_sdr(settings, tmp_path):
+    light = "hdr10=1:max-cll=400,100:master-display=G(1,1)B(1,1)R(1,1)WP(1,1)L(40000000,50)"
+    conversion, options, by_hand = CHARTS["pq"]
+    options = [word.replace("log-level", f"{light}:log-level") for word in options]
+    path = make_chart(tmp_path / "pq.mp4", conversion, *options)
+    [output] = render(path, probe(path, settings), [(None, tmp_path / "x")], settings)
+    assert b"Side data" not in described(output.path)
+    assert mean_error(read_chart(output.path), read_chart(path, by_hand)) <= 3
+
+
+@pytest.mark.parametrize(("profile", "compatibility"), [(8, 4), (8, 1), (7, 6), (7, 0), (4, 2)])
+def test_dolby_vision_is_rendered_from_its_base_layer(
+    charts, settings, tmp_path, profile, compatibility
+):
+    path = tmp_path / "x.mp4"
+    data = (charts / "hlg.mp4").read_bytes()
+    path.write_bytes(with_dolby_vision(data, profile, compatibility))
+    assert b"DOVI configuration record" in described(path)
+    [output] = render(path, probe(path, settings), [(None, tmp_path / "x")], settings)
+    assert mean_error(read_chart(output.path), PATCHES) <= 15
+    assert b"DOVI" not in described(output.path)
+
+
+@pytest.mark.parametrize(("profile", "compatibility"), [(5, 0), (8, 0), (10, 0)])
+def test_dolby_vision_without_a_base_layer_is_refused(
+    charts, settings, tmp_path, profile, compatibility
+):
+    path = tmp_path / "x.mp4"
+    data = (charts / "hlg.mp4").read_bytes()
+    path.write_bytes(with_dolby_vision(data, profile, compatibility))
+    with pytest.raises(Unsupported, match="Dolby Vision without a base layer"):
+        probe(path, settings)

@@ -9,13 +9,14 @@ import orjson
 import pytest
 
 from jobserver.db import Connection, exclusive
-from jobserver.jobs import queries
+from jobserver.jobs import queries, standing
 from jobserver.jobs.model import Output
 from jobserver.web import pieces, schemas
 from jobserver.web.polling import Answers
 from jobserver.web.schemas import Link
 from tests.jobs import steps
-from tests.support import MP4_HEAD, Site, file_part
+from tests.support import MP4_HEAD, Site, field_part, file_part
+from tests.uploads.brief_parts import brief_part, parts
 
 pytestmark = pytest.mark.both_databases
 
@@ -118,3 +119,19 @@ def test_an_output_that_is_gone_is_not_shown_although_it_is_kept(shown: Shown) -
         shown.db.write("DELETE FROM output WHERE file_id = :id AND number = 2", {"id": first})
         shown.db.write("DELETE FROM output WHERE file_id = :id", {"id": second})
     assert shown.outputs(linked("1")) == {first: [before[first][0], before[first][2]]}
+
+
+def test_a_brief_is_read_once_and_shown_as_it_can_be_sent(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = (*parts("videos", "a.mp4"), brief_part(formats=["9:16"]), field_part("variations", "2"))
+    job_id = site.post(*sent).json["jobId"]
+    plain = site.show(site.upload(MP4_HEAD, variations="3"))
+    assert (plain["brief"], plain["variations"]) == (None, 3)
+    first = site.show(job_id)
+    assert (first["brief"]["formats"], first["variations"]) == (["9:16"], 2)
+    with closing(site.connect()) as db, exclusive(db, "queue"):
+        standing.touch(db, job_id)
+    monkeypatch.delattr(queries, "brief_of")
+    again = site.show(job_id)
+    assert (again["brief"], again["variations"]) == (first["brief"], 2)

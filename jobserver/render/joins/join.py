@@ -42,7 +42,15 @@ def join(
     picture = out.with_suffix(".webp") if thumbnail else None
     list_path = out.with_suffix(".list")
     track = read_pictures(parts)
-    joiner = _Joiner(track, out, picture, list_path, settings, on_progress, cancel)
+    joiner = _Joiner(
+        track=track,
+        out=out,
+        picture=picture,
+        list_path=list_path,
+        settings=settings,
+        on_progress=on_progress,
+        cancel=cancel,
+    )
     try:
         list_path.write_text(track.list_text())
         found = _with_loudness(joiner, parts, mixing)
@@ -64,7 +72,7 @@ def join(
     )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Joiner:
     """What all attempts at one output have in common."""
 

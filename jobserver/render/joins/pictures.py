@@ -65,7 +65,7 @@ class PictureTrack:
         return [end - start for start, end in pairwise(ends)]
 
     def list_text(self) -> str:
-        """Return the list for the concat demuxer. It is told how long each cut is, to the tick."""
+        """Return the list for the concat demuxer. It says how long each cut is, to the tick."""
         ends = [round(tick * _MICRO / self.timescale) for tick in self.starts]
         lines = ["ffconcat version 1.0"]
         for cut, (start, end) in zip(self.cuts, pairwise(ends), strict=True):

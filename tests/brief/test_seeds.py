@@ -1,6 +1,6 @@
 """The seed of each file of a job: the same again for the same job, another for each file."""
 
-from jobserver.jobs.seeds import file_seed
+from jobserver.brief.seeds import file_seed
 from jobserver.web.params import MAX_SEED, MAX_VARIATIONS
 
 SEEDS = (0, 1, 7, 2**32, MAX_SEED)
