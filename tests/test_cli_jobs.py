@@ -106,7 +106,7 @@ def test_json_has_one_object_a_line(site: Site) -> None:
     (job,) = (job for job in found if job["id"] == made[0].id)
     for key in ("status", "progress", "completedVariations", "totalVariations", "createdAt"):
         assert job[key] == api[key], key
-    for key in ("expiresAt", "recipe", "seed"):
+    for key in ("title", "expiresAt", "recipe", "seed"):
         assert job[key] == api[key], key
     for key in ("id", "name", "size", "status", "progress", "completedVariations", "error"):
         assert job["files"][0][key] == api["files"][0][key], key

@@ -86,6 +86,7 @@ def _json(job: Job, files: Sequence[FileOverview], now: float) -> dict[str, Any]
     expires = expires_at(job.created_at, finished_at(files), lifetime_s)
     return {
         "id": job.id,
+        "title": job.title,
         "status": job.status,
         "progress": percent(share_of(files), ended=job.ended),
         "completedVariations": sum(file.completed_variations for file in files),

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from jobserver.db import Connection, claiming, exclusive
-from jobserver.jobs import queries, sweep, workers
+from jobserver.jobs import queries, queue, sweep, workers
 from jobserver.jobs.model import Claim
 from jobserver.jobs.workers import Worker
 from jobserver.web import polling
 from tests.jobs import steps
 from tests.support import MP4_HEAD, Site, file_part
+from tests.uploads.brief_parts import brief_part, parts
 
 
 class Poller:
@@ -113,6 +114,31 @@ def test_the_etag_changes_exactly_when_what_is_shown_does(site: Site, db: Connec
     change("another appears", lambda: renew_worker(db))
 
 
+def test_the_etag_changes_with_the_parts_of_a_brief_and_what_failed(
+    site: Site, db: Connection
+) -> None:
+    sent = (*parts("videos", "a.mp4"), *parts("hooks", "b.mp4"), brief_part(formats=["9:16"]))
+    poller = Poller(site, site.post(*sent).json["jobId"])
+    video, hook = steps.claim(db, time.time()), steps.claim(db, time.time())
+    assert (video.role, hook.role) == ("video", "hook")
+    assert poller.changed()
+    assert not poller.changed()
+    steps.fail(db, hook, time.time(), "This part is broken.")
+    assert poller.changed()
+    assert json.loads(poller.body)["assets"][0]["error"] == "This part is broken."
+    with exclusive(db, "publish"):
+        db.write(
+            """INSERT INTO failed_output (file_id, number, name, axes, reason)
+               VALUES (:id, 1, 'a_1', '{"hook": "b.mp4"}', 'This part is broken.')""",
+            {"id": video.id},
+        )
+        assert queue.release(db, video, 0.5, time.time())
+    assert poller.changed()
+    assert not poller.changed()
+    (file,) = json.loads(poller.body)["files"]
+    assert [each["name"] for each in file["failedOutputs"]] == ["a_1"]
+
+
 def test_the_etag_changes_with_the_window_of_the_links(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +156,7 @@ def test_without_outputs_all_else_is_there(site: Site, db: Connection) -> None:
     assert with_outputs.etag != without.etag
     shown, rest = json.loads(with_outputs.body), json.loads(without.body)
     assert len(shown["files"][0].pop("outputs")) == 2
+    assert shown["files"][0].pop("failedOutputs") == []
     assert shown == rest
     assert rest["completedVariations"] == rest["files"][0]["completedVariations"] == 2
 
