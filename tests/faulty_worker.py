@@ -3,11 +3,12 @@
 LEASE_S, HEARTBEAT_S, BEAT_S, KEPT_S, IDLE_S, LOCK_TIMEOUT_S, HOUSEKEEPING_S and
 RETRY_DELAYS_S (comma-separated) in the environment replace the worker's own. WORKER_FAULT is
 `step:KILL` or `step:STOP`: which signal the process sends itself when it reaches that step for
-the first time.
+the first time. `step:FFMPEG`: it kills the first ffmpeg of that step instead.
 
 Steps, in their sequence: claimed (committed, no heartbeat yet); probing and rendering (ffmpeg has
 begun to work); written (outputs whole, none durable or renamed); renaming (the first of a group
-is renamed); renamed (all are, not committed); committed.
+is renamed); renamed (all are, not committed); committed. In the stages of a file of a brief they
+are named after the stage: `probe.probing`, `shots.rendering`, `joins.renamed`.
 """
 
 import logging
@@ -21,7 +22,7 @@ from typing import Any
 from jobserver import create_app, render
 from jobserver.files import local
 from jobserver.folders import prepare_folders
-from jobserver.jobs import workers
+from jobserver.jobs import stages, workers
 from jobserver.render import ffmpeg
 from jobserver.worker import (
     attempt,
@@ -29,13 +30,17 @@ from jobserver.worker import (
     heartbeat,
     idling,
     maintenance,
+    outputs,
+    parts,
     process,
     publish,
     render_thread,
+    shots,
 )
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.maintenance import Housekeeper
 from jobserver.worker.presence import Presence
+from jobserver.worker.units import Units
 
 SECONDS = {
     "LEASE_S": heartbeat,
@@ -50,6 +55,7 @@ SIGNALS = {"KILL": signal.SIGKILL, "STOP": signal.SIGSTOP}
 IN_TRANSACTION = ("renaming", "renamed")  # steps at which no other thread holds the database
 
 _render_call = threading.local()  # `step`: which of render's calls this thread is in
+_unit = threading.local()  # `stage`: of the file of a brief that this thread works on, and a dot
 _database_use = threading.Lock()  # held while the heartbeat or the housekeeping may write
 
 
@@ -59,6 +65,7 @@ class Fault:
     def __init__(self, text: str) -> None:
         self._step, _, action = text.partition(":")
         self._signal = SIGNALS.get(action)
+        self._kills_ffmpeg = action == "FFMPEG"
 
     def reach(self, step: str) -> None:
         """Send the signal to this very thread, which takes it before it runs on.
@@ -68,11 +75,17 @@ class Fault:
         while another thread of it holds the database, which would lock out everybody else.
         Source: https://man7.org/linux/man-pages/man7/signal.7.html
         """
-        if step != self._step or self._signal is None:
+        if getattr(_unit, "stage", "") + step != self._step or self._signal is None:
             return
         number, self._signal = self._signal, None
         with nullcontext() if step in IN_TRANSACTION else _database_use:
             signal.pthread_kill(threading.get_ident(), number)
+
+    def takes_ffmpeg(self, step: str) -> bool:
+        """Return once whether an ffmpeg that has begun is to be killed."""
+        taken = self._kills_ffmpeg and getattr(_unit, "stage", "") + step == self._step
+        self._kills_ffmpeg = self._kills_ffmpeg and not taken
+        return taken
 
 
 fault = Fault(os.environ.get("WORKER_FAULT", ""))
@@ -86,7 +99,7 @@ class FaultyOs:
 
     def rename(self, *paths: Any) -> None:
         os.rename(*paths)
-        if str(paths[1]).endswith(".mp4"):
+        if str(paths[1]).endswith(".mp4") or getattr(_unit, "stage", ""):
             fault.reach("renaming")
 
 
@@ -127,6 +140,19 @@ def reached_at_output(run: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
+def killed_at_its_start(process: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the context of an ffmpeg that runs, which a fault kills at once."""
+
+    @contextmanager
+    def called(*args: Any) -> Iterator[Any]:
+        with process(*args) as begun:
+            if fault.takes_ffmpeg(getattr(_render_call, "step", "")):
+                begun.kill()
+            yield begun
+
+    return called
+
+
 def using_database(call: Callable[..., Any]) -> Callable[..., Any]:
     """Return the call of another thread, at which no step outside a transaction is reached."""
 
@@ -146,13 +172,37 @@ def exclusive(db: Any, lock: Any) -> Iterator[None]:
     fault.reach("committed")
 
 
+def noting_stage(work: Callable[..., bool]) -> Callable[..., bool]:
+    """Return Units.work with the stage of the file of a brief before the names of its steps."""
+
+    def called(units: Units, held: Any) -> bool:
+        names = {stages.PROBE: "probe.", stages.SHOTS: "shots.", stages.JOINS: "joins."}
+        _unit.stage = "" if held.claim.planned is None else names[held.claim.stage]
+        try:
+            return work(units, held)
+        finally:
+            _unit.stage = ""
+
+    return called
+
+
 def place_faults() -> None:
     """Put the steps around what the worker calls."""
     Heartbeat.renewing = reached_before(Heartbeat.renewing, "claimed")  # type: ignore[method-assign]
     render.probe = reached_within(render.probe, "probing")
     render.render = reached_within(render.render, "rendering")
     ffmpeg.run = reached_at_output(ffmpeg.run)
+    ffmpeg._process = killed_at_its_start(ffmpeg._process)
+    render.render_shots = reached_within(render.render_shots, "rendering")
+    render.render_sounds = reached_within(render.render_sounds, "sounding")
+    outputs.join = reached_within(outputs.join, "rendering")
     group.stage = reached_before(group.stage, "written")
+    parts.Prober._put = reached_before(parts.Prober._put, "written")  # type: ignore[method-assign]
+    shots.ShotRenderer._put = reached_before(  # type: ignore[method-assign]
+        shots.ShotRenderer._put, "written"
+    )
+    outputs.stage_files = reached_before(outputs.stage_files, "written")
+    Units.work = noting_stage(Units.work)  # type: ignore[method-assign]
     local.os = FaultyOs()  # type: ignore[assignment]
     publish.exclusive = exclusive
     Heartbeat._renew = using_database(Heartbeat._renew)  # type: ignore[method-assign]

@@ -585,7 +585,8 @@ class Site:
     def listed(self) -> dict[str, tuple[int, str]]:
         """Size and SHA-256 of every listed output, by path from OUTPUT_DIR."""
         query = """
-            SELECT job_id || '/' || output.name, output.size, output.sha256
+            SELECT COALESCE(SUBSTR(place, 9), job_id || '/' || output.name), output.size,
+                   output.sha256
             FROM output JOIN job_file ON job_file.id = file_id"""
         rows = self.rows(query)
         assert len({path for path, *_ in rows}) == len(rows)
@@ -595,7 +596,8 @@ class Site:
         """Paths from OUTPUT_DIR of every listed thumbnail."""
         rows = self.rows("""
             SELECT job_id || '/' || thumbnail FROM job_file WHERE thumbnail IS NOT NULL
-            UNION ALL SELECT job_id || '/' || output.thumbnail FROM output
+            UNION ALL SELECT COALESCE(SUBSTR(output.thumbnail_place, 9),
+                                      job_id || '/' || output.thumbnail) FROM output
             JOIN job_file ON job_file.id = file_id WHERE output.thumbnail IS NOT NULL""")
         return {path for (path,) in rows}
 

@@ -13,11 +13,12 @@ Who ends a file, or its stage, calls settle() in the same transaction. Those tra
 nobody needs its other files any more: they end too, so a job ends with its last video.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from jobserver.db import Connection
 from jobserver.jobs import events, shots, standing
-from jobserver.jobs.model import UNFINISHED
+from jobserver.jobs.model import UNFINISHED, Claim, FailedOutput
 
 PROBE, SHOTS, JOINS = 0, 1, 2
 
@@ -69,6 +70,61 @@ def settle(db: Connection, job_id: str, now: float) -> Settled:
     return Settled(db.write(_RAISE, {"id": job_id}), shots.drop_unneeded(db, job_id))
 
 
+# -- what is known of a job -----------------------------------------------------------------
+
+
+def facts_of(db: Connection, job_id: str) -> dict[str, str]:
+    """Return what probes have found, as JSON, by file; those of this job that are known."""
+    query = "SELECT id, facts FROM job_file WHERE job_id = :id AND facts IS NOT NULL"
+    return dict(db.execute(query, {"id": job_id}).fetchall())
+
+
+def set_weights(db: Connection, job_id: str, weights: Mapping[str, float]) -> None:
+    """Keep how much each file weighs in the progress of its job, by id.
+
+    What is known stays: progress that was shown never falls. `exclusive`.
+    """
+    query = "UPDATE job_file SET weight = :weight WHERE id = :id AND weight = 0"
+    db.write_many(query, [{"id": each, "weight": weight} for each, weight in weights.items()])
+    standing.touch(db, job_id)
+
+
+def made_outputs(db: Connection, job_id: str) -> set[tuple[str, int]]:
+    """Return file and number of the outputs that are published, or listed as failed."""
+    query = """
+        SELECT file_id, number FROM output JOIN job_file ON job_file.id = file_id
+        WHERE job_id = :id
+        UNION ALL SELECT file_id, number FROM failed_output JOIN job_file ON job_file.id = file_id
+        WHERE job_id = :id"""
+    return {(row[0], row[1]) for row in db.execute(query, {"id": job_id}).fetchall()}
+
+
+def list_failed(db: Connection, outputs: Iterable[FailedOutput]) -> None:
+    """List outputs that cannot be made, in the transaction that says that their file was held."""
+    db.write_many(
+        """INSERT INTO failed_output (file_id, number, name, axes, reason)
+           VALUES (:file_id, :number, :name, :axes, :reason)""",
+        [each._asdict() for each in outputs],
+    )
+
+
+class Listed(NamedTuple):
+    """How many outputs a video has, and how many are listed as failed."""
+
+    published: int
+    failed: int
+
+
+def listed_outputs(db: Connection, claim: Claim) -> Listed:
+    """Return how many outputs of a claimed video are there, and how many cannot be made."""
+    query = """
+        SELECT (SELECT COUNT(*) FROM output WHERE file_id = :id) AS published,
+               (SELECT COUNT(*) FROM failed_output WHERE file_id = :id) AS failed"""
+    found = db.one(Listed, query, {"id": claim.id})
+    assert found is not None  # noqa: S101  counts have a row
+    return found
+
+
 # -- again ----------------------------------------------------------------------------------
 
 # What queue.retry() makes of a file that LACKING finds: without a brief `facts` is never set.
@@ -81,12 +137,31 @@ LACKING = """status IN ('failed', 'cancelled')
         SELECT 1 FROM failed_output WHERE file_id = job_file.id)"""
 
 
-def reopen(db: Connection, job_id: str) -> int:
-    """Let shots be made again for what is missing of a job's videos, after some were queued again.
+def reopen(db: Connection, job_id: str) -> None:
+    """Let what is missing of a job's videos be made, after some were queued again.
 
-    Those that are there stay. Returns how many files may be claimed now. In the transaction that
-    queued them, before anything is written that is not a row of job_file.
+    In the transaction that queued them, before anything is written that is no row of job_file.
     """
+    _remake_shots(db, job_id)
+    db.write(_RAISE, {"id": job_id})
+    db.write(
+        """DELETE FROM failed_output
+           WHERE file_id IN (SELECT id FROM job_file WHERE job_id = :id)""",
+        {"id": job_id},
+    )
+
+
+def remake_shots(db: Connection, job_id: str, now: float) -> None:
+    """Let the shots be made again that outputs lack; those that are there stay.
+
+    Videos that join wait meanwhile; settle(), which comes next, raises them.
+    """
+    _remake_shots(db, job_id)
+    standing.update(db, job_id)
+    events.record_changes(db, job_id, now)
+
+
+def _remake_shots(db: Connection, job_id: str) -> None:
     values = {"id": job_id}
     db.write(
         f"""UPDATE job_file SET stage = {SHOTS}, ready = 0
@@ -95,15 +170,7 @@ def reopen(db: Connection, job_id: str) -> int:
     )
     db.write(
         f"""UPDATE job_file SET {AGAIN}, progress = 0
-            WHERE job_id = :id AND role IN ('hook', 'ending', 'music')
-              AND status = 'completed'
+            WHERE job_id = :id AND role IN ('hook', 'ending', 'music') AND status = 'completed'
               AND EXISTS ({_HAS_VIDEO})""",  # noqa: S608
         values,
     )
-    raised = db.write(_RAISE, values)
-    db.write(
-        """DELETE FROM failed_output
-           WHERE file_id IN (SELECT id FROM job_file WHERE job_id = :id)""",
-        values,
-    )
-    return raised

@@ -3,7 +3,7 @@
 Everything is judged after it was seen: what appears later belongs to a living request or claim.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -104,12 +104,17 @@ def forget_missing(db: Connection, store: Store, now: float) -> int:
     seen = store.present_outputs()
     if seen is None:
         return 0
-    missing = [row for row in rows if row.name not in seen.get(row.job_id, {row.name})]
+    missing = [row for row in rows if _is_missing(row, seen)]
     count = 0
     for batch in batches(missing):
         with removing(db, "publish"):
             count += sum(_forget(db, row, now) for row in batch)
     return count
+
+
+def _is_missing(row: _ListedFile, seen: Mapping[str, set[str]]) -> bool:
+    name = _name_in_folder(row.job_id, row.place, row.name)
+    return name not in seen.get(row.job_id, {name})
 
 
 def _forget(db: Connection, row: _ListedFile, now: float) -> int:

@@ -22,7 +22,7 @@ from jobserver.render.recipe import (
 from jobserver.render.settings import Encoding, Settings, default_ffmpeg
 from jobserver.render.shots import PictureFile, render_shots, shot_group_size
 from jobserver.render.sound import Music, SoundFile, probe_music, render_music, render_sounds
-from jobserver.render.stills import Still, probe_still
+from jobserver.render.stills import Still, is_picture, probe_still
 from jobserver.render.text import (
     BrokenFont,
     Fonts,
@@ -69,6 +69,7 @@ __all__ = [
     "check",
     "default_ffmpeg",
     "group_size",
+    "is_picture",
     "join",
     "load_fonts",
     "parameters",

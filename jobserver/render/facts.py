@@ -4,6 +4,7 @@ from fractions import Fraction
 
 from jobserver.brief.timeline import PartFacts
 from jobserver.render.media import Media
+from jobserver.render.sound import Music
 from jobserver.render.stills import Still
 
 _NTSC = Fraction(1000, 1001)
@@ -33,6 +34,11 @@ def still_facts(still: Still) -> PartFacts:
     """Return the facts of a picture."""
     width, height = still.displayed
     return PartFacts(duration=0.0, width=width, height=height, still=True)
+
+
+def music_facts(music: Music) -> PartFacts:
+    """Return the facts of music."""
+    return PartFacts(duration=music.duration, has_sound=True)
 
 
 def frame_rate(media: Media) -> Fraction | None:

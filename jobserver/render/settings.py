@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 import imageio_ffmpeg
 
@@ -57,7 +58,8 @@ class Settings:
     memory is short. stall_s: seconds without progress after which ffmpeg is stopped.
     pixels_per_s: slowest accepted encoding speed, all outputs together; the timeout is derived
     from it. accept: the containers that a source may have, by their names in containers.py.
-    sandbox: see launch.py; hardware encoders need False.
+    sandbox: see launch.py; hardware encoders need False. fonts: a folder of fonts for headlines,
+    beside the bundled one.
     """
 
     ffmpeg: str = field(default_factory=default_ffmpeg)
@@ -70,3 +72,4 @@ class Settings:
     pixels_per_s: float = 10e6
     accept: tuple[str, ...] = ("mp4",)
     sandbox: bool = True
+    fonts: Path | None = None

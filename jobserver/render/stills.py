@@ -47,6 +47,14 @@ class Still:
         return (self.width, self.height)
 
 
+def is_picture(path: Path) -> bool:
+    """Return whether a file begins as a PNG, a JPEG or a WebP does. Raises OSError."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    is_webp = start.startswith(b"RIFF") and start.endswith(b"WEBP")
+    return is_webp or start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"))
+
+
 def probe_still(path: Path, settings: Settings, cancel: threading.Event | None = None) -> Still:
     """Decode a picture of a client and return what it is.
 

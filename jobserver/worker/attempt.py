@@ -1,7 +1,7 @@
 """One attempt at a claimed file, and what each way in which it can end leads to.
 
-A claim ends after one group of variations: the first are seen early, small jobs are let
-through, and after a crash the next claim of the file goes on where it stopped.
+A claim ends after one unit of work, as a group of variations: the first are seen early, small jobs
+are let through, and after a crash the next claim of the file goes on where it stopped.
 """
 
 import logging
@@ -18,9 +18,10 @@ from jobserver.db import (
 from jobserver.errors import StoreUnreachable
 from jobserver.jobs import queue
 from jobserver.jobs.model import MAX_ATTEMPTS, Claim
-from jobserver.worker.group import GroupRenderer
 from jobserver.worker.heartbeat import HeldClaim
+from jobserver.worker.publish import end_claim
 from jobserver.worker.readiness import Readiness, is_full_disk
+from jobserver.worker.units import Units
 
 RETRY_DELAYS_S = (5.0, 30.0)  # before the second and the third attempt
 ASK_AGAIN_S = 1.0  # whether the database answers again
@@ -32,17 +33,17 @@ log = logging.getLogger(__name__)
 class Attempt:
     """Ends claims, one after the other, in one of the ways there are."""
 
-    def __init__(self, db: Connection, renderer: GroupRenderer, readiness: Readiness) -> None:
-        self._db, self._renderer, self._readiness = db, renderer, readiness
+    def __init__(self, db: Connection, units: Units, readiness: Readiness) -> None:
+        self._db, self._units, self._readiness = db, units, readiness
 
     def run(self, held: HeldClaim) -> None:
-        """Render the claim's next group; then it is released, finished, failed or rescheduled."""
+        """Do what the claim is for; then it is released, finished, failed or rescheduled."""
         claim = held.claim
         if claim.attempts > MAX_ATTEMPTS:  # this file has crashed its worker each time
-            self._give_up(claim, GAVE_UP)
+            self._give_up(held, GAVE_UP)
             return
         try:
-            if self._renderer.render_next(held):
+            if self._units.work(held):
                 self._readiness.has_published()
         except render.Cancelled:
             if held.lost:
@@ -51,7 +52,7 @@ class Attempt:
                 self._reschedule(claim, 0, counted=False)
                 log.info("%s: given back", claim.label)
         except render.MediaError as error:
-            self._give_up(claim, str(error), error.detail)
+            self._give_up(held, str(error), error.detail)
         except (render.EngineError, OSError, DatabaseError) as error:
             self._after_trouble(held, error)
 
@@ -78,20 +79,29 @@ class Attempt:
         if not self._readiness.has_folders(self._db):  # gone meanwhile
             self._reschedule(claim, last_delay, counted=False)
         elif claim.attempts >= MAX_ATTEMPTS:
-            self._give_up(claim, GAVE_UP)
+            self._give_up(held, GAVE_UP)
         else:
             self._reschedule(claim, RETRY_DELAYS_S[claim.attempts - 1])
 
-    def _give_up(self, claim: Claim, reason: str, detail: str = "") -> None:
-        with exclusive(self._db, "queue"):
-            failed = queue.fail(self._db, claim, reason, self._db.clock())
-        if failed:
+    def _give_up(self, held: HeldClaim, reason: str, detail: str = "") -> None:
+        claim = held.claim
+        if self._fail(held, reason):
             log.warning("%s: gave up: %s", claim.label, f"{reason} {detail}".rstrip())
             self._remove_leftovers(claim)
 
+    def _fail(self, held: HeldClaim, reason: str) -> bool:
+        db, claim = self._db, held.claim
+        if claim.planned is not None:
+            store = self._units.bench.store
+            return end_claim(
+                db, store, held, [], end=lambda now: queue.fail(db, claim, reason, now)
+            )
+        with exclusive(db, "queue"):
+            return queue.fail(db, claim, reason, db.clock())
+
     def _remove_leftovers(self, claim: Claim) -> None:
         try:
-            self._renderer.remove_leftovers(claim)
+            self._units.remove_leftovers(claim)
         except OSError as error:  # the sweep finds them
             log.warning("%s: cannot remove its scratch folders: %s", claim.label, error)
 

@@ -22,7 +22,7 @@ from jobserver.files.store import Store
 from jobserver.folders import prepare_folders
 from jobserver.jobs import ownership
 from jobserver.settings import Settings
-from jobserver.worker.engine import render_settings
+from jobserver.worker.engine import fonts_of, render_settings
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.maintenance import HOUSEKEEPING_S, House
 from jobserver.worker.render_thread import RenderThread
@@ -92,10 +92,13 @@ class Bench:
 
 @app.task(name=ATTEMPT)
 def attempt() -> None:
-    """Render what one claim is for; when there was one, ring again."""
+    """Render what one claim is for; when there was one, ring again.
+
+    Once more for each file of its job that waited for it.
+    """
     bench = _bench()
     if bench is not None and bench.thread.work_safely():
-        bench.bell.ring(1)
+        bench.bell.ring(1 + bench.thread.raised)
 
 
 @app.task(name=HOUSEKEEPING)
@@ -161,6 +164,7 @@ def _prepare(**_: object) -> None:
         sys.exit("jobserver: CELERY_BROKER_URL is not set")
     try:
         render.check(render_settings(settings))
+        fonts_of(render_settings(settings))
         prepare_folders(settings)
         db.check(settings.database_place)
     except (JobserverError, render.EngineError) as error:

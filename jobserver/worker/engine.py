@@ -1,5 +1,7 @@
 """How this worker renders: its settings, and what it says about what it made."""
 
+from functools import cache
+
 from jobserver import render
 from jobserver.settings import Settings
 from jobserver.version import VERSION
@@ -22,7 +24,17 @@ def render_settings(settings: Settings) -> render.Settings:
         memory=settings.render_memory,
         accept=settings.accept,
         sandbox=encoding.encoder.startswith("lib"),
+        fonts=settings.fonts_dir,
     )
+
+
+@cache
+def fonts_of(settings: render.Settings) -> render.Fonts:
+    """Return the fonts of headlines, read once a process. Raises EngineError."""
+    try:
+        return render.load_fonts(settings.fonts)
+    except (render.BrokenFont, OSError) as error:
+        raise render.EngineError(f"FONTS_DIR cannot be used: {error}") from error
 
 
 def made_with(settings: render.Settings) -> str:

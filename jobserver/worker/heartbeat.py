@@ -23,12 +23,14 @@ class HeldClaim:
     """A claim that is ours until `cancel` is set: the lease was lost, the job cancelled, or the
 
     worker is stopping. lost: another claim may have the file. progress: 0 to 1, of the file.
+    raised: files of its job that its end lets others claim.
     """
 
     claim: Claim
     cancel: threading.Event = field(default_factory=threading.Event)
     lost: bool = False
     progress: float = 0.0
+    raised: int = 0
 
 
 class Heartbeat:
@@ -60,6 +62,11 @@ class Heartbeat:
             yield
         finally:
             self._held.discard(held)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any render thread holds a claim."""
+        return bool(self._held)
 
     def cancel_all(self) -> None:
         """Ask every render thread to stop at once."""

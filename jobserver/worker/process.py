@@ -15,7 +15,7 @@ from jobserver.files.store import Store
 from jobserver.jobs import ownership
 from jobserver.settings import Settings
 from jobserver.worker import heartbeat
-from jobserver.worker.engine import render_settings
+from jobserver.worker.engine import fonts_of, render_settings
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.maintenance import House
 from jobserver.worker.render_thread import RenderThread
@@ -29,12 +29,13 @@ def run(settings: Settings, store: Store, *, once: bool = False) -> None:
     """Render in WORKERS threads until SIGTERM or SIGINT; then finish, or give back, and return.
 
     once: return as well when there is nothing that may be claimed; raises WorkLeft when something
-    may, but cannot. Raises render.EngineError when ffmpeg cannot encode, and DatabaseUnusable when
-    another database has taken the place of ours: a connection would go on with the deleted file,
-    and the sweep would take what the new one holds for orphans.
+    may, but cannot. Raises render.EngineError when ffmpeg or FONTS_DIR cannot be used, and
+    DatabaseUnusable when another database has taken the place of ours: a connection would go on
+    with the deleted file, and the sweep would take what the new one holds for orphans.
     """
     engine = render_settings(settings)
     render.check(engine)
+    fonts_of(engine)
     place, stopping = settings.database_place, threading.Event()
     beat = Heartbeat(place, settings.workers)
     with _shutdown_signal() as (shutdown, ended), closing(connect(place)) as db, beat.running():

@@ -14,9 +14,10 @@ from jobserver import render
 from jobserver.db import Connection, claiming, exclusive
 from jobserver.files.keys import output_id, output_name
 from jobserver.files.store import Staged, Store
-from jobserver.jobs import queue
+from jobserver.jobs import queue, shots, stages
 from jobserver.jobs.model import Claim, SourceFacts
 from jobserver.jobs.queue import NewOutput
+from jobserver.worker.heartbeat import HeldClaim
 
 PIECE_SIZE = 1024 * 1024
 
@@ -36,15 +37,27 @@ class Staging(NamedTuple):
 
 
 def stage(store: Store, claim: Claim, rendered: Rendered, made_with: str) -> Staging:
-    """Make one output and its picture durable; nothing is visible yet."""
-    parameters = rendered.output.parameters
+    """Make one variation and its picture durable; nothing is visible yet."""
+    output, parameters = rendered.output, rendered.output.parameters
     assert parameters is not None  # noqa: S101  only benchmarks render without
-    path, thumbnail, number = rendered.output.path, rendered.output.thumbnail, parameters.index
+    staged = stage_files(
+        *(store, claim, parameters.index), path=output.path, thumbnail=output.thumbnail
+    )
+    row = staged.row._replace(
+        parameters=parameters.values, seconds=rendered.seconds, made_with=made_with
+    )
+    return staged._replace(row=row)
+
+
+def stage_files(
+    store: Store, claim: Claim, number: int, path: Path, thumbnail: Path | None
+) -> Staging:
+    """Make the files of one output durable. Its row has yet to say what it is and took."""
     name = output_name(claim.id, claim.name, number)
     picture = None if thumbnail is None else str(Path(name).with_suffix(".webp"))
-    files = [store.put(path, _place(store, claim, name))]
+    files = [store.put(path, place_of(store, claim, name))]
     if thumbnail is not None and picture is not None:
-        place = _place(store, claim, picture)
+        place = place_of(store, claim, picture)
         files.insert(0, store.put(thumbnail, place, sync=False))
     row = NewOutput(
         id=output_id(claim.id, number),
@@ -53,10 +66,10 @@ def stage(store: Store, claim: Claim, rendered: Rendered, made_with: str) -> Sta
         size=path.stat().st_size,
         sha256=sha256_of(path),
         crc32=crc32_of(path),
-        parameters=parameters.values,
-        seconds=rendered.seconds,
+        parameters={},
+        seconds=0.0,
         thumbnail=picture,
-        made_with=made_with,
+        made_with="",
         place=files[-1].key,
         thumbnail_place=files[0].key if picture else None,
     )
@@ -94,13 +107,40 @@ def publish(
     return held
 
 
+def end_claim(
+    db: Connection,
+    store: Store,
+    held: HeldClaim,
+    files: Sequence[Staged],
+    end: Callable[[float], bool],
+) -> bool:
+    """End the claim of a file of a brief and show what it made; the others of its job follow.
+
+    end: called in the transaction with its time; writes what is to be written of the file, and
+    returns whether it was held. False, and nothing is shown, when it was lost.
+    """
+    claim, settled = held.claim, None
+    with exclusive(db, "publish"):
+        stages.lock_files(db, claim.job_id)
+        moment = db.clock()
+        if end(moment):
+            store.publish(files)
+            settled = stages.settle(db, claim.job_id, moment)
+    if settled is None:  # never after an error, as in publish()
+        store.withdraw(files)
+        return False
+    held.raised = settled.raised
+    shots.delete_files(store, settled.unneeded)
+    return True
+
+
 def publish_source(
     db: Connection, store: Store, claim: Claim, *, facts: SourceFacts, picture: Path | None
 ) -> None:
     """Record what a source is and show its picture, unless the file was lost."""
     staged = []
     if picture is not None:
-        place = _place(store, claim, picture.name)
+        place = place_of(store, claim, picture.name)
         staged.append(store.put(picture, place, sync=False))
         facts = facts._replace(thumbnail_place=place)
     with claiming(db):
@@ -111,7 +151,8 @@ def publish_source(
         store.withdraw(staged)
 
 
-def _place(store: Store, claim: Claim, name: str) -> str:
+def place_of(store: Store, claim: Claim, name: str) -> str:
+    """Return the key under which a claim puts a file of this name."""
     return store.place(name, job_id=claim.job_id, file_id=claim.id, claim_token=claim.claim_token)
 
 

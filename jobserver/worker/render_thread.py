@@ -19,10 +19,11 @@ from jobserver.jobs import queue
 from jobserver.worker import attempt, heartbeat
 from jobserver.worker.attempt import Attempt
 from jobserver.worker.engine import made_with
-from jobserver.worker.group import GroupRenderer
 from jobserver.worker.heartbeat import Heartbeat, HeldClaim
 from jobserver.worker.idling import Idling
 from jobserver.worker.readiness import Readiness
+from jobserver.worker.units import Units
+from jobserver.worker.workbench import Workbench
 
 LOCK_TIMEOUT_S = 30.0  # a finished render is worth a longer wait for the database than a request
 
@@ -32,7 +33,8 @@ log = logging.getLogger(__name__)
 class RenderThread:
     """Renders one claim after the other; `work_once` returns whether it found any.
 
-    failed: it could not look, or what it began ended with a fault of ours.
+    failed: it could not look, or what it began ended with a fault of ours. raised: how many files
+    of its job the last one has let others claim.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class RenderThread:
         self._readiness = Readiness(store, beat.presence)
         self._made_with = made_with(settings)
         self.failed = False
+        self.raised = 0
 
     @cached_property
     def _db(self) -> Connection:
@@ -51,16 +54,20 @@ class RenderThread:
 
     @cached_property
     def _attempt(self) -> Attempt:
-        renderer = GroupRenderer(self._db, self._store, self._settings, self._made_with)
-        return Attempt(self._db, renderer, self._readiness)
+        bench = Workbench(self._db, self._store, self._settings, self._made_with)
+        return Attempt(self._db, Units(bench), self._readiness)
 
     def run(self, stopping: threading.Event, *, once: bool = False) -> None:
-        """Work until `stopping` is set; once: or until no file is found."""
+        """Work until `stopping` is set; once: or until no file is found, nor worked on beside us.
+
+        What another thread ends may let files be claimed that waited for it.
+        """
         idling = Idling(many_hosts=many_hosts(self._database))
         while not stopping.is_set():
+            alone = not self._heartbeat.is_busy  # before the look: what had ended by then is seen
             if self.work_safely():
                 idling.reset()
-            elif once:
+            elif once and alone:
                 break
             else:
                 stopping.wait(idling.next_s())
@@ -88,8 +95,8 @@ class RenderThread:
         return found
 
     def work_once(self) -> bool:
-        """Claim the next file, render its next variations and publish them; False if it cannot."""
-        db = self._db
+        """Claim the next file and do its next unit of work; False if it cannot."""
+        db, self.raised = self._db, 0
         if not queue.has_claimable(db, heartbeat.LEASE_S, db.clock()):
             return False
         if not self._readiness.may_claim(db):
@@ -108,4 +115,5 @@ class RenderThread:
         held = HeldClaim(claim, progress=claim.progress)
         with self._heartbeat.renewing(held):
             self._attempt.run(held)
+        self.raised = held.raised
         return True
