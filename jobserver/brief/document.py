@@ -61,7 +61,7 @@ class _Object(list[tuple[str, Any]]):
 def _checked(value: Any, path: str, depth: int) -> Any:
     """Return the value with its objects as dictionaries. Raises BriefError."""
     if depth == 0:
-        raise BriefError(path, "is nested too deeply")
+        raise BriefError(path or WHOLE, "is nested too deeply")
     if isinstance(value, _Object):
         return _dictionary(value, path, depth)
     if isinstance(value, list):

@@ -101,12 +101,13 @@ def _check_alternatives(document: Any, schema: Schema, path: str) -> None:
 
 
 def _check_object(document: dict[str, Any], schema: Schema, path: str) -> None:
-    properties = schema["properties"]
+    properties = schema.get("properties", {})
     for key, value in document.items():
         place = key_path(path, key)
-        if key not in properties:
+        if key in properties:
+            check(value, properties[key], place)
+        elif not schema.get("additionalProperties", True):
             raise BriefError(place, f"is unknown here; known are {', '.join(properties)}")
-        check(value, properties[key], place)
     for key in schema.get("required", ()):
         if key not in document:
             raise BriefError(key_path(path, key), "is missing")
@@ -186,7 +187,7 @@ def _type_in_words(name: str, schema: Schema) -> str:
 
 
 def _list_in_words(schema: Schema) -> str:
-    low = schema.get("minItems", 0)
-    if low == schema.get("maxItems"):
-        return f"a list of {low}"
-    return "a list of at least one" if low else "a list"
+    low, high = schema.get("minItems", 0), schema.get("maxItems")
+    if high is None:
+        return "a list of at least one" if low else "a list"
+    return f"a list of {low}" if low == high else f"a list of {low} to {high}"

@@ -244,3 +244,33 @@ def jobs_before(db: Connection, place: Place, limit: int, title: str | None = No
 
 def _pattern(title: str | None) -> dict[str, str]:
     return {"pattern": containing(title)} if title else {}
+
+
+class Pace(NamedTuple):
+    """What the latest outputs cost: seconds and bytes a megapixel and second of picture.
+
+    seconds: of outputs that were encoded each for itself, without a brief. None where there are
+    none.
+    """
+
+    seconds: float | None
+    size: float | None
+
+
+_PACE = """
+    SELECT SUM(CASE WHEN axes IS NULL THEN seconds END)
+               / SUM(CASE WHEN axes IS NULL THEN shown END),
+           SUM(size) / SUM(shown)
+    FROM (SELECT output.axes, output.seconds, output.size,
+                 COALESCE(output.duration, job_file.duration)
+                     * COALESCE(output.width, job_file.width)
+                     * COALESCE(output.height, job_file.height) / 1000000.0 AS shown
+          FROM output JOIN job_file ON job_file.id = output.file_id
+          ORDER BY output.created_at DESC LIMIT 100) AS latest
+    WHERE shown > 0"""
+
+
+def pace(db: Connection) -> Pace:
+    """Return what the latest hundred outputs cost."""
+    seconds, size = db.execute(_PACE, {}).fetchone() or (None, None)
+    return Pace(seconds, None if size is None else float(size))

@@ -1,6 +1,7 @@
 """HTTP in and out, one module a resource.
 
-auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files
+auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
+                                              briefs: what a brief would make
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
 errors                                        each error's status
@@ -16,6 +17,7 @@ from flask import Flask
 from jobserver.web import (
     again,
     auth,
+    briefs,
     context,
     errors,
     fonts,
@@ -35,5 +37,5 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, polling):
         part.init_app(app)
-    for resource in (auth, health, jobs, again, outputs, storage, pages):
+    for resource in (auth, health, jobs, again, briefs, outputs, storage, pages):
         app.register_blueprint(resource.bp)

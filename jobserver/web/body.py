@@ -1,11 +1,12 @@
 """A JSON body, read whole: small, and one object."""
 
-import json
 from typing import Any
 
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from jobserver.brief.document import WHOLE, decode
+from jobserver.brief.errors import BriefError
 from jobserver.errors import BodyTooLarge, ClientGone, InvalidOption, in_words
 
 
@@ -13,7 +14,8 @@ def json_object(max_size: int) -> dict[str, Any]:
     """Return the JSON object that the request has sent; an empty body is an empty one.
 
     max_size: bytes. Whatever it is declared as, so that `curl -d` works as it stands.
-    Raises BodyTooLarge, ClientGone or InvalidOption.
+    Raises BodyTooLarge, ClientGone or InvalidOption, and BriefError for a key at fault, as one that
+    is there twice; a key of a brief is named as if the brief had come alone.
     """
     request.max_content_length = max_size
     try:
@@ -23,9 +25,13 @@ def json_object(max_size: int) -> dict[str, Any]:
     if len(body) != (request.content_length or len(body)):
         raise ClientGone
     try:
-        found = json.loads(body or b"{}")
-    except (ValueError, RecursionError) as error:
+        found = decode(body.decode() or "{}", max_size)
+    except UnicodeDecodeError as error:
         raise InvalidOption("The body must be a JSON object") from error
+    except BriefError as error:
+        if error.path == WHOLE:
+            raise InvalidOption("The body must be a JSON object") from error
+        raise BriefError(error.path.removeprefix("brief."), error.reason) from error
     if not isinstance(found, dict):
         raise InvalidOption("The body must be a JSON object")
     return found

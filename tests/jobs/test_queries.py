@@ -299,3 +299,24 @@ def test_a_database_has_jobs_until_the_last_row_is_gone(db: Connection) -> None:
     with exclusive(db, "queue"):
         retention.mark(db, ["job"], 30.0)
     assert queries.has_jobs(db)
+
+
+# -- what the latest outputs cost ---------------------------------------------------------
+
+
+def test_a_pace_is_that_of_the_latest_outputs(db: Connection) -> None:
+    assert queries.pace(db) == queries.Pace(None, None)
+    insert_job(db, "job")
+    held = steps.claim(db)
+    assert steps.record_source(db, held)  # steps.FACTS
+    joined = {"axes": {}, "width": 1000, "height": 500, "duration": 2.0}
+    with exclusive(db, "publish"):
+        alone = steps.new_output(held, 1, seconds=3.0, size=1000)
+        of_brief = steps.new_output(held, 2, seconds=99.0, size=3000, **joined)
+        queue.insert_outputs(db, held, [alone, of_brief], now=20.0)
+    duration, width, height = steps.FACTS[:3]
+    assert duration is not None
+    assert width is not None
+    assert height is not None
+    source = duration * width * height / 1e6
+    assert queries.pace(db) == pytest.approx((3.0 / source, 4000 / (source + 1.0)))

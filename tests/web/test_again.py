@@ -125,7 +125,7 @@ def test_files_that_the_new_brief_does_not_use_are_left_out(site: Site, briefed:
         ({"seed": -1}, "seed must be", None),
         ({"seed": 1.5}, "seed must be", None),
         ({"recipe": "wild"}, "Unknown recipe", None),
-        ({"title": "\udc80"}, "title must be one line", None),
+        ({"title": "\udc80"}, "title has half a surrogate pair", "title"),
     ],
 )
 def test_what_cannot_be_asked_for_leaves_nothing(
