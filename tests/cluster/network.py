@@ -1,21 +1,23 @@
 """Hosts as network namespaces, joined by a bridge in one more; nothing leads outside."""
 
+import ctypes
 import os
 import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-NET = "10.77.0."
+NET, FIRST = "10.77.0.", 10
 SWITCH = "switch"
+CLONE_NEWNET = 0x40000000  # sched.h
 
 
 class Network:
     """Namespaces by the names of hosts. Each has one address; the switch has none."""
 
-    def __init__(self, hosts: Sequence[str]) -> None:
+    def __init__(self, hosts: Sequence[str], net: str = NET, first: int = FIRST) -> None:
         self._mark = f"js{os.getpid() % 100_000}{secrets.token_hex(2)}"
-        self.addresses = {host: f"{NET}{10 + n}" for n, host in enumerate(hosts)}
+        self.addresses = {host: f"{net}{first + n}" for n, host in enumerate(hosts)}
         self._ports = {host: f"p{n}" for n, host in enumerate(hosts)}
         self._made: list[str] = []
 
@@ -80,9 +82,25 @@ class Network:
 
 
 @contextmanager
-def network(hosts: Sequence[str]) -> Iterator[Network]:
-    """Give a network of these hosts."""
-    made = Network(hosts)
+def inside(namespace: str) -> Iterator[None]:
+    """Let this thread, and what it starts, be in a namespace."""
+    setns = ctypes.CDLL(None, use_errno=True).setns
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    there = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+    try:
+        if setns(there, CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"setns into {namespace}")
+        yield
+    finally:
+        setns(home, CLONE_NEWNET)
+        os.close(home)
+        os.close(there)
+
+
+@contextmanager
+def network(hosts: Sequence[str], net: str = NET, first: int = FIRST) -> Iterator[Network]:
+    """Give a network of these hosts. net: their addresses without the last number."""
+    made = Network(hosts, net, first)
     try:
         yield made.start()
     finally:

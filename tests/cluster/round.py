@@ -1,7 +1,5 @@
 """One round: hosts, clients, faults one after the other, then peace, and what must hold."""
 
-import ctypes
-import os
 import random
 import signal
 import tempfile
@@ -26,13 +24,12 @@ from tests.cluster.faults import (
     choose,
     faults,
 )
-from tests.cluster.network import Network, network
+from tests.cluster.network import Network, inside, network
 from tests.cluster.roles import Balancer, Bucket, Database, Host, Jobserver, Web, Worker
 from tests.support import make_clip, wait_for
 
 CLIENT = "client"
 HOSTS = (CLIENT, DATABASE, STORE, BALANCER, *WEBS, *WORKERS)
-CLONE_NEWNET = 0x40000000  # sched.h
 QUIET_S = (0.3, 2.5)  # between two faults
 PEACE_S = 180.0  # within which all that was promised must be completed
 
@@ -55,22 +52,6 @@ class Report(NamedTuple):
     answers: dict[str, int]
     seconds_to_peace: float
     found: Found
-
-
-@contextmanager
-def inside(name: str) -> Iterator[None]:
-    """Let this thread, and what it starts, be in a network namespace."""
-    setns = ctypes.CDLL(None, use_errno=True).setns
-    home = os.open("/proc/self/ns/net", os.O_RDONLY)
-    there = os.open(f"/run/netns/{name}", os.O_RDONLY)
-    try:
-        if setns(there, CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), f"setns into {name}")
-        yield
-    finally:
-        setns(home, CLONE_NEWNET)
-        os.close(home)
-        os.close(there)
 
 
 @contextmanager
