@@ -1,5 +1,7 @@
 """Take Matroska files apart, and put them together with other elements and sizes."""
 
+from collections.abc import Callable
+
 HEAD, SEGMENT, INFO, TRACKS, CLUSTER = 0x1A45DFA3, 0x18538067, 0x1549A966, 0x1654AE6B, 0x1F43B675
 CUES, SEEK_HEAD, VOID, CRC, SIMPLE_BLOCK = 0x1C53BB6B, 0x114D9B74, 0xEC, 0xBF, 0xA3
 UNKNOWN = b"\x01" + b"\xff" * 7
@@ -37,3 +39,11 @@ def segment_of(head: bytes, children: Elements, size: bytes | None = None) -> by
     """Return a file of these elements; those that name places in it are left out."""
     kept = [each for each in children if each[0] not in (CUES, SEEK_HEAD, VOID, CRC)]
     return head + element(SEGMENT, b"".join(element(*each) for each in kept), size)
+
+
+def with_blocks(cluster: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Change every simple block of a cluster."""
+    return b"".join(
+        element(kind, change(payload) if kind == SIMPLE_BLOCK else payload)
+        for kind, payload in elements(cluster)
+    )

@@ -2,12 +2,13 @@
 
 import pytest
 
-from jobserver.render import probe, render, thumbnail
+from jobserver.render import load_fonts, probe, render, render_shots, thumbnail
 from jobserver.render.errors import Unsupported
 
 from .charts import PATCHES, SIZE, make_chart, mean_error, read_chart
 from .conftest import described, ffmpeg
 from .edits import with_dolby_vision
+from .shots.support import appearance
 
 HEVC = ("-c:v", "libx265", "-x265-params", "log-level=none:lossless=1", "-tag:v", "hvc1")
 H264 = ("-c:v", "libx264", "-qp", "4")
@@ -44,6 +45,10 @@ CHARTS = {
              "zscale=range=limited"),
 }  # fmt: skip
 HDR = {"hlg", "pq"}
+# Players take a small picture without tags for BT.601, with the primaries of BT.709.
+UNTAGGED_SD = ("transfer=709:primaries=709:matrix=170m:range=limited,"
+               "setparams=colorspace=unknown:color_primaries=unknown:color_trc=unknown",
+               "-pix_fmt", "yuv420p", *H264)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,7 @@ def charts(tmp_path_factory):
         turned = folder / f"{name}-turned.mp4"
         ffmpeg("-i", upright, "-vf", "transpose=cclock", *options, folder / "side.mp4")
         ffmpeg("-display_rotation", "-90", "-i", folder / "side.mp4", "-c", "copy", turned)
+    make_chart(folder / "untagged.mp4", *UNTAGGED_SD)
     return folder
 
 
@@ -67,6 +73,18 @@ def test_colours_are_those_of_a_conversion_by_hand(charts, settings, tmp_path, n
     assert mean_error(made, read_chart(path, CHARTS[name][2])) <= 3
     assert mean_error(made, PATCHES) <= (15 if name in HDR else 3)
     assert b"yuv420p(tv, bt709, progressive)" in described(output.path)
+
+
+@pytest.mark.parametrize("name", ["hlg", "pq-turned", "bt601", "full-turned", "untagged"])
+def test_shots_are_always_bt709(charts, settings, tmp_path, name):
+    path = charts / f"{name}.mp4"
+    wanted = [(appearance(width=SIZE[0], height=SIZE[1], format="source"), tmp_path / "shot.mp4")]
+    [shot] = render_shots(
+        path, probe(path, settings), wanted, settings, overlays={}, fonts=load_fonts(None)
+    )
+    tones = name.split("-")[0] in HDR
+    assert mean_error(read_chart(shot.path), PATCHES) <= (15 if tones else 3)
+    assert b"yuv420p(tv, bt709, progressive)" in described(shot.path)
 
 
 @pytest.mark.parametrize("name", ["hlg", "bt601", "bt709"])

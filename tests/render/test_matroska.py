@@ -22,6 +22,7 @@ from .ebml_files import (
     elements,
     parts,
     segment_of,
+    with_blocks,
 )
 from .test_hostile import attempt, mutations
 
@@ -94,6 +95,24 @@ def test_frames_that_are_never_shown_are_not_missing(rendered, settings, tmp_pat
 @pytest.mark.parametrize("name", ["sync.mkv", "sync.webm"])
 def test_sound_stays_in_sync(webm, rendered, name):
     assert onset(rendered(webm(name), 1)[0].path) == pytest.approx((1.0, 1.0), abs=0.04)
+
+
+def test_frames_with_times_below_zero_are_not_lost_in_silence(webm, rendered, tmp_path):
+    """ffmpeg knows no such time, and leaves some of these frames out."""
+
+    def earlier(block):
+        ticks = int.from_bytes(block[1:3], signed=True) - 300
+        return block[:1] + ticks.to_bytes(2, signed=True) + block[3:]
+
+    head, children = parts(webm("sync.mkv").read_bytes())
+    changed = [
+        (kind, with_blocks(payload, earlier) if kind == CLUSTER else payload)
+        for kind, payload in children
+    ]
+    path = tmp_path / "x.mkv"
+    path.write_bytes(segment_of(head, changed))
+    with pytest.raises(Damaged):
+        rendered(path, 1)
 
 
 @pytest.mark.parametrize("name", ["plain.mkv", "vp9.webm"])
