@@ -28,6 +28,7 @@ from jobserver.render.text import (
     Fonts,
     MissingGlyph,
     TextError,
+    cannot_draw,
     load_fonts,
     require_glyphs,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "Still",
     "TextError",
     "UnknownRecipe",
+    "cannot_draw",
     "check",
     "default_ffmpeg",
     "group_size",

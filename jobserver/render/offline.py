@@ -6,6 +6,7 @@ before anything is encoded, so a wrong brief or a broken file is reported at onc
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -33,7 +34,7 @@ from jobserver.render.settings import Settings
 from jobserver.render.shots import render_shots
 from jobserver.render.sound import Music, SoundFile, probe_music, render_music, render_sounds
 from jobserver.render.stills import Still, probe_still
-from jobserver.render.text import Fonts, MissingGlyph, require_glyphs
+from jobserver.render.text import Fonts, cannot_draw
 
 MAX_OUTPUTS = 10_000
 STILLS = {".png", ".jpg", ".jpeg", ".webp"}
@@ -97,13 +98,6 @@ def prepare(wishes: Wishes, settings: Settings, fonts: Fonts) -> Production:
     Raises BriefError, Unusable, EngineError, and OSError.
     """
 
-    def cannot_draw(text: str) -> str | None:
-        try:
-            require_glyphs(text, fonts)
-        except MissingGlyph as error:
-            return f"cannot be drawn: {error}"
-        return None
-
     def look_of(video: int, look: int) -> LookParameters:
         return parameters(file_seed(wishes.seed, video), look, wishes.recipe).values
 
@@ -118,7 +112,7 @@ def prepare(wishes: Wishes, settings: Settings, fonts: Fonts) -> Production:
         sources,
         variations=wishes.variations,
         recipe=wishes.recipe,
-        cannot_draw=cannot_draw,
+        cannot_draw=partial(cannot_draw, fonts=fonts),
     )
     planned = plan(brief, sources, MAX_OUTPUTS, title=wishes.title)
     footage = {

@@ -2,7 +2,8 @@
 
 from flask import Flask, current_app
 
-from jobserver.render import BrokenFont, Fonts, MissingGlyph, load_fonts, require_glyphs
+from jobserver.render import BrokenFont, Fonts, load_fonts
+from jobserver.render import cannot_draw as cannot_draw_with
 from jobserver.settings import Settings, unusable
 
 
@@ -20,9 +21,4 @@ def cannot_draw(text: str) -> str | None:
     if "fonts" not in current_app.extensions:  # without prepare_serving(), as `flask run`
         load(current_app)
     fonts: Fonts = current_app.extensions["fonts"]
-    try:
-        require_glyphs(text, fonts)
-    except MissingGlyph as error:
-        number = f"U+{ord(error.character):04X}"
-        return f"has the character {error.character} ({number}), which no font has"
-    return None
+    return cannot_draw_with(text, fonts)

@@ -101,7 +101,7 @@ def _output(number: int, shot: ShotPlan, media: Media | Still, settings: Setting
         *("-g", str(_keyframe_distance(media, appearance)), *_forced(appearance)),
         *("-fps_mode", "vfr", "-enc_time_base", "filter"),
         *("-video_track_timescale", str(timescale(media, appearance))),
-        *_delayed(media, appearance, encoding),
+        *_retimed(media, appearance, encoding),
         *("-color_range", "tv", "-colorspace", "bt709"),
         *("-color_primaries", "bt709", "-color_trc", "bt709"),
         *("-map_metadata", "-1", "-map_chapters", "-1"),
@@ -176,14 +176,20 @@ def _forced(appearance: Appearance) -> list[str]:
     return ["-force_key_frames:v", ",".join(times)] if times else []
 
 
-def _delayed(media: Media | Still, appearance: Appearance, encoding: Encoding) -> list[str]:
-    """Return the option that delays a shot of one or two frames as x264 delays longer ones.
+def _retimed(media: Media | Still, appearance: Appearance, encoding: Encoding) -> list[str]:
+    """Return the option that sets times of packets that neither filters nor x264 set.
 
-    Else the times of decoding would go backwards where it is joined to the end of another.
+    The last frame of a source at another speed keeps its duration else. A shot of one or two
+    frames is delayed as x264 delays longer ones: else the times of decoding would go backwards
+    where it is joined to the end of another.
     """
     count = frames(media, appearance)
+    if count is None:
+        speed = f"{appearance.speed:.6f}"
+        shorter = ["-bsf:v", f"setts=pts=PTS:dts=DTS:duration=DURATION/{speed}"]
+        return shorter if appearance.speed != 1 else []
     same = encoding.encoder != "libx264" or encoding.preset == _WITHOUT_B_FRAMES
-    if count is None or count > _DELAY or same:
+    if count > _DELAY or same:
         return []
     fps = appearance.fps or STILL_FPS
     return ["-bsf:v", f"setts=pts=PTS:dts=(N-{_DELAY})/({fps}*TB)"]

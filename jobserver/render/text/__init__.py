@@ -10,6 +10,7 @@ from jobserver.render.text.fonts import (
     Fonts,
     MissingGlyph,
     TextError,
+    cannot_draw,
     load_fonts,
     require_glyphs,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Overlay",
     "TextError",
     "TextTooLong",
+    "cannot_draw",
     "draw_headline",
     "load_fonts",
     "margins",

@@ -125,6 +125,18 @@ def require_glyphs(text: str, fonts: Fonts) -> None:
         raise CannotShape
 
 
+def cannot_draw(text: str, fonts: Fonts) -> str | None:
+    """Return why a text cannot be drawn, as the rest of a sentence about it; None when it can."""
+    try:
+        require_glyphs(text, fonts)
+    except MissingGlyph as error:
+        number = f"U+{ord(error.character):04X}"
+        return f"has the character {error.character} ({number}), which no font has"
+    except CannotShape:
+        return "is in a script that needs the library FriBidi, which this server lacks"
+    return None
+
+
 def can_shape() -> bool:
     """Return whether letters can be joined, and laid from right to left."""
     return bool(features.check("raqm"))

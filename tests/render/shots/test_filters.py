@@ -180,6 +180,7 @@ def test_speed_changes_when_things_happen(shots):
 def test_frame_times_of_a_source_are_kept_where_no_rate_is_asked_for(shots, clip):
     """Also at another speed: the steps between frames shrink alike."""
     whole, faster = shots("vfr", appearance(fps=None), appearance(fps=None, speed=1.5))
+    assert faster.seconds == pytest.approx(whole.seconds / 1.5, abs=1e-3)
     source, same, quick = (times(path) for path in (clip("vfr"), whole.path, faster.path))
     assert same == pytest.approx([time - source[0] for time in source], abs=1e-4)
     assert quick == pytest.approx([time / 1.5 for time in same], abs=1e-4)

@@ -3,7 +3,14 @@
 import pytest
 from PIL import features
 
-from jobserver.render.text import BrokenFont, CannotShape, MissingGlyph, load_fonts, require_glyphs
+from jobserver.render.text import (
+    BrokenFont,
+    CannotShape,
+    MissingGlyph,
+    cannot_draw,
+    load_fonts,
+    require_glyphs,
+)
 from jobserver.render.text.fonts import clusters
 
 ARABIC, HEBREW, HINDI = (
@@ -26,6 +33,7 @@ ARABIC, HEBREW, HINDI = (
 )
 def test_the_bundled_font_has_latin_greek_and_cyrillic(bundled, text):
     require_glyphs(text, bundled)
+    assert cannot_draw(text, bundled) is None
 
 
 @pytest.mark.parametrize(
@@ -42,6 +50,9 @@ def test_a_character_that_no_font_has_is_named(bundled, text, missing, number):
     with pytest.raises(MissingGlyph, match=f"{missing} .{number.replace('+', '.')}") as caught:
         require_glyphs(text, bundled)
     assert caught.value.character == missing
+    assert (
+        cannot_draw(text, bundled) == f"has the character {missing} ({number}), which no font has"
+    )
 
 
 def test_fonts_of_the_operator_are_added_and_come_first(fonts_dir):
@@ -75,8 +86,10 @@ def test_a_server_that_cannot_shape_says_so(bundled, fonts_dir, monkeypatch):
     monkeypatch.setattr(features, "check", lambda _name: False)
     require_glyphs("Save 50 % \u00e9 \u0416", bundled)
     for name, text in (("arabic", ARABIC), ("rubik", HEBREW), ("devanagari", HINDI)):
+        fonts = load_fonts(fonts_dir(name))
         with pytest.raises(CannotShape, match="FriBidi"):
-            require_glyphs(text, load_fonts(fonts_dir(name)))
+            require_glyphs(text, fonts)
+        assert "FriBidi" in (cannot_draw(text, fonts) or "")
 
 
 @pytest.mark.parametrize(
