@@ -44,7 +44,7 @@ CLIPS = {
     "late.mkv": (*PATTERN, *TONE, *H264, *AAC, "-output_ts_offset", "3600"),
     "sync.webm": (*FLASH, *BEEP, *VP9, "-c:a", "libopus"),
     "clusters.mkv": (*PATTERN, *H264, "-g", "10", "-cluster_time_limit", "500"),
-    "ntsc.mkv": ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=30000/1001:d=0.5", *H264),
+    "ntsc.mkv": ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=30000/1001:d=2", *H264),
     "sound.mkv": (*TONE, *AAC),
 }  # fmt: skip
 
