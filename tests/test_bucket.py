@@ -24,8 +24,9 @@ from jobserver.worker.maintenance import Housekeeper
 from jobserver.worker.render_thread import RenderThread
 from tests.bucket import BUCKET, Gateway
 from tests.postgres import Cluster
-from tests.support import FORM_TYPE, Site, field_part, file_part, form, wait_for
+from tests.support import FORM_TYPE, Site, change_settings, field_part, file_part, form, wait_for
 from tests.uploads.brief_parts import brief_part, contents_of, parts
+from tests.worker.briefs import Parts, queue_brief
 from tests.worker.claims import run_claims
 
 pytestmark = pytest.mark.tools
@@ -164,6 +165,30 @@ def test_parts_of_a_brief_and_a_job_made_again_live_in_the_bucket(
             }
     gone = site.client.post(url, json={}, headers=site.headers)
     assert gone.status_code == 404
+
+
+def test_shots_that_one_worker_put_into_the_bucket_are_joined_by_another(
+    site: Site,
+    thread_of: Callable[[Site], RenderThread],
+    gateway: Gateway,
+    prefix: str,
+    clip: bytes,
+) -> None:
+    job_id = queue_brief(site, Parts({"clip.mp4": clip}, hooks={"hook.mp4": clip}))
+    sources = names(gateway, prefix)
+    first = thread_of(site)
+    joinable = "SELECT 1 FROM job_file WHERE stage = 2 AND ready = 1"
+    while not site.rows(joinable):
+        assert first.work_once()
+    places = {place for (place,) in site.rows("SELECT place FROM shot")}
+    assert len(places) == 4
+    assert places < names(gateway, prefix)
+    change_settings(site.app, scratch_dir=site.settings.scratch_dir / "another")
+    assert run_claims(thread_of(site)) == 1
+    assert site.show(job_id)["status"] == "completed"
+    ((place, picture),) = site.rows("SELECT place, thumbnail_place FROM output")
+    thumbnails = {place for (place,) in site.rows("SELECT thumbnail_place FROM job_file")}
+    assert names(gateway, prefix) == {*sources, *thumbnails, place, picture}
 
 
 def test_a_source_that_left_the_bucket_is_a_409_and_leaves_no_copy(

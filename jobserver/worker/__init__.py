@@ -12,6 +12,7 @@ parts          stage 0 of a brief: what a file is; facts keeps it
 shots          stage 1: the next shots of a file; footage calls render for them
 joins          stage 2: the next outputs of a video; batch says which, outputs joins each
 plans          a job with a brief at one moment: its outputs, what is missing, how much that is
+planned        the timelines of a brief over its parts, computed once
 workbench      what all of these share
 publish        rendered files become visible together with their rows
 maintenance    the housekeeping round

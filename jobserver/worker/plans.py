@@ -8,19 +8,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from jobserver import render
-from jobserver.brief.assemble import timelines
-from jobserver.brief.model import Brief, Part, PlannedOutput, Role, Sources
-from jobserver.brief.plan import plan
-from jobserver.brief.stored import load as load_brief
+from jobserver.brief.model import Brief, PlannedOutput
 from jobserver.brief.timeline import Shot, SoundShape, Source, Timeline, Unmakeable
 from jobserver.db import Connection
 from jobserver.jobs import queries, stages
 from jobserver.jobs.model import UNFINISHED, File, Job
 from jobserver.jobs.seeds import seed_of
-from jobserver.worker import facts
 from jobserver.worker.facts import Probe
 from jobserver.worker.heartbeat import HeldClaim
+from jobserver.worker.planned import PlannedPart, planned
 
 # What is counted as encoded: seconds of picture; of sound, and of outputs that are joined, this
 # share, since nothing of their picture is encoded.
@@ -59,7 +55,6 @@ class JobPlan:
     """
 
     job: Job
-    brief: Brief
     files: Mapping[Source, File]
     probes: Mapping[Source, Probe]
     outputs: Sequence[Timeline | Unmakeable]
@@ -158,80 +153,34 @@ def load(db: Connection, job_id: str) -> JobPlan | None:
     job, text = queries.find_job(db, job_id), queries.brief_of(db, job_id)
     if job is None or text is None:
         return None
-    brief = load_brief(text)
-    files = _by_source(queries.files_of(db, job_id))
+    files = queries.files_of(db, job_id)
     known = stages.facts_of(db, job_id)
-    probes = {
-        source: facts.load(known[file.id]) for source, file in files.items() if file.id in known
-    }
-    outputs = _outputs(job, brief, files, probes)
-    numbers = {file.id: place for (role, place), file in files.items() if role == "video"}
-    made = {(numbers[file_id], number) for file_id, number in stages.made_outputs(db, job_id)}
+    parts = tuple(
+        PlannedPart(file.role, file.name, seed_of(job, file), known.get(file.id)) for file in files
+    )
+    found = planned(text, job.title, parts, job.total_variations)
+    by_source = dict(zip(found.sources, files, strict=True))
+    numbers = {file.id: place for (role, place), file in by_source.items() if role == "video"}
+    failed = [file for file in files if file.status == "failed"]
     return JobPlan(
         job=job,
-        brief=brief,
-        files=files,
-        probes=probes,
-        outputs=[_explained(each, brief, files) for each in outputs],
-        made=made,
-        music_seconds=_music_seconds(outputs),
+        files=by_source,
+        probes=found.probes,
+        outputs=[_explained(each, found.brief, failed) for each in found.outputs],
+        made={(numbers[file_id], number) for file_id, number in stages.made_outputs(db, job_id)},
+        music_seconds=found.music_seconds,
     )
-
-
-def _by_source(files: Sequence[File]) -> dict[Source, File]:
-    """Return the files by role and place in it, in the sequence of the upload."""
-    found: dict[Source, File] = {}
-    counts: dict[Role, int] = {}
-    for file in files:
-        place = counts.setdefault(file.role, 0)
-        counts[file.role] += 1
-        found[file.role, place] = file
-    return found
-
-
-def _outputs(
-    job: Job, brief: Brief, files: Mapping[Source, File], probes: Mapping[Source, Probe]
-) -> list[Timeline | Unmakeable]:
-    def names(role: Role) -> tuple[Part, ...]:
-        return tuple(Part(file.name) for source, file in files.items() if source[0] == role)
-
-    def look_of(video: int, look: int) -> Mapping[str, float]:
-        seed = seed_of(job, files["video", video])
-        return render.parameters(seed, look, brief.recipe).values
-
-    sources = Sources(
-        videos=names("video"),
-        hooks=names("hook"),
-        endings=names("ending"),
-        overlays=names("overlay"),
-        music=names("music"),
-    )
-    planned = plan(brief, sources, max_outputs=job.total_variations, title=job.title or "")
-    return timelines(
-        *(brief, planned.outputs, sources),
-        {source: probe.part for source, probe in probes.items()},
-        look_of=look_of,
-    )
-
-
-def _music_seconds(outputs: Sequence[Timeline | Unmakeable]) -> dict[int, float]:
-    """Return how long the longest output with each music is, whatever fails of them later."""
-    found: dict[int, float] = {}
-    for each in outputs:
-        if isinstance(each, Timeline) and each.music is not None:
-            found[each.music] = max(each.seconds, found.get(each.music, 0.0))
-    return found
 
 
 def _explained(
-    each: Timeline | Unmakeable, brief: Brief, files: Mapping[Source, File]
+    each: Timeline | Unmakeable, brief: Brief, failed: Sequence[File]
 ) -> Timeline | Unmakeable:
     """Return an output as one that cannot be made when a part of it has failed.
 
     It is planned all the same, so that the shots of the others stay what they are.
     """
-    for file in files.values():
-        if file.status == "failed" and _uses(each.output, brief, file):
+    for file in failed:
+        if _uses(each.output, brief, file):
             reason = f"The {file.role} {file.name} could not be used: {file.error}"
             return Unmakeable(output=each.output, reason=reason)
     return each

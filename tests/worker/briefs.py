@@ -1,24 +1,18 @@
-"""Jobs with a brief as an upload would queue them, and the check after each."""
+"""Jobs with a brief, uploaded as a client does, and the check after each."""
 
+import json
 from collections.abc import Mapping
-from contextlib import closing
 from typing import Any, NamedTuple
 
-from jobserver.brief.model import Brief, Part, Sources
-from jobserver.brief.plan import plan
-from jobserver.brief.stored import dump
-from jobserver.db import exclusive
-from jobserver.ids import generate_id
-from jobserver.jobs import queue
-from jobserver.jobs.model import JobDraft, JobOptions, NewFile, Role
-from tests.support import Site
+from tests.support import Site, field_part, file_part
 
 Files = Mapping[str, bytes]  # name -> content
 NONE: Files = {}
+TYPES = {"mp4": "video/mp4", "png": "image/png", "wav": "audio/wav"}
 
 
 class Parts(NamedTuple):
-    """What is uploaded, by role."""
+    """What is uploaded, by form field."""
 
     videos: Files
     hooks: Files = NONE
@@ -26,31 +20,20 @@ class Parts(NamedTuple):
     overlays: Files = NONE
     music: Files = NONE
 
-    @property
-    def sources(self) -> Sources:
-        return Sources(*(tuple(map(Part, files)) for files in self))
 
-
-def queue_brief(site: Site, parts: Parts, **brief: Any) -> str:
-    """Queue a job; without an axis among `brief` all that was sent is used. Return its id."""
-    for axis in ("hooks", "endings", "music"):
-        brief.setdefault(axis, tuple(getattr(parts, axis)) or (None,))
-    asked = Brief(**brief)
-    planned = plan(asked, parts.sources, 500)
-    roles: tuple[Role, ...] = ("video", "hook", "ending", "overlay", "music")
-    files = []
-    for role, named in zip(roles, parts, strict=True):
-        for place, (name, content) in enumerate(named.items()):
-            file_id = generate_id()
-            stored = f"{file_id}.{name.rpartition('.')[2]}"
-            (site.upload_dir / stored).write_bytes(content)
-            count = len(list(planned.of_video(place))) if role == "video" else 0
-            files.append(NewFile(file_id, name, stored, len(content), role, count))
-    options = JobOptions(planned.variations_per_video, asked.recipe, 7)
-    draft = JobDraft(generate_id(), files, options, brief=dump(asked), total_outputs=planned.total)
-    with closing(site.connect()) as db, exclusive(db, "quota"):
-        queue.insert_job(db, draft, db.clock())
-    return draft.id
+def queue_brief(site: Site, parts: Parts, variations: int = 0, **brief: Any) -> str:
+    """Upload a job, at the smallest size; return its id. variations: looks of the recipe."""
+    files = [
+        file_part(content, name, TYPES[name.rpartition(".")[2]], field)
+        for field, named in zip(Parts._fields, parts, strict=True)
+        for name, content in named.items()
+    ]
+    fields = [field_part("brief", json.dumps({"size": 360, **brief}))]
+    if variations:
+        fields.append(field_part("variations", str(variations)))
+    answer = site.post(*files, *fields)
+    assert answer.status_code == 202, answer.json
+    return str(answer.json["jobId"])
 
 
 def check_ended(site: Site, job_id: str, status: str, outputs: int) -> None:

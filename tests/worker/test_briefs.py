@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 from jobserver import render
-from jobserver.brief.model import Logo
 from jobserver.db import exclusive
 from jobserver.jobs import quota
 from jobserver.render import ffmpeg
@@ -80,10 +79,11 @@ def shots(site: Site) -> list[tuple[Any, ...]]:
     return site.rows("SELECT key, size FROM shot ORDER BY key")
 
 
+@pytest.mark.both_databases
 def test_every_output_is_joined_of_shots_that_are_encoded_once(
     site: Site, render_thread: RenderThread, parts: Parts, encodes: Counter[str]
 ):
-    job_id = queue_brief(site, parts, formats=("9:16", "1:1"), size=360, mirror=(False, True))
+    job_id = queue_brief(site, parts, formats=["9:16", "1:1"], mirror=[False, True])
     run_claims(render_thread)
     check_ended(site, job_id, "completed", 4)
     # the clip in two formats, mirrored and not; the hook in two; the clip's sound
@@ -97,6 +97,17 @@ def test_every_output_is_joined_of_shots_that_are_encoded_once(
     assert names == set(outputs_of(site, job_id))
 
 
+def test_a_claim_that_others_waited_for_says_how_many(
+    site: Site, render_thread: RenderThread, parts: Parts
+):
+    """So that Celery rings for each of them."""
+    queue_brief(site, parts, formats=["1:1"])
+    raised = []
+    while render_thread.work_once():
+        raised.append(render_thread.raised)
+    assert raised == [0, 2, 0, 1, 0]  # two probes, shots of two files, a join
+
+
 def test_a_part_is_probed_once_whatever_is_made_of_it(
     site: Site, render_thread: RenderThread, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ):
@@ -108,7 +119,7 @@ def test_a_part_is_probed_once_whatever_is_made_of_it(
         return probe(path, *args, **named)
 
     monkeypatch.setattr(render, "probe", listen)
-    queue_brief(site, parts, formats=("9:16", "1:1", "4:5"), size=360, mirror=(False, True))
+    queue_brief(site, parts, formats=["9:16", "1:1", "4:5"], mirror=[False, True])
     run_claims(render_thread)
     assert len(probed) == 2
 
@@ -130,15 +141,14 @@ def test_endings_logos_and_music_become_part_of_outputs(
         overlays=read("logo.png"),
         music=read("tone.wav"),
     )
-    logo = Logo("logo.png", corner="top-left", width=0.25)
+    logo = {"overlay": "logo.png", "corner": "top-left", "width": 0.25}
     job_id = queue_brief(
         site,
         parts,
-        formats=("1:1",),
-        size=360,
-        still_seconds=0.5,
+        formats=["1:1"],
+        stillSeconds=0.5,
         logo=logo,
-        music=("tone.wav", None),
+        music=["tone.wav", None],
     )
     run_claims(render_thread)
     check_ended(site, job_id, "completed", 2)
@@ -167,7 +177,7 @@ def test_a_broken_hook_fails_only_the_outputs_that_need_it(
     parts = Parts(
         videos={"clip.mp4": clip}, hooks={"good.mp4": hook, "bad.mp4": hook[: len(hook) // 2]}
     )
-    job_id = queue_brief(site, parts, formats=("1:1",), size=360)
+    job_id = queue_brief(site, parts, formats=["1:1"])
     run_claims(render_thread)
     check_ended(site, job_id, "completed", 1)
     sentence = "This video is cut off: part of the file is missing."
@@ -182,7 +192,7 @@ def test_a_video_of_which_nothing_could_be_made_has_failed(
     site: Site, render_thread: RenderThread, clip: bytes
 ):
     parts = Parts(videos={"clip.mp4": clip}, hooks={"bad.mp4": bytes(1024)})
-    job_id = queue_brief(site, parts, formats=("1:1",), size=360)
+    job_id = queue_brief(site, parts, formats=["1:1"])
     run_claims(render_thread)
     check_ended(site, job_id, "failed", 0)
     sentence = "The hook bad.mp4 could not be used: This file is not an MP4 video."
@@ -193,7 +203,7 @@ def test_a_job_whose_videos_are_broken_ends_without_the_shots_of_its_hooks(
     site: Site, render_thread: RenderThread, hook: bytes, encodes: Counter[str]
 ):
     parts = Parts(videos={"bad.mp4": bytes(1024)}, hooks={"hook.mp4": hook})
-    job_id = queue_brief(site, parts, formats=("1:1",), size=360)
+    job_id = queue_brief(site, parts, formats=["1:1"])
     assert run_claims(render_thread) == 1
     check_ended(site, job_id, "failed", 0)
     assert file_of(site.show(job_id), "hook.mp4")["status"] == "cancelled"
@@ -203,7 +213,7 @@ def test_a_job_whose_videos_are_broken_ends_without_the_shots_of_its_hooks(
 def test_a_hook_that_crashed_three_workers_fails_only_what_needs_it(
     site: Site, render_thread: RenderThread, parts: Parts
 ):
-    job_id = queue_brief(site, parts, formats=("1:1",), hooks=("hook.mp4", None), size=360)
+    job_id = queue_brief(site, parts, formats=["1:1"], hooks=["hook.mp4", None])
     run_until(site, render_thread, "SELECT 1 FROM job_file WHERE stage = 1 AND ready = 1")
     with closing(site.connect()) as db, exclusive(db, "queue"):
         db.write("UPDATE job_file SET attempts = 3 WHERE role = 'hook'")
@@ -217,7 +227,7 @@ def test_a_retry_makes_what_a_hook_has_lacked_and_nothing_that_is_there(
     site: Site, render_thread: RenderThread, clip: bytes, hook: bytes, encodes: Counter[str]
 ):
     parts = Parts(videos={"clip.mp4": clip}, hooks={"good.mp4": hook, "bad.mp4": hook})
-    job_id = queue_brief(site, parts, formats=("1:1",), size=360)
+    job_id = queue_brief(site, parts, formats=["1:1"])
     ((stored,),) = site.rows("SELECT stored_name FROM job_file WHERE name = 'bad.mp4'")
     (site.upload_dir / stored).write_bytes(bytes(len(hook)))
     run_claims(render_thread)
@@ -246,7 +256,7 @@ def test_shots_count_in_the_storage_and_go_with_their_last_output(
     site: Site, render_thread: RenderThread, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(joins, "JOIN_S", 0.0)  # one output a claim
-    job_id = queue_brief(site, parts, formats=("9:16", "1:1"), size=360)
+    job_id = queue_brief(site, parts, formats=["9:16", "1:1"])
     run_until(site, render_thread, "SELECT 1 FROM job_file WHERE stage = 2 AND ready = 1")
     kept = shots(site)
     assert len(kept) == 5
@@ -264,7 +274,7 @@ def test_shots_count_in_the_storage_and_go_with_their_last_output(
 def test_a_shot_that_has_gone_is_made_again(
     site: Site, render_thread: RenderThread, parts: Parts, encodes: Counter[str]
 ):
-    job_id = queue_brief(site, parts, formats=("9:16",), size=360)
+    job_id = queue_brief(site, parts, formats=["9:16"])
     run_until(site, render_thread, "SELECT 1 FROM job_file WHERE stage = 2 AND ready = 1")
     assert encodes["pictures"] == 2
     query = "SELECT place FROM shot JOIN job_file ON job_file.id = file_id WHERE role = 'hook'"
@@ -279,7 +289,7 @@ def test_a_shot_that_has_gone_is_made_again(
 def test_a_cancel_between_two_claims_leaves_no_shot_and_a_retry_makes_the_rest(
     site: Site, render_thread: RenderThread, parts: Parts, stage: int
 ):
-    job_id = queue_brief(site, parts, formats=("9:16", "1:1"), size=360)
+    job_id = queue_brief(site, parts, formats=["9:16", "1:1"])
     query = "SELECT 1 FROM job_file WHERE stage >= ? AND attempts = 0"
     run_until(site, render_thread, query, stage)
     assert site.post_action(job_id, "cancel").status_code == 200
@@ -292,7 +302,7 @@ def test_a_cancel_between_two_claims_leaves_no_shot_and_a_retry_makes_the_rest(
 def test_a_job_that_is_deleted_between_shots_and_joins_leaves_nothing(
     site: Site, render_thread: RenderThread, parts: Parts
 ):
-    job_id = queue_brief(site, parts, formats=("9:16",), size=360)
+    job_id = queue_brief(site, parts, formats=["9:16"])
     run_until(site, render_thread, "SELECT 1 FROM job_file WHERE stage = 2 AND ready = 1")
     assert site.client.delete(f"/api/jobs/{job_id}", headers=site.headers).status_code == 200
     assert run_claims(render_thread) == 0
@@ -309,7 +319,7 @@ def test_progress_is_of_all_that_is_encoded_and_never_falls(
 ):
     monkeypatch.setattr(joins, "JOIN_S", 0.0)
     monkeypatch.setattr(render_thread, "_settings", replace(render_thread._settings, group=1))
-    job_id = queue_brief(site, parts, formats=("9:16", "1:1"), size=360, mirror=(False, True))
+    job_id = queue_brief(site, parts, formats=["9:16", "1:1"], mirror=[False, True])
     seen = [site.show(job_id)["progress"]]
     while render_thread.work_once():
         seen.append(site.show(job_id)["progress"])
@@ -322,9 +332,9 @@ def test_progress_is_of_all_that_is_encoded_and_never_falls(
 def test_the_time_that_is_left_follows_from_what_outputs_took_with_their_shots(
     site: Site, render_thread: RenderThread, parts: Parts
 ):
-    first = queue_brief(site, parts, formats=("9:16", "1:1"), size=360)
+    first = queue_brief(site, parts, formats=["9:16", "1:1"])
     run_claims(render_thread)
     assert site.show(first)["status"] == "completed"
     took = [seconds for (seconds,) in site.rows("SELECT seconds FROM output")]
-    second = queue_brief(site, parts, formats=("9:16", "1:1", "4:5"), size=360)
+    second = queue_brief(site, parts, formats=["9:16", "1:1", "4:5"])
     assert site.show(second)["etaSeconds"] == round(3 * sum(took) / 2)

@@ -14,6 +14,7 @@ import pytest
 
 from jobserver.worker.doorbell import Doorbell
 from tests.support import BIN, PROJECT, QUICK, Site, free_port, processes_naming, wait_for
+from tests.worker.briefs import Parts, check_ended, queue_brief
 
 pytestmark = pytest.mark.tools
 
@@ -173,6 +174,19 @@ def test_an_upload_and_a_retry_ring_at_once(
     tokens = "SELECT claim_token FROM job_file WHERE status = 'failed'"  # claim, retry, claim
     wait_for(lambda: site.rows(tokens) == [(3,)], 30, worker.log())
     site.check_completed(job_id, 6)
+
+
+def test_a_brief_goes_through_its_stages_by_rings_alone(
+    site: Site, broker: Broker, start_celery: StartCelery, clip: bytes
+) -> None:
+    broker.start()
+    worker = start_celery(WORKERS="2")
+    wait_until_it_listens(worker, site)
+    videos = {f"clip{n}.mp4": clip for n in range(2)}
+    job_id = queue_brief(site, Parts(videos, hooks={"hook.mp4": clip}), formats=["9:16"])
+    site.wait_until(job_id, "completed", 60)
+    check_ended(site, job_id, "completed", 2)
+    assert broker.ask("LLEN jobserver") == b":0\r\n"
 
 
 def test_doubled_rings_render_nothing_twice(
