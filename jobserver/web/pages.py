@@ -6,13 +6,15 @@ that was given for the password.
 
 from pathlib import Path
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, send_file
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from jobserver.render import DEFAULT_RECIPE, RECIPES, Encoding, size_factors
-from jobserver.uploads.brands import OTHER_FORMATS
+from jobserver.render import DEFAULT_RECIPE, RECIPES, Encoding, size_factors, text
+from jobserver.render.text import headline
+from jobserver.uploads.brands import OTHER_FORMATS, SOUND_BRANDS
 from jobserver.uploads.containers import accepted, media_types
+from jobserver.uploads.kinds import MAX_MUSIC_SIZE, MAX_STILL_SIZE
 from jobserver.web.context import current_settings, get_store
 from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_TITLE_LENGTH, MAX_VARIATIONS
 
@@ -41,6 +43,15 @@ STATIC = Path(__file__).parent / "static"
 # All modules, preloaded together: found one by one, each depth of imports would be a round trip.
 MODULES = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js"))
 
+# How the preview draws a headline, as shares of the height of a line; see the module.
+HEADLINE_SHAPE = {
+    "fontSize": headline.FONT_SIZE,
+    "baseline": headline.BASELINE,
+    "paddingAcross": headline.PADDING_ACROSS,
+    "paddingDown": headline.PADDING_DOWN,
+    "radius": headline.RADIUS,
+}
+
 bp = Blueprint("pages", __name__, static_folder="static", template_folder="templates")
 
 
@@ -55,10 +66,14 @@ def show_page(job_id: str | None = None) -> ResponseReturnValue:
         modules=[name for name in MODULES if name != "main.js"],
         max_files=settings.max_files,
         max_file_size=settings.max_file_size,
+        max_asset_sizes={"picture": MAX_STILL_SIZE, "sound": MAX_MUSIC_SIZE},
+        safe_zones=text.margins(),
+        headline_shape=HEADLINE_SHAPE,
         variations=(DEFAULT_VARIATIONS, MAX_VARIATIONS),
         max_seed=MAX_SEED,
         max_title_length=MAX_TITLE_LENGTH,
         other_formats=OTHER_FORMATS,
+        sound_brands=SOUND_BRANDS,
         accept=settings.accept,
         accepted=accepted(settings.accept),
         accepted_types=[
@@ -69,6 +84,12 @@ def show_page(job_id: str | None = None) -> ResponseReturnValue:
         recipes=sorted(RECIPES, key=lambda recipe: recipe != DEFAULT_RECIPE),
     )
     return page, {"Cache-Control": "no-cache"}
+
+
+@bp.get("/static/headline.ttf")
+def headline_font() -> ResponseReturnValue:
+    """Answer 200 with the font of headlines, for the preview; 304 to who has it."""
+    return send_file(text.BUNDLED, mimetype="font/ttf", conditional=True)
 
 
 @bp.after_request

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from tests.pages.conftest import NewVisitor
 from tests.pages.relay import Relay
+from tests.pages.test_brief import picture, role_of
 from tests.pages.test_upload import start_paused_upload
 from tests.pages.visitor import Visitor, damaged_mp4
 from tests.support import PASSWORD, Server
@@ -32,6 +33,14 @@ def check_views(visitor: Visitor, check: Callable[[Visitor, str], None], clips: 
     visitor.choose(*clips, notes)
     visitor.page.get_by_text("repeating an earlier result").click()
     check(visitor, "home, with chosen and rejected files")
+    visitor.choose(picture("card.png"), picture("logo.png"))
+    role_of(visitor, "logo.png").select_option("overlay")
+    visitor.page.get_by_label("Text").fill("Half price")
+    for field in ("9:16 upright", "cut what does not fit", "on a plate"):
+        visitor.page.get_by_label(field).check()
+    visitor.page.get_by_text("Size, time, opacity").click()
+    check(visitor, "home, with a brief")
+    visitor.page.get_by_label("Use a brief").uncheck()
     visitor.choose(damaged_mp4("a-name-" * 20 + ".mp4", 1024)).upload(variations=2)
     visitor.wait_for_status("partly completed")
     check(visitor, "job")
@@ -76,7 +85,7 @@ def test_axe_finds_no_serious_problem_in_any_view_in_light_or_dark(
         found[view] = findings(visitor)
 
     check_views(new_visitor(rendering_server), check, clips)
-    assert len(found) == 8
+    assert len(found) == 9
     assert {view: list_ for view, list_ in found.items() if list_} == {}
 
 
@@ -103,7 +112,7 @@ def test_no_view_scrolls_sideways_on_a_small_screen(
         widths[view] = visitor.page.evaluate(script)
 
     check_views(new_visitor(rendering_server, viewport={"width": 360, "height": 640}), check, clips)
-    assert len(widths) == 8
+    assert len(widths) == 9
     assert max(widths.values()) <= 360, widths
 
 

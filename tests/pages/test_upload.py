@@ -43,7 +43,7 @@ EXPORT_ADVICE = "Export it as MP4 (H.264) in the program that made it, then choo
         ),
         (
             other_file("old.mov", b"\0\0\0\x08wide\0\0\0\x08mdat", "video/quicktime"),
-            f"old.mov is not an MP4 video. {EXPORT_ADVICE}",
+            f"old.mov is a QuickTime movie (MOV), not an MP4 video. {EXPORT_ADVICE}",
         ),
         (
             other_file("photo.mp4", MP4_HEAD.replace(b"ftypisom", b"ftypheic"), "video/mp4"),
@@ -73,6 +73,21 @@ def test_an_mp4_is_accepted_whatever_its_name_says(
     visitor.choose(other_file(name, clips[0].read_bytes(), mime_type)).upload(variations=1)
     visitor.wait_for_status("completed")
     expect(visitor.page.locator("#job-title")).to_have_text(name)
+
+
+def test_the_page_takes_the_containers_that_the_server_takes(
+    new_visitor: NewVisitor, own_server: Server
+) -> None:
+    own_server.settings["ACCEPT"] = "mp4,mov,webm"
+    visitor = new_visitor(own_server.start()).open_signed_in()
+    ebml = b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82"
+    visitor.choose(
+        other_file("clip.mov", MOV_HEAD, "video/quicktime"),
+        other_file("clip.webm", ebml + b"\x84webm", "video/webm"),
+        other_file("clip.mkv", ebml + b"\x88matroska", "video/x-matroska"),
+    )
+    assert visitor.chosen_names() == ["clip.mov", "clip.webm"]
+    visitor.sees("clip.mkv is a Matroska video (MKV); accepted are MP4, MOV and WebM.")
 
 
 def test_files_that_are_chosen_while_others_are_checked_are_added_after_them(
@@ -148,7 +163,7 @@ def test_a_dropped_folder_is_rejected(visitor: Visitor, clips: list[Path], tmp_p
     folder.mkdir()
     drop(visitor, folder, clips[0])
     expect(visitor.page.locator("#rejected")).to_have_text(
-        "takes.mp4 is a folder; drop the videos inside it."
+        "takes.mp4 is a folder; drop the files inside it."
     )
     assert visitor.chosen_names() == ["hero.mp4"]
 

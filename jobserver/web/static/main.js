@@ -1,7 +1,8 @@
 // Entry point and router: shows the view that the URL names, or the sign-in form without a token.
 //
 // upload/   the form of a new job: choosing and checking files, options, the upload
-// jobs/     the list of jobs, one job, a variation beside its source
+// brief/    what shall vary: its fields, live pictures, the plan
+// jobs/     the list of jobs, one job and its results, a variation beside its source
 // shared/   client of the API, session, polling, notifications; helpers for document and text
 
 import * as job from "./jobs/job.js";
@@ -86,7 +87,8 @@ async function signOut() {
 }
 
 function init() {
-  for (const module of [notifications, upload, jobs, job, signIn]) module.init();
+  for (const module of [notifications, upload, jobs, signIn]) module.init();
+  job.init(upload.makeAgain);
   byId("sign-out").addEventListener("click", signOut);
   session.addEventListener("in", () => showRoute());
   session.addEventListener("out", onSignedOut);

@@ -3,7 +3,7 @@
 
 import { byId, renderList, setMedia, setShape, setText } from "../shared/dom.js";
 import { differences, size } from "../shared/format.js";
-import { describe } from "./axes.js";
+import { axesOf, describe } from "./axes.js";
 import { facts } from "./output_card.js";
 
 const MAX_DRIFT_S = 0.15;  // beyond this, the playing source seeks to the variation's position
@@ -41,6 +41,7 @@ function show(position) {
   const { file, output: shown } = items[index];
   setShape(dialog, isAlone() ? shown : file);
   dialog.classList.toggle("alone", isAlone());
+  byId("compare-differences").classList.toggle("differences", !isAlone());
   setText(byId("compare-title"), isAlone() ? shown.name : `Variation ${shown.index} of ${file.name}`);
   setText(byId("compare-output-name"), outputName());
   setText(byId("compare-differences"), isAlone() ? describe(shown, axesOf(shown)) : differences(shown.parameters));
@@ -52,9 +53,6 @@ function show(position) {
   byId("compare-download").href = shown.url;
   for (const name of ["previous", "next"]) byId(`compare-${name}`).hidden = items.length < 2;
 }
-
-/** The axes on which an output has a value. */
-const axesOf = ({ axes }) => Object.keys(axes).filter((axis) => axes[axis] !== null);
 
 function outputName() {
   const { output: shown } = items[index];

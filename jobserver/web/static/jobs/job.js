@@ -223,9 +223,10 @@ function resume(jobId) {
   poller.start();
 }
 
-export function init() {
+/** makeAgain: called with a job whose files shall be used for another one */
+export function init(makeAgain) {
   compare.init();
-  actions.init({ id: () => id, isShown, pause: () => poller.stop(), resume });
+  actions.init({ id: () => id, isShown, pause: () => poller.stop(), resume, makeAgain: () => makeAgain(job) });
   results.init();
   selection.init(() => job && renderOutputs());
 }

@@ -20,6 +20,7 @@ export function render(job, outputs) {
   showAction("retry-job", hasFailed || hasFileIn("cancelled"));
   const missing = !hasFileIn("cancelled") ? "what failed" : hasFailed ? "the rest" : "what was cancelled";
   setText(byId("retry-job"), `Retry ${missing}`);
+  showAction("again-job", hasEnded(job.status));
   showAction("delete-job", true);
 }
 
@@ -101,11 +102,12 @@ function onDeleted(jobId) {
 
 /**
  * jobView: {id(): of the job that is shown, isShown(id), pause(): of polling, resume(id): which ignores
- * responses from before}
+ * responses from before, makeAgain()}
  */
 export function init(jobView) {
   view = jobView;
   byId("cancel-job").addEventListener("click", cancelJob);
   byId("delete-job").addEventListener("click", deleteJob);
   byId("retry-job").addEventListener("click", retryJob);
+  byId("again-job").addEventListener("click", () => view.makeAgain());
 }

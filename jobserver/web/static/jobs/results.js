@@ -7,7 +7,7 @@ import * as compare from "./compare.js";
 import { fillCard, newCard } from "./output_card.js";
 import * as selection from "./selection.js";
 
-const GROUPED_FIRST = ["video", "format"];  // what outputs are grouped by, where it varies
+const GROUPED_FIRST = ["format", "video"];  // what outputs are grouped by, where it varies
 const ALL = "";
 
 let items = [];  // {file, output}
@@ -55,6 +55,7 @@ function newFilter() {
 function fillFilter(field, values) {
   const axis = field.dataset.key;
   setText(part(field, "label"), labelOf(axis));
+  part(field, "select").ariaLabel = labelOf(axis);
   const options = values.map(([key, value, count]) => [key, `${valueText(axis, value)} (${count})`]);
   fillOptions(part(field, "select"), [[ALL, "all"], ...options]);
 }
@@ -96,6 +97,7 @@ const newGroup = () => cloneTemplate("result-group");
 function fillGroup(group, members, axis) {
   const title = axis && valueText(axis, members[0].output.axes[axis]);
   part(group, "head").hidden = !axis;
+  group.classList.toggle("upright", members.every(({ output: { width, height } }) => width < height));
   setText(part(group, "title"), title ?? "");
   setText(part(group, "count"), plural(members.length, "video"));
   const others = [...axes.keys()].filter((each) => each !== axis);

@@ -1,32 +1,41 @@
-// The videos chosen for the next upload: checks before the upload, and a list with a preview and
-// the upload progress of each.
+// The files chosen for the next job: checks before the upload, and the list of them with preview,
+// role and upload progress.
 
-import { announce, byId, cloneTemplate, part, renderList, setProgress, setText } from "../shared/dom.js";
+import { announce, byId, part, renderList, setText } from "../shared/dom.js";
 import { plural, size } from "../shared/format.js";
+import { fillRow, newRow, showUploaded } from "./chosen_row.js";
+import { identify } from "./file_kinds.js";
 import * as filePicker from "./file_picker.js";
-import { contentProblem } from "./footage.js";
+import { byRole, defaultRole, ROLES, rolesOf } from "./roles.js";
 
-const { maxFiles, maxFileSize } = document.documentElement.dataset;
-const MAX_FILES = Number(maxFiles);
-const MAX_FILE_SIZE = Number(maxFileSize);
+const { maxFiles, maxFileSize, maxAssetSizes } = document.documentElement.dataset;
+const MAX_SIZES = { clip: Number(maxFileSize), ...JSON.parse(maxAssetSizes) };
 
-/** The chosen videos: {key, file, previewUrl (blob:), uploaded (bytes)} */
-let videos = [];
+/**
+ * By role: {key, name, size, kind, type, role, file, url, uploaded (bytes), duration (seconds, null
+ * while unknown)}. file: null where the server has it already, with width and height; url: of the preview.
+ */
+let entries = [];
 let nextKey = 0;
 let isUploading = false;  // the list shows progress and cannot be changed
+let hasBrief = false;  // without one only main clips are used
 let checks = Promise.resolve();  // the end of every check so far: one choice after the other
 let runningChecks = 0;
+let callbacks = {};  // see init()
 
-let onChoose = () => {};
-let onRemove = () => {};
+const isUsed = ({ role }) => hasBrief || role === "video";
 
-export const files = () => videos.map(({ file }) => file);
+/** The files of the job, in the sequence of the upload. */
+export const used = () => entries.filter(isUsed);
+
+export const ofRole = (role) => used().filter((entry) => entry.role === role);
 
 // -- choosing and checking ---------------------------------------------------------
 
-function choose(newFiles) {
+/** role: what the files shall be, null to have their kind decide. */
+function choose(files, role = null) {
   markChecks(1);
-  checks = checks.then(() => checkAndAdd(newFiles)).finally(() => markChecks(-1));
+  checks = checks.then(() => checkAndAdd(files, role)).finally(() => markChecks(-1));
 }
 
 function markChecks(change) {
@@ -34,60 +43,82 @@ function markChecks(change) {
   byId("drop-zone").ariaBusy = String(runningChecks > 0);
 }
 
-async function checkAndAdd(newFiles) {
-  const problems = await Promise.all(newFiles.map(fileProblem));
+async function checkAndAdd(files, role) {
+  const identified = await Promise.all(files.map(identifyFile));
   const rejections = [];
-  newFiles.forEach((file, position) => {
-    const reason = problems[position] ?? additionProblem(file);
+  files.forEach((file, position) => {
+    const found = { ...identified[position], file, role: role ?? defaultRole(identified[position].kind) };
+    const reason = found.problem ?? additionProblem(found);
     if (reason) rejections.push([file.name, reason]);
-    else add(file);
+    else add(found);
   });
   showRejected(rejections);
   render();
-  onChoose();
-  if (videos.length && !isUploading) announce(`${plural(videos.length, "video")} chosen`);
+  const added = entries.filter((entry) => files.includes(entry.file));
+  callbacks.onChoose(added.some(({ role }) => role !== "video"));
+  if (entries.length && !isUploading) announce(`${plural(entries.length, "file")} chosen`);
 }
 
-/** Resolve to why the server would reject a file, or to null. */
-async function fileProblem(file) {
-  if (filePicker.isFolder(file)) return "is a folder; drop the videos inside it.";
-  if (file.size === 0) return "is empty.";
-  const problem = await contentProblem(file);
-  if (problem) return problem;
-  if (file.size > MAX_FILE_SIZE) return `is ${size(file.size)}; at most ${size(MAX_FILE_SIZE)} are accepted.`;
-  return null;
+/** Resolve to {kind, type}, or to {problem}: why the server would reject the file. */
+async function identifyFile(file) {
+  if (filePicker.isFolder(file)) return { problem: "is a folder; drop the files inside it." };
+  if (file.size === 0) return { problem: "is empty." };
+  const found = await identify(file);
+  const max = MAX_SIZES[found.kind];
+  return file.size > max ? { problem: `is ${size(file.size)}; at most ${size(max)} are accepted.` } : found;
 }
 
 /** Return why a file cannot be added to those that are chosen, or null. */
-function additionProblem(file) {
+function additionProblem({ file, kind, role }) {
   if (isUploading) return "was not added; an upload is running.";
-  if (videos.some((video) => isSameFile(video.file, file))) return "is already chosen.";
-  if (videos.length >= MAX_FILES) return `was not added; at most ${MAX_FILES} videos can be uploaded at once.`;
+  if (isOffered()) return "was not added; the files of another job are used.";
+  if (!rolesOf(kind).includes(role)) return `was not added; it cannot be ${ROLES[role].one}.`;
+  if (entries.some((entry) => isSameFile(entry.file, file))) return "is already chosen.";
+  if (entries.filter((entry) => entry.role === role).length >= maxFiles) {
+    return `was not added; at most ${maxFiles} ${ROLES[role].many} can be uploaded at once.`;
+  }
   return null;
 }
 
-const isSameFile = (one, other) => one.name === other.name && one.size === other.size &&
+const isSameFile = (one, other) => one?.name === other.name && one.size === other.size &&
   one.lastModified === other.lastModified;
 
-function add(file) {
-  nextKey += 1;
-  videos.push({ key: String(nextKey), file, previewUrl: URL.createObjectURL(file), uploaded: 0 });
+function add(found) {
+  const { name, size: bytes } = found.file;
+  const url = URL.createObjectURL(found.file);
+  addEntry({ ...found, name, size: bytes, url, duration: null });
 }
 
-function remove(video) {
-  const position = videos.indexOf(video);
-  URL.revokeObjectURL(video.previewUrl);
-  videos.splice(position, 1);
+function addEntry(entry) {
+  nextKey += 1;
+  entries = byRole([...entries, { ...entry, key: String(nextKey), uploaded: 0 }]);
+}
+
+const isOffered = () => entries.some(({ file }) => !file);
+
+/** Offer files that the server has already, in place of what was chosen; as entries without `file`. */
+export function offer(sources) {
+  clear();
+  for (const source of sources) addEntry({ ...source, file: null });
   render();
-  onRemove();
-  announce(`${video.file.name} removed`);
-  const neighbour = videos[Math.min(position, videos.length - 1)];
+}
+
+function remove(entry) {
+  const position = entries.indexOf(entry);
+  forget(entry);
+  entries.splice(position, 1);
+  render();
+  callbacks.onChange();
+  announce(`${entry.name} removed`);
+  const neighbour = entries[Math.min(position, entries.length - 1)];
   (neighbour ? part(rowOf(neighbour), "remove") : byId("choose")).focus();
 }
 
+const forget = ({ file, url }) => file && URL.revokeObjectURL(url);
+
 export function clear() {
-  for (const video of videos) URL.revokeObjectURL(video.previewUrl);
-  videos = [];
+  entries.forEach(forget);
+  entries = [];
   clearRejected();
   render();
 }
@@ -106,9 +137,9 @@ export const clearRejected = () => showRejected([]);
 
 /** Return the first chosen file that was moved, deleted or changed since, or null. */
 export async function firstUnreadable() {
-  for (const file of files()) {
+  for (const { file } of used()) {
     try {
-      await file.slice(0, 1).arrayBuffer();
+      await file?.slice(0, 1).arrayBuffer();
     } catch {
       return file;
     }
@@ -118,51 +149,57 @@ export async function firstUnreadable() {
 
 // -- the list ------------------------------------------------------------------------
 
-const rowOf = (video) => byId("chosen").querySelector(`[data-key="${video.key}"]`);
+const rowOf = (entry) => byId("chosen").querySelector(`[data-key="${entry.key}"]`);
+
+/** Return the img or video in the list that shows a file. */
+export const pictureOf = (entry) => part(rowOf(entry), "picture");
+
+const actions = { remove, changeRole, onPicture: () => callbacks.onPicture() };
 
 function render() {
-  renderList(byId("chosen"), videos.map((video) => [video.key, video]), newRow, fillRow);
-  byId("drop-zone").hidden = isUploading;
+  renderList(byId("chosen"), entries.map((entry) => [entry.key, entry]),
+    (entry) => newRow(entry, actions), update);
+  byId("drop-zone").hidden = isUploading || isOffered();
 }
 
-function newRow(video) {
-  const row = cloneTemplate("chosen-row");
-  const preview = part(row, "preview");
-  preview.addEventListener("loadedmetadata", () => {
-    preview.currentTime = Math.min(1, preview.duration / 2);  // the first frame is often black
-  });
-  preview.src = video.previewUrl;
-  setText(part(row, "name"), video.file.name);
-  part(row, "remove").setAttribute("aria-label", `Remove ${video.file.name}`);
-  part(row, "remove").addEventListener("click", () => remove(video));
-  return row;
+const update = (row, entry) => fillRow(row, entry, { isUploading, hasBrief, isUsed: isUsed(entry) });
+
+/** Move a file to its place in the list; its row keeps the focus. */
+function changeRole(entry, role) {
+  entry.role = role;
+  entries = byRole(entries);
+  render();
+  part(rowOf(entry), "role").focus();
+  announce(`${entry.name} is ${ROLES[role].one}`);
+  callbacks.onChange();
 }
 
-function fillRow(row, video) {
-  part(row, "remove").hidden = isUploading;
-  const bytes = size(video.file.size);
-  setText(part(row, "size"), isUploading ? `${size(video.uploaded)} of ${bytes}` : bytes);
-  const percent = isUploading ? Math.floor((video.uploaded / video.file.size) * 100) : null;
-  setProgress(part(row, "progress"), percent, `Upload progress of ${video.file.name}`);
+/** Without a brief only main clips are used, and nothing else can be chosen. */
+export function setBrief(isOn) {
+  hasBrief = isOn;
+  render();
 }
 
 /** Switch between a list that can be changed and one that shows upload progress. */
 export function setUploading(uploading) {
   isUploading = uploading;
-  for (const video of videos) video.uploaded = 0;
+  for (const entry of entries) entry.uploaded = 0;
   render();
 }
 
-/** uploadedBytes: of each file, as in files(). */
+/** uploadedBytes: of each file, as in used(). */
 export function showProgress(uploadedBytes) {
-  videos.forEach((video, position) => {
-    video.uploaded = Math.round(uploadedBytes[position]);
-    fillRow(rowOf(video), video);
+  used().forEach((entry, position) => {
+    entry.uploaded = Math.round(uploadedBytes[position]);
+    showUploaded(rowOf(entry), entry);
   });
 }
 
-/** callbacks: onChoose is called after files were chosen or rejected, onRemove after a removal. */
-export function init(callbacks) {
-  ({ onChoose, onRemove } = callbacks);
+/**
+ * handlers: onChoose(needBrief) is called after files were chosen or rejected, onChange() after the
+ * list has changed otherwise, onPicture() when a preview or a duration is known.
+ */
+export function init(handlers) {
+  callbacks = handlers;
   filePicker.init(choose, () => !byId("home").hidden && !isUploading);
 }

@@ -1,15 +1,25 @@
-// The options of the next job in the upload form: variations, recipe, seed and title, with validation.
+// The options of the next job in the upload form: variations (with a brief: looks), recipe, seed and
+// title, with validation.
 
 import { byId, setText } from "../shared/dom.js";
+
+const MAX_VARIATIONS = Number(byId("variations").max);
+
+/** Beside a brief variations are looks, one more axis, and none of them is usual. */
+const WITHOUT_BRIEF = { label: "Variations each", min: 1, what: "variations", usual: byId("variations").value };
+const WITH_BRIEF = { label: "Looks of each", min: 0, what: "looks", usual: "0" };
+
+let mode = WITHOUT_BRIEF;
+let otherNumber = WITH_BRIEF.usual;  // what stood there in the other mode
 
 const FIELDS = {
   variations: {
     isValid: () => variations() !== null,
-    message: `Choose 1 to ${byId("variations").max} variations.`,
+    message: () => `Choose ${mode.min} to ${MAX_VARIATIONS} ${mode.what}.`,
   },
   seed: {
     isValid: isSeedValid,
-    message: `A seed is a whole number from 0 to ${byId("seed").dataset.max}.`,
+    message: () => `A seed is a whole number from 0 to ${byId("seed").dataset.max}.`,
   },
 };
 
@@ -19,11 +29,9 @@ function parseWholeNumber(text, min, max) {
   return value >= min && value <= max ? value : null;
 }
 
-/** Return the number of variations per video, or null when the field is not valid. */
-export const variations = () =>
-  parseWholeNumber(byId("variations").value, 1, Number(byId("variations").max));
+/** Return the number of variations per video, or of looks; null when the field is not valid. */
+export const variations = () => parseWholeNumber(byId("variations").value, mode.min, MAX_VARIATIONS);
 
-const titleText = () => byId("title").value.trim();
 const seedText = () => byId("seed").value.trim();
 
 function isSeedValid() {
@@ -44,7 +52,7 @@ const validateField = (name) => markField(name, FIELDS[name].isValid());
 
 function markField(name, isValid) {
   byId(name).setAttribute("aria-invalid", String(!isValid));
-  setText(byId(`${name}-error`), isValid ? "" : FIELDS[name].message);
+  setText(byId(`${name}-error`), isValid ? "" : FIELDS[name].message());
 }
 
 /** A field that is marked as not valid is validated at each key; others only at the start. */
@@ -52,15 +60,40 @@ function onInput({ target }) {
   if (target.getAttribute("aria-invalid") === "true") validateField(target.id);
 }
 
-export function clearErrors() {
-  for (const name of Object.keys(FIELDS)) markField(name, true);
+/** Return what is asked for, by the names of the API; valid fields alone, none that is empty. */
+export function values() {
+  const text = { title: byId("title").value.trim(), seed: seedText(), recipe: byId("recipe").value };
+  const filled = Object.fromEntries(Object.entries(text).filter(([, value]) => value));
+  return variations() ? { variations: variations(), ...filled } : filled;
 }
 
-export function appendTo(formData) {
-  formData.append("variations", String(variations()));
-  formData.append("recipe", byId("recipe").value);
-  if (seedText()) formData.append("seed", seedText());
-  if (titleText()) formData.append("title", titleText());
+/** Change between the variations of a job without a brief and the looks of one with it. */
+export function setBrief(isOn) {
+  const next = isOn ? WITH_BRIEF : WITHOUT_BRIEF;
+  if (next === mode) return;
+  mode = next;
+  const field = byId("variations");
+  [field.value, otherNumber] = [otherNumber, field.value];
+  field.min = mode.min;
+  setText(byId("variations-label"), mode.label);
+  byId("looks-help").hidden = !isOn;
+  markField("variations", true);
+}
+
+/** Fill in from a job; variations: of each video, or looks beside a brief. */
+export function write({ variations: number, recipe, seed, title }) {
+  byId("variations").value = number;
+  byId("recipe").value = recipe;
+  byId("seed").value = seed;
+  byId("title").value = title ?? "";
+}
+
+/** Begin anew, without a brief. */
+export function reset() {
+  setBrief(false);
+  byId("variations").value = WITHOUT_BRIEF.usual;
+  otherNumber = WITH_BRIEF.usual;
+  for (const name of Object.keys(FIELDS)) markField(name, true);
 }
 
 export function setDisabled(disabled) {

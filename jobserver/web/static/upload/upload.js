@@ -1,6 +1,8 @@
 // The upload form: uploads the chosen videos as one job, shows the progress, and says what to do
 // when the upload fails.
 
+import * as brief from "../brief/brief.js";
+import { totalVideos } from "../brief/plan.js";
 import { refreshJobs } from "../jobs/list.js";
 import { apiUrl, request } from "../shared/api.js";
 import { announce, askToConfirm, byId, dismissConfirm, navigate, setProgress, setText }
@@ -8,9 +10,11 @@ import { announce, askToConfirm, byId, dismissConfirm, navigate, setProgress, se
 import { duration, plural, size, withAdvice } from "../shared/format.js";
 import { notifyInBackground, recordStatus } from "../shared/notifications.js";
 import { zipLimit } from "../shared/zip_size.js";
+import * as again from "./again.js";
 import * as chosenFiles from "./chosen_files.js";
-import { asMp4 } from "./footage.js";
+import { declaredAs } from "./file_kinds.js";
 import * as jobOptions from "./job_options.js";
+import { ROLES } from "./roles.js";
 import { SpeedMeter, uploadedPerFile } from "./upload_progress.js";
 import { cancelledError, postForm } from "./upload_request.js";
 
@@ -24,22 +28,27 @@ let hasUnseenFailure = false;
 
 async function start(event) {
   event.preventDefault();
-  if (upload || !chosenFiles.files().length || !jobOptions.validate()) return;
+  if (upload || !hasMainClip() || !jobOptions.validate()) return;
   setText(byId("upload-error"), "");
   chosenFiles.clearRejected();
   const cancelled = begin();
+  let failure = null;
   try {
-    // find out before the upload, not at its end, whether the session has expired
-    await Promise.race([request("GET", `${apiUrl("jobs")}?limit=1`), cancelled]);
-    onUploaded(await postVideos());
+    // find out before the upload, not at its end, whether session and brief are valid
+    const check = brief.isOn() ? brief.check() : request("GET", `${apiUrl("jobs")}?limit=1`);
+    await Promise.race([check, cancelled]);
+    onUploaded(await (again.isAgain() ? again.post() : postFiles()));
   } catch (error) {
+    failure = error;
     await showFailure(error);
   } finally {
     end();
   }
+  if (failure) brief.showError(failure);  // only now can its field have the focus
 }
 
-const totalSize = () => chosenFiles.files().reduce((sum, file) => sum + file.size, 0);
+const hasMainClip = () => chosenFiles.ofRole("video").length > 0;
+const totalSize = () => chosenFiles.used().reduce((sum, { file }) => sum + (file?.size ?? 0), 0);
 
 /** Return a promise that rejects if the upload is cancelled before the request is made. */
 function begin() {
@@ -57,7 +66,7 @@ function begin() {
   return cancelled;
 }
 
-async function postVideos() {
+async function postFiles() {
   const current = upload;
   const { response, abort } = postForm(apiUrl("jobs"), formData(), (loaded, total) => {
     Object.assign(current, { loaded, total });
@@ -69,8 +78,11 @@ async function postVideos() {
 
 function formData() {
   const form = new FormData();
-  jobOptions.appendTo(form);
-  for (const file of chosenFiles.files()) form.append("videos", asMp4(file), file.name);
+  for (const [name, value] of Object.entries(jobOptions.values())) form.append(name, value);
+  if (brief.isOn()) form.append("brief", JSON.stringify(brief.read()));
+  for (const { role, file, type, name } of chosenFiles.used()) {
+    form.append(ROLES[role].field, declaredAs(file, type), name);
+  }
   return form;
 }
 
@@ -92,16 +104,18 @@ function end() {
   upload = null;
   chosenFiles.setUploading(false);
   render();
-  if (hadFocus) byId(chosenFiles.files().length ? "start-upload" : "choose").focus();
+  if (hadFocus) byId(hasMainClip() ? "start-upload" : "choose").focus();
 }
 
 /** Clear the form and cancel a running upload. */
 export function reset() {
   upload?.abort();
+  again.end();
   chosenFiles.clear();
   byId("upload-form").reset();
   setText(byId("upload-error"), "");
-  jobOptions.clearErrors();
+  brief.reset();
+  jobOptions.reset();
   render();
 }
 
@@ -122,7 +136,7 @@ export async function confirmStop() {
 
 /** Show why the upload failed; the chosen videos stay, so that it can be tried again. */
 async function showFailure(error) {
-  const mayHaveArrived = isAllUploaded() && chosenFiles.files().length > 0;
+  const mayHaveArrived = isAllUploaded() && hasMainClip();
   if (upload.cancelled && !mayHaveArrived) return announce("The upload was cancelled.");
   const sentence = await failureText(error);
   setText(byId("upload-error"), sentence);
@@ -157,14 +171,15 @@ function uncertainText(what) {
 // -- rendering -------------------------------------------------------------------------
 
 const isAllUploaded = () => upload.loaded > 0 && upload.loaded === upload.total;
-const uploadedPercent = () => Math.floor((upload.loaded / upload.total) * 100);
+const uploadedPercent = () => Math.floor((upload.loaded / upload.total) * 100) || 0;
 
 function render() {
   const isUploading = upload !== null;
   jobOptions.setDisabled(isUploading);
+  brief.setDisabled(isUploading);
   byId("upload-progress").hidden = !isUploading;
   byId("start-upload").hidden = isUploading;
-  byId("start-upload").disabled = chosenFiles.files().length === 0;
+  byId("start-upload").disabled = !hasMainClip();
   setText(byId("start-upload"), byId("upload-error").textContent ? "Try again" : "Start");
   byId("cancel-upload").hidden = !isUploading;
   renderTotal();
@@ -172,14 +187,25 @@ function render() {
 }
 
 function renderTotal() {
-  const videos = chosenFiles.files().length;
+  const isShown = hasMainClip() && !upload;
+  setText(byId("upload-total"), isShown ? brief.isOn() ? totalOfBrief() : totalOfVariations() : "");
+}
+
+const toUploadText = () => again.isAgain() ? "nothing to upload" : `${size(totalSize())} to upload`;
+
+function totalOfBrief() {
+  const toUpload = toUploadText();
+  return totalVideos() === null ? toUpload : `${plural(totalVideos(), "video")}, ${toUpload}`;
+}
+
+function totalOfVariations() {
+  const videos = chosenFiles.used().length;
   const variations = jobOptions.variations();
-  const isShown = videos > 0 && variations !== null && !upload;
-  if (!isShown) return setText(byId("upload-total"), "");
-  const text = `${plural(videos * variations, "variation")} of ${plural(videos, "video")}, ` +
-    `${size(totalSize())} to upload`;
-  const limit = zipLimit(totalSize(), variations);
-  setText(byId("upload-total"), limit ? `${text}, ${limit}` : text);
+  if (variations === null) return "";
+  const text = `${plural(videos * variations, "variation")} of ${plural(videos, "video")}, ${toUploadText()}`;
+  const bytes = chosenFiles.used().reduce((sum, { size: each }) => sum + each, 0);
+  const limit = zipLimit(bytes, variations);
+  return limit ? `${text}, ${limit}` : text;
 }
 
 function renderProgress() {
@@ -190,11 +216,11 @@ function renderProgress() {
   setProgress(byId("upload-progress-bar"), uploadedPercent());
   setText(byId("upload-progress-title"), progressText());
   setText(byId("upload-speed"), speedText());
-  const sizes = chosenFiles.files().map((file) => file.size);
-  chosenFiles.showProgress(uploadedPerFile(sizes, loaded, total));
+  const sizes = chosenFiles.used().map(({ size }) => size);
+  if (!again.isAgain()) chosenFiles.showProgress(uploadedPerFile(sizes, loaded, total));
 }
 
-const progressText = () => isAllUploaded() ? "Finishing…" : `Uploading ${uploadedPercent()} %`;
+const progressText = () => again.isAgain() ? "Starting…" : isAllUploaded() ? "Finishing…" : `Uploading ${uploadedPercent()} %`;
 
 function speedText() {
   const { loaded, total, speed } = upload;
@@ -219,16 +245,32 @@ export function open() {
   renderNote();
 }
 
+/** Go to the form with the files of a job, to make it again with other options. */
+export async function makeAgain(job) {
+  if (upload) return announce("An upload is running.");
+  reset();
+  again.begin(job);
+  render();
+  navigate("");
+}
+
 /** New files make the last failure obsolete. */
-function onChoose() {
+function onChoose(needBrief) {
   setText(byId("upload-error"), "");
+  if (needBrief) brief.setOn(true);
+  onChange();
+}
+
+function onChange() {
+  brief.update();
   render();
 }
 
 export function init() {
-  chosenFiles.init({ onChoose, onRemove: render });
+  chosenFiles.init({ onChoose, onChange, onPicture: brief.update });
   jobOptions.init();
-  byId("variations").addEventListener("input", renderTotal);
+  brief.init(renderTotal);
   byId("upload-form").addEventListener("submit", start);
+  byId("again-end").addEventListener("click", () => { reset(); byId("choose").focus(); });
   byId("cancel-upload").addEventListener("click", () => upload?.abort());
 }
