@@ -5,11 +5,12 @@ every pair of values at least once. A number: a balanced sample of that many. Wh
 is left out of each.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from jobserver.brief import pairs, sample
-from jobserver.brief.model import AXES, AxisValue, Brief, Headline
+from jobserver.brief.model import AXES, AxisValue, Brief, Exclusion, Headline
 from jobserver.brief.space import Combination, Space
 
 # The axes of one main clip, the slowest first: all outputs with one hook, then those with the next.
@@ -31,32 +32,37 @@ def values_of(brief: Brief) -> dict[str, Sequence[Any]]:
     }
 
 
-def space_of(brief: Brief, video: str) -> Space | None:
-    """Return all combinations of one main clip, but the excluded; None when all of them are."""
-    values = values_of(brief)
-    exclusions = [
-        {axis: value for axis, value in exclusion.values if axis != "video"}
-        for exclusion in brief.exclude
-        if dict(exclusion.values).get("video", video) == video
-    ]
-    if not all(exclusions):  # one names the main clip and nothing else
+def exclusions_of(brief: Brief, video: str) -> tuple[Exclusion, ...]:
+    """Return what is excluded of one main clip, without its name."""
+    return tuple(
+        Exclusion(tuple(pair for pair in each.values if pair[0] != "video"))
+        for each in brief.exclude
+        if dict(each.values).get("video", video) == video
+    )
+
+
+def space_of(brief: Brief, exclusions: Sequence[Exclusion]) -> Space | None:
+    """Return all combinations of a main clip, but the excluded; None when all of them are."""
+    if not all(each.values for each in exclusions):  # one named the main clip and nothing else
         return None
+    values = values_of(brief)
+    places = {axis: places_of(values[axis]) for axis in VARIED}
     indices = [
-        {
-            VARIED.index(axis): frozenset(indices_of(values[axis], value))
-            for axis, value in exclusion.items()
-        }
-        for exclusion in exclusions
+        {VARIED.index(axis): places[axis][value] for axis, value in each.values}
+        for each in exclusions
     ]
     return Space([len(values[axis]) for axis in VARIED], indices)
 
 
-def indices_of(values: Sequence[Any], value: AxisValue) -> Iterator[int]:
-    """Yield the places of a value, as an output's axes say it, among those of an axis.
+def places_of(values: Sequence[Any]) -> dict[AxisValue, frozenset[int]]:
+    """Return the places of each value of an axis, by what an output's axes say.
 
     One text may be that of several headlines.
     """
-    return (index for index, each in enumerate(values) if axis_value(each) == value)
+    places: dict[AxisValue, set[int]] = defaultdict(set)
+    for index, value in enumerate(values):
+        places[axis_value(value)].add(index)
+    return {value: frozenset(its) for value, its in places.items()}
 
 
 def axis_value(value: Any) -> Any:

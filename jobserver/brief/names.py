@@ -4,10 +4,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 
+from jobserver.brief.combine import values_of
 from jobserver.brief.errors import BriefError, quoted
-from jobserver.brief.model import Axes, Brief, Headline
+from jobserver.brief.model import AXES, Axes, Brief
 
-FIELDS = ("title", "video", "hook", "ending", "format", "length", "speed", "headline", "music", "n")
+FIELDS = ("title", *AXES, "n")
 MAX_LENGTH = 100  # characters; of each field fewer, so that no field takes the place of another
 MAX_FIELD_LENGTH = 40
 MAX_SIZE = 180  # bytes of UTF-8; most file systems allow 255, of which `_2` and `.mp4` need some
@@ -35,25 +36,16 @@ def template_of(brief: Brief, title: str | None) -> str:
     """
     if brief.name is not None:
         return brief.name
-    axes = {
-        "hook": brief.hooks,
-        "ending": brief.endings,
-        "format": brief.formats,
-        "length": brief.lengths,
-        "speed": brief.speeds,
-        "headline": brief.headlines,
-        "music": brief.music,
-    }
-    varied = [name for name, values in axes.items() if len(values) > 1]
+    varied = [axis for axis, values in values_of(brief).items() if len(values) > 1]
     first = ["title"] if title else []
     return "_".join(f"{{{name}}}" for name in (*first, "video", *varied, "n"))
 
 
-def fields(
-    brief: Brief, axes: Axes, headline: Headline | None, title: str | None
-) -> dict[str, str]:
-    """Return what each field of a template is for one output, but `n`."""
-    number = brief.headlines.index(headline) + 1
+def fields(axes: Axes, headline: int, title: str | None) -> dict[str, str]:
+    """Return what each field of a template is for one output, but `n`.
+
+    headline: its place among those of the brief, from 1.
+    """
     return {
         "title": title or "untitled",
         "video": stem(axes.video),
@@ -62,8 +54,10 @@ def fields(
         "format": axes.format.replace(":", "x"),
         "length": axes.length if axes.length == "full" else f"{axes.length:g}s",
         "speed": f"{axes.speed:g}x",
-        "headline": f"headline{number}" if headline else "noheadline",
+        "mirror": "mirrored" if axes.mirror else "unmirrored",
+        "headline": "noheadline" if axes.headline is None else f"headline{headline}",
         "music": stem(axes.music) if axes.music else "nomusic",
+        "look": "nolook" if axes.look is None else f"look{axes.look}",
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from jobserver.brief import names, schema, text
-from jobserver.brief.combine import indices_of, values_of
+from jobserver.brief.combine import places_of, values_of
 from jobserver.brief.document import MAX_SIZE, WHOLE, decode, item_path, size_of
 from jobserver.brief.errors import BriefError, quoted
 from jobserver.brief.model import (
@@ -142,14 +142,14 @@ def _among(parts: tuple[Part, ...], wanted: tuple[str | None, ...]) -> tuple[Par
 
 def _exclusions(brief: Brief, files: _Files) -> Iterator[Exclusion]:
     """Yield what is excluded, names as they were sent. Raises BriefError for what is not there."""
-    values = values_of(brief)
+    places = {axis: places_of(values) for axis, values in values_of(brief).items()}
     for index, exclusion in enumerate(brief.exclude):
         found: list[tuple[str, AxisValue]] = []
         for axis, value in exclusion.values:
             path = f"{item_path('exclude', index)}.{axis}"
             if axis in FILE_AXES and isinstance(value, str):
                 value = files.named(FILE_AXES[axis], value, path)
-            if axis != "video" and not any(True for _ in indices_of(values[axis], value)):
+            if axis != "video" and value not in places[axis]:
                 raise BriefError(path, f"is {quoted(value)}, which the axis does not have")
             found.append((axis, value))
         yield Exclusion(tuple(found))

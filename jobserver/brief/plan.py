@@ -1,23 +1,34 @@
 """From a brief to its outputs: which, what each is called, and how much is encoded for them."""
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from jobserver.brief import names
-from jobserver.brief.combine import VARIED, axis_value, combined, fewest, space_of, values_of
+from jobserver.brief.combine import (
+    VARIED,
+    axis_value,
+    combined,
+    exclusions_of,
+    fewest,
+    space_of,
+    values_of,
+)
 from jobserver.brief.document import WHOLE
 from jobserver.brief.errors import BriefError, quoted
-from jobserver.brief.model import Axes, Brief, Headline, Plan, PlannedOutput, Sources
-from jobserver.brief.space import Space
+from jobserver.brief.model import Axes, Brief, Exclusion, Headline, Plan, PlannedOutput, Sources
+from jobserver.brief.space import Combination, Space
+
+Exclusions: TypeAlias = tuple[Exclusion, ...]
 
 
 class _Choice(NamedTuple):
-    """What one output has, before it has a name."""
+    """What one output has, before it has a name. place: of its headline, from 1."""
 
     video: int
     number: int
     axes: Axes
     headline: Headline | None
+    place: int
 
 
 def plan(brief: Brief, sources: Sources, max_outputs: int, title: str | None = None) -> Plan:
@@ -26,12 +37,18 @@ def plan(brief: Brief, sources: Sources, max_outputs: int, title: str | None = N
     Raises BriefError for more than `max_outputs`, before any list of them is made where they are
     many; where exclusions leave nothing of a main clip, or of a file.
     """
-    spaces = [_space(brief, part.name) for part in sources.videos]
-    _require_few(sum(fewest(brief, space) for space in spaces), max_outputs, brief)
+    excluded = [exclusions_of(brief, part.name) for part in sources.videos]
+    first: dict[Exclusions, str] = {}  # main clips of which the same is excluded are planned once
+    for each, part in zip(excluded, sources.videos, strict=True):
+        first.setdefault(each, part.name)
+    spaces = {each: _space(brief, each, name) for each, name in first.items()}
+    counts = {each: fewest(brief, space) for each, space in spaces.items()}
+    _require_few(sum(counts[each] for each in excluded), max_outputs, brief)
+    rows = {each: combined(brief, space) for each, space in spaces.items()}
     choices = [
         choice
-        for video, space in enumerate(spaces)
-        for choice in _choices(brief, sources.videos[video].name, video, space)
+        for video, part in enumerate(sources.videos)
+        for choice in _choices(brief, part.name, video, rows[excluded[video]])
     ]
     _require_few(len(choices), max_outputs, None)
     if not isinstance(brief.combine, int):  # a sample may leave values out
@@ -39,8 +56,8 @@ def plan(brief: Brief, sources: Sources, max_outputs: int, title: str | None = N
     return Plan(tuple(_named(brief, choices, title)), shots=len(set(_shots(choices))))
 
 
-def _space(brief: Brief, video: str) -> Space:
-    space = space_of(brief, video)
+def _space(brief: Brief, excluded: Exclusions, video: str) -> Space:
+    space = space_of(brief, excluded)
     if space is None or not space.count():
         raise BriefError("exclude", f"leaves no output of {quoted(video)}")
     return space
@@ -53,14 +70,20 @@ def _require_few(count: int, most: int, brief: Brief | None) -> None:
         raise BriefError(WHOLE, f"would make {least}{count} outputs; at most {most} can be made")
 
 
-def _choices(brief: Brief, name: str, video: int, space: Space) -> Iterator[_Choice]:
+def _choices(brief: Brief, name: str, video: int, rows: Sequence[Combination]) -> Iterator[_Choice]:
     values = values_of(brief)
-    for number, combination in enumerate(combined(brief, space), 1):
+    for number, combination in enumerate(rows, 1):
         chosen: dict[str, Any] = {
             axis: values[axis][index] for axis, index in zip(VARIED, combination, strict=True)
         }
         said = {axis: axis_value(value) for axis, value in chosen.items()}
-        yield _Choice(video, number, Axes(video=name, **said), chosen["headline"])
+        yield _Choice(
+            video=video,
+            number=number,
+            axes=Axes(video=name, **said),
+            headline=chosen["headline"],
+            place=combination[VARIED.index("headline")] + 1,
+        )
 
 
 def _require_use(brief: Brief, choices: list[_Choice]) -> None:
@@ -77,7 +100,7 @@ def _named(brief: Brief, choices: list[_Choice], title: str | None) -> Iterator[
     filled = [
         names.fill(
             template,
-            names.fields(brief, choice.axes, choice.headline, title) | {"n": str(choice.number)},
+            names.fields(choice.axes, choice.place, title) | {"n": str(choice.number)},
         )
         for choice in choices
     ]
@@ -98,7 +121,7 @@ def _shots(choices: list[_Choice]) -> Iterator[tuple[object, ...]]:
     much later as the hook ends earlier. Frames of joined outputs have one rate for all of a job,
     a single part keeps its own.
     """
-    for video, _, axes, headline in choices:
+    for video, _, axes, headline, _ in choices:
         joined = axes.hook is not None or axes.ending is not None
         timed = headline is not None and (headline.start, headline.end) != (None, None)
         look = (axes.speed, axes.mirror, axes.look, headline, axes.hook if timed else None)

@@ -18,7 +18,7 @@ from jobserver.brief.errors import BriefError
 Combination: TypeAlias = tuple[int, ...]
 Exclusions: TypeAlias = Sequence[Mapping[int, frozenset[int]]]  # axis -> values; all must match
 
-MAX_STEPS = 200_000  # about a quarter of a second; then `exclude` is no list a person wrote
+MAX_STEPS = 400_000  # about half a second; then `exclude` is no list a person wrote
 
 
 class Space:
@@ -37,12 +37,21 @@ class Space:
     @cached_property
     def _masks(self) -> list[list[int]]:
         """For each value of each axis the exclusions that it may be part of, a bit each."""
-        masks = [[self._every] * size for size in self.sizes]
-        for n, exclusion in enumerate(self._exclusions):
-            for axis, values in exclusion.items():
-                for value in set(range(self.sizes[axis])) - values:
-                    masks[axis][value] &= ~(1 << n)
+        masks = []
+        for axis, size in enumerate(self.sizes):
+            named = [0] * size
+            free = self._every
+            for n, exclusion in enumerate(self._exclusions):
+                for value in exclusion.get(axis, ()):
+                    named[value] |= 1 << n
+                free &= ~(axis in exclusion and 1 << n)
+            masks.append([free | mask for mask in named])
         return masks
+
+    @cached_property
+    def _alike(self) -> list[Counter[int]]:
+        """For each axis how many values have each mask: they do the same."""
+        return [Counter(masks) for masks in self._masks]
 
     @cached_property
     def _ended(self) -> list[int]:
@@ -78,13 +87,12 @@ class Space:
 
     def pairs_of(self, a: int, b: int) -> int:
         """Return how many pairs of values of two axes some combination has."""
-        alike = [Counter(self._masks[axis]) for axis in (a, b)]
-        first = [self._masks[axis].index for axis in (a, b)]
+        first = {axis: {m: n for n, m in enumerate(self._masks[axis])} for axis in (a, b)}
         return sum(
             times * others
-            for mask, times in alike[0].items()
-            for other, others in alike[1].items()
-            if self.possible({a: first[0](mask), b: first[1](other)})
+            for mask, times in self._alike[a].items()
+            for other, others in self._alike[b].items()
+            if self.possible({a: first[a][mask], b: first[b][other]})
         )
 
     def below(self, prefix: Combination) -> int:
@@ -100,12 +108,11 @@ class Space:
         if not alive or axis == len(self.sizes):
             return prod(self.sizes[axis:])
         if (known := self._counts.get((axis, alive))) is None:
-            alike = Counter(alive & mask for mask in self._masks[axis])  # values that do the same
-            self._spend(len(alike))
+            self._spend(len(self._alike[axis]))
             known = sum(
-                times * self._below(axis + 1, left)
-                for left, times in alike.items()
-                if not left & self._ended[axis]
+                times * self._below(axis + 1, alive & mask)
+                for mask, times in self._alike[axis].items()
+                if not alive & mask & self._ended[axis]
             )
             self._counts[axis, alive] = known
         return known
@@ -123,8 +130,7 @@ class Space:
     def _possible(self, axis: int, alive: int, chosen: Mapping[int, int]) -> bool:
         if not alive or axis == len(self.sizes):
             return True
-        masks = self._masks[axis]
-        here = {masks[chosen[axis]]} if axis in chosen else set(masks)
+        here = [self._masks[axis][chosen[axis]]] if axis in chosen else self._alike[axis]
         self._spend(len(here))
         return any(
             not alive & mask & self._ended[axis] and self._possible(axis + 1, alive & mask, chosen)

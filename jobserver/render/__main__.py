@@ -33,6 +33,7 @@ from jobserver.render import (
     render,
     version,
 )
+from jobserver.render.containers import CONTAINERS
 from jobserver.render.offline import FOLDERS, Production, Unusable, Wishes, make, prepare
 from jobserver.render.recipe import DEFAULT_RECIPE, MAX_VARIATIONS, RECIPES
 
@@ -84,6 +85,10 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
+def _settings() -> Settings:
+    return Settings(accept=tuple(CONTAINERS))
+
+
 def _seed(args: argparse.Namespace) -> int:
     return secrets.randbits(32) if args.seed is None else args.seed
 
@@ -91,7 +96,7 @@ def _seed(args: argparse.Namespace) -> int:
 def _render(args: argparse.Namespace) -> int:
     """Write IN_var1.mp4, IN_var2.mp4, ...; a name appears only when its video is complete."""
     seed, count = _seed(args), args.count or DEFAULT_COUNT
-    settings = Settings()
+    settings = _settings()
     media = probe(args.file, settings)
     args.out.mkdir(parents=True, exist_ok=True)
     wanted = [
@@ -106,7 +111,7 @@ def _render(args: argparse.Namespace) -> int:
 
 def _render_brief(args: argparse.Namespace) -> int:
     """Write the outputs of a brief and their manifest. Return 1 when some cannot be made."""
-    settings, fonts = Settings(), load_fonts(args.fonts)
+    settings, fonts = _settings(), load_fonts(args.fonts)
     wishes = Wishes(
         brief=args.brief.read_text(encoding="utf-8"),
         files={role: _files(getattr(args, name)) for name, role in FOLDERS.items()},

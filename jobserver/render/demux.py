@@ -9,9 +9,11 @@ Source: https://ffmpeg.org/ffmpeg-formats.html#framecrc
 """
 
 import threading
+from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from jobserver.render import ffmpeg
@@ -26,6 +28,7 @@ _WALL_S = 60.0
 _MIN_READ_RATE = 20e6  # bytes per second of the slowest supported disk
 _MIN_DECODE_SPEED = 50.0  # seconds of sound per second; AAC has about 1000
 _MEMORY = 1024 * MIB
+_SHOWN = 1  # number of the output stream of a single file's picture with the edit list applied
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,19 @@ def demux(path: Path, index: Index, settings: Settings, cancel: threading.Event 
     DamagedSound when ffmpeg fails because of the sound, the errors of `parse_banner` and of
     ffmpeg.run, and OSError.
     """
-    seconds = [track.timed for track in index.tracks if track.handler == "soun"]
+    seconds = [
+        track.timed or track.stored or 0.0 for track in index.tracks if track.handler == "soun"
+    ]
 
     def run(sounds: list[int]) -> Demuxed:
         decode_s = sum(seconds) / _MIN_DECODE_SPEED
         completed, report = _list(
             [path], settings, cancel, sounds=sounds, decode_s=decode_s, demuxer=index.demuxer
         )
-        return _demuxed(report, completed, sounds)
+        found = _demuxed(report, completed, sounds)
+        gaps = (after - before for before, after in pairwise(sorted(report.times)))
+        found.shown.longest = max(found.shown.longest, max(gaps, default=0) * found.shown.timebase)
+        return found
 
     declared = list(range(len(seconds)))
     found = run(declared)
@@ -102,7 +110,9 @@ def _list(
     size = sum(path.stat().st_size for path in paths)
     wall_s = _WALL_S + size / _MIN_READ_RATE + decode_s
     limits = ffmpeg.Limits(wall_s=wall_s, stall_s=settings.stall_s, memory=_MEMORY, file_bytes=MIB)
-    report, access = _PacketReport(), ffmpeg.Access(paths, sandbox=settings.sandbox)
+    # Matroska has times alone: what ffmpeg says of the durations of frames is a guess.
+    report = _PacketReport(timed=_SHOWN if demuxer == "matroska" else None)
+    access = ffmpeg.Access(paths, sandbox=settings.sandbox)
     command = probe_command(paths, settings, sounds, demuxer=demuxer)
     return ffmpeg.run(command, limits, access, report.add_line, cancel=cancel), report
 
@@ -134,9 +144,15 @@ def _demuxed(
 
 @dataclass
 class _PacketReport:
-    """The framecrc output of `probe_command`, parsed line by line. streams: by their number."""
+    """The framecrc output of `probe_command`, parsed line by line.
 
+    streams: by their number. times: ticks at which each packet of `timed` is shown; that stream
+    is None unless the times of its packets are wanted.
+    """
+
+    timed: int | None = None
     streams: dict[int, Packets] = field(default_factory=lambda: defaultdict(Packets))
+    times: "array[int]" = field(default_factory=lambda: array("q"))
 
     def add_line(self, line: bytes) -> bool:
         """Parse one line of stdout; every line shows progress."""
@@ -158,4 +174,6 @@ class _PacketReport:
         flags = fields[6].strip() if len(fields) > 6 else b""
         hidden = flags.startswith(b"F=0x") and bool(int(flags[4:].split(b",")[0], 16) & 4)
         stream, _, pts, duration, size = map(int, fields[:5])
+        if stream == self.timed:
+            self.times.append(pts)
         self.streams[stream].add(pts=pts, duration=duration, size=size, hidden=hidden)

@@ -64,7 +64,14 @@ class EbmlReader:
             raise Truncated(detail=f"the element at {at} extends beyond the end of the file")
         if max(start, end) > limit:
             raise Damaged(detail=f"the element at {at} extends beyond {limit}")
-        return Element(int.from_bytes(data[:width]), at, start, end, size == unknown, data[head:])
+        return Element(
+            id=int.from_bytes(data[:width]),
+            at=at,
+            start=start,
+            end=end,
+            is_open=size == unknown,
+            head=data[head:],
+        )
 
     def children(self, start: int, end: int) -> Iterator[Element]:
         """Yield the elements from one file offset to another. Raises what `element` raises."""

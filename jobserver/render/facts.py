@@ -15,6 +15,7 @@ _RATES = [
     for slowed in (1, _NTSC)
 ]
 _TOLERANCE = 0.0004  # of a rate; 24 and 23.976 are 0.001 apart
+_ROUNDED_TICKS = 1.5  # by which rounding of the first and last time moves the duration
 _STEADY = 1.5  # times the mean that the longest frame of a steady rate may last
 
 
@@ -44,13 +45,14 @@ def music_facts(music: Music) -> PartFacts:
 def frame_rate(media: Media) -> Fraction | None:
     """Return the frames a second of a clip; None where frames have no steady rate."""
     packets = media.packets
-    if not packets.shown or not packets.duration:
+    if not media.frames or not packets.duration:
         return None
-    mean = packets.duration / packets.shown
+    mean = packets.duration / media.frames
     if packets.longest > _STEADY * mean:
         return None
     rate = 1 / mean
     nearest = min(_RATES, key=lambda known: abs(known - rate))
-    if abs(nearest - rate) <= _TOLERANCE * rate:
+    rounded = _ROUNDED_TICKS * packets.timebase / packets.duration  # much in Matroska's 1 ms
+    if abs(nearest - rate) <= max(_TOLERANCE, rounded) * rate:
         return nearest
     return Fraction(rate).limit_denominator(1001)

@@ -1,4 +1,4 @@
-"""The containers of video that a server may accept, and how the first bytes of a file tell them.
+"""The containers of video that a server may accept, known by the first bytes of a file.
 
 Sources: ISO 14496-12, 4.3 (`ftyp`); QuickTime File Format, "Movie atoms" (files without it);
 RFC 8794, 11.2 and RFC 9559, 27.1 (EBML, its DocType, and the media types of Matroska).
@@ -41,7 +41,7 @@ _FIRST_ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
 def start_size(start: bytes) -> int:
-    """Return how many bytes tell what a file is. start: those that are there."""
+    """Return how many bytes show what a file is. start: those that are there."""
     return MAX_START_SIZE if start.startswith(_EBML) else START_SIZE
 
 

@@ -76,7 +76,7 @@ class Prober:
         if probe.media is None:
             return None
         try:
-            render.thumbnail(path, out, self._bench.settings, held.cancel)
+            render.thumbnail(path, out, self._bench.settings, held.cancel, media=probe.media)
         except render.MediaError as error:
             log.info("%s: no thumbnail: %s", held.claim.label, error)
             return None

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from jobserver.brief.combine import VARIED, combined, fewest, space_of, values_of
+from jobserver.brief.combine import VARIED, combined, exclusions_of, fewest, space_of, values_of
 from jobserver.brief.model import Brief, Combine, Exclusion, Headline
 
 TWO = {"hooks": (None, "a.mp4"), "lengths": ("full", 6), "formats": ("1:1", "9:16", "4:5")}
@@ -12,7 +12,7 @@ TWO = {"hooks": (None, "a.mp4"), "lengths": ("full", 6), "formats": ("1:1", "9:1
 
 def made(brief: Brief, video: str = "clip.mp4") -> list[dict[str, object]]:
     """Return what varies of each combination, by axis."""
-    space = space_of(brief, video)
+    space = space_of(brief, exclusions_of(brief, video))
     assert space is not None
     values = values_of(brief)
     rows = combined(brief, space)
@@ -74,5 +74,5 @@ def test_an_exclusion_may_be_of_one_main_clip():
     assert len(made(brief, "clip.mp4")) == 2
     assert made(brief, "other.mp4") == [{"format": "9:16"}]
     nothing = Brief(exclude=(Exclusion((("video", "other.mp4"),)),))
-    assert space_of(nothing, "other.mp4") is None
+    assert space_of(nothing, exclusions_of(nothing, "other.mp4")) is None
     assert made(nothing) == [{}]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.brief.errors import BriefError
-from jobserver.brief.model import Axes, Brief, Headline
+from jobserver.brief.model import Axes, Brief
 from jobserver.brief.names import MAX_SIZE, check_template, fields, fill, template_of, unlike
 
 VALUES = {"title": "My ad", "video": "clip", "hook": "nohook", "n": "3"}
@@ -15,9 +15,9 @@ FORBIDDEN = set('<>:"/\\|?* \0\n{}')
 
 
 def test_without_a_template_a_name_has_the_axes_that_vary_and_a_number():
-    varied = Brief(hooks=("a.mp4", "hook2.mp4"), formats=("source", "9:16"), looks=3)
-    axes = Axes("clip.mp4", "hook2.mp4", None, "9:16", "full", 1, False, None, None, 2)
-    values = fields(varied, axes, None, None) | {"n": "3"}
+    varied = Brief(hooks=("a.mp4", "hook2.mp4"), formats=("source", "9:16"))
+    axes = Axes("clip.mp4", "hook2.mp4", None, "9:16", "full", 1, False, None, None, None)
+    values = fields(axes, 1, None) | {"n": "3"}
     assert fill(template_of(varied, None), values) == "clip_hook2_9x16_3"
     assert template_of(Brief(), None) == "{video}_{n}"
     assert template_of(Brief(lengths=("full", 6)), "May") == "{title}_{video}_{length}_{n}"
@@ -25,10 +25,8 @@ def test_without_a_template_a_name_has_the_axes_that_vary_and_a_number():
 
 
 def test_every_field_says_its_value_or_that_there_is_none():
-    new = Headline("New")
-    brief = Brief(headlines=(None, new))
     full = Axes("a.b.mp4", "h.mp4", "e.png", "4:5", 7.5, 1.25, True, "New", "song.m4a", 1)
-    assert fields(brief, full, new, "May") == {
+    assert fields(full, 2, "May") == {
         "title": "May",
         "video": "a.b",
         "hook": "h",
@@ -36,11 +34,13 @@ def test_every_field_says_its_value_or_that_there_is_none():
         "format": "4x5",
         "length": "7.5s",
         "speed": "1.25x",
+        "mirror": "mirrored",
         "headline": "headline2",
         "music": "song",
+        "look": "look1",
     }
     none = Axes("clip", None, None, "source", "full", 1, False, None, None, None)
-    assert fields(brief, none, None, None) == {
+    assert fields(none, 1, None) == {
         "title": "untitled",
         "video": "clip",
         "hook": "nohook",
@@ -48,8 +48,10 @@ def test_every_field_says_its_value_or_that_there_is_none():
         "format": "source",
         "length": "full",
         "speed": "1x",
+        "mirror": "unmirrored",
         "headline": "noheadline",
         "music": "nomusic",
+        "look": "nolook",
     }
 
 
@@ -93,7 +95,7 @@ def test_any_template_and_value_give_a_safe_name(template: str, value: str):
         ("{video", "has a brace without its other"),
         ("video}", "has a brace without its other"),
         ("{{video}}", "has a brace without its other"),
-        ("{look}", 'has the field "look"; known are title, video, hook, ending,'),
+        ("{looks}", 'has the field "looks"; known are title, video, hook, ending,'),
         ("{}", 'has the field ""; known are'),
         ("{video!r}", 'has the field "video!r"; known are'),
         ("{video.__class__}", 'has the field "video.__class__"; known are'),

@@ -94,7 +94,7 @@ def test_a_headline_has_defaults():
             "headlines[1]",
             "repeats headlines[0]",
         ),
-        ({"name": "{look}"}, "name", 'has the field "look"; known are'),
+        ({"name": "{size}"}, "name", 'has the field "size"; known are'),
         ({"name": "a\nb\x07"}, "name", "has the character U+0007, which cannot be drawn"),
     ],
 )

@@ -151,6 +151,28 @@ def test_the_outputs_of_all_main_clips_count_together():
     assert error.reason == "would make 510 outputs; at most 500 can be made"
 
 
+def test_each_main_clip_has_its_own_exclusions_and_the_largest_number_is_said():
+    sources = replace(CLIP, videos=parts(3, "clip"))
+    exclude = [{"video": "clip2.mp4", "format": "1:1"}, {"video": "clip3.mp4", "format": "4:5"}]
+    made = planned({"formats": ["1:1", "4:5", "9:16"], "exclude": exclude}, sources)
+    formats = [[output.axes.format for output in made.of_video(n)] for n in range(3)]
+    assert formats == [["1:1", "4:5", "9:16"], ["4:5", "9:16"], ["1:1", "9:16"]]
+    assert (made.total, made.variations_per_video) == (7, 3)
+
+
+def test_64_kib_of_exclusions_are_planned_or_refused_quickly():
+    document = {
+        "headlines": [{"text": str(n)} for n in range(1500)],
+        "exclude": [{"headline": str(n)} for n in range(1499)],
+        "hooks": [part.name for part in MANY.hooks],
+    }
+    started = time.monotonic()
+    assert planned(document, MANY).total == 300
+    crossed = [{"headline": str(n), "hook": f"hook{1 + n % 10}.mp4"} for n in range(1200)]
+    assert refusal(document | {"exclude": crossed}, MANY).path == "brief"
+    assert time.monotonic() - started < 5
+
+
 def test_a_cover_of_pairs_that_is_larger_than_two_axes_is_refused_with_its_number():
     document = {
         "lengths": list(range(1, 23)),

@@ -4,6 +4,7 @@ import fcntl
 import multiprocessing
 import os
 import signal
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -72,14 +73,14 @@ def is_waited_for(folder: Path) -> bool:
 def test_who_waits_is_overtaken_by_few_claims(database: Path) -> None:
     with closing(db.connect(database)) as connection, process(claim_without_pause, database):
         wait_for(lambda: claims(connection) > 0)
-        overtaken = 0
+        overtaken = []
         for _ in range(50):
             before = claims(connection)
             with db.exclusive(connection, "quota"):
-                overtaken += claims(connection) - before
+                overtaken.append(claims(connection) - before)
             reached = claims(connection)
             wait_for(lambda reached=reached: claims(connection) > reached)
-    assert overtaken < 50 * 4
+    assert statistics.median(overtaken) < 4  # one may count what came before it began to wait
 
 
 def seconds_given_way(connection: db.Connection) -> float:

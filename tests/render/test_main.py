@@ -25,7 +25,10 @@ def test_it_renders_without_a_server_and_names_outputs_after_the_source(clip, tm
 def test_a_bad_file_gives_one_sentence_and_exit_status_1(tmp_path, capsys):
     (tmp_path / "x.mp4").write_bytes(bytes(1024))
     assert main([str(tmp_path / "x.mp4"), "--out", str(tmp_path / "o")]) == 1
-    assert capsys.readouterr().err == f"{tmp_path / 'x.mp4'}: This file is not an MP4 video.\n"
+    assert (
+        capsys.readouterr().err
+        == f"{tmp_path / 'x.mp4'}: This file is not an MP4, MOV, WebM or MKV video.\n"
+    )
     assert not (tmp_path / "o").exists()
 
 
@@ -113,7 +116,7 @@ def test_a_broken_file_is_named_before_anything_is_encoded(footage, capsys):
     (footage / "hooks" / "b.mp4").write_bytes(bytes(1024))
     assert run(footage, BRIEF, "out") == 1
     assert capsys.readouterr().err == (
-        f"{footage / 'hooks' / 'b.mp4'}: This file is not an MP4 video.\n"
+        f"{footage / 'hooks' / 'b.mp4'}: This file is not an MP4, MOV, WebM or MKV video.\n"
     )
     assert not (footage / "out").exists()
 

@@ -1,11 +1,13 @@
 """WebM and MKV: whole files are rendered, files that lack something are refused with a reason."""
 
 import struct
+from fractions import Fraction
 
 import pytest
 
 from jobserver.render import MediaError, Settings, probe
 from jobserver.render.errors import Damaged, NotAnMP4, NoVideo, TooLong, Truncated, Unsupported
+from jobserver.render.facts import frame_rate
 from jobserver.render.matroska import read_matroska
 
 from .conftest import AAC, BEEP, FAST, FLASH, H264, PATTERN, TONE, described, ffmpeg, onset, ssim
@@ -42,6 +44,7 @@ CLIPS = {
     "late.mkv": (*PATTERN, *TONE, *H264, *AAC, "-output_ts_offset", "3600"),
     "sync.webm": (*FLASH, *BEEP, *VP9, "-c:a", "libopus"),
     "clusters.mkv": (*PATTERN, *H264, "-g", "10", "-cluster_time_limit", "500"),
+    "ntsc.mkv": ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=30000/1001:d=2", *H264),
     "sound.mkv": (*TONE, *AAC),
 }  # fmt: skip
 
@@ -65,7 +68,8 @@ def webm(tmp_path_factory):
     return make
 
 
-RENDERED = [name for name in CLIPS if name not in ("sound.mkv", "clusters.mkv", "sync.webm")]
+UNUSUAL = ("sound.mkv", "clusters.mkv", "sync.webm", "ntsc.mkv")
+RENDERED = [name for name in CLIPS if name not in UNUSUAL]
 
 
 @pytest.mark.parametrize("name", RENDERED)
@@ -80,6 +84,14 @@ def test_every_codec_gives_whole_variations(webm, rendered, settings, name):
     assert ssim(output.path, webm(name)) > 0.5
 
 
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [("plain.mkv", 25), ("ntsc.mkv", Fraction(30000, 1001)), ("vfr.mkv", None)],
+)
+def test_the_frame_rate_is_found_in_times_of_whole_milliseconds(webm, settings, name, rate):
+    assert frame_rate(probe(webm(name), settings)) == rate
+
+
 def test_frames_that_are_never_shown_are_not_missing(rendered, settings, tmp_path):
     """Encoded in two passes, VP8 has frames that only others refer to."""
     path = tmp_path / "x.webm"
@@ -89,6 +101,7 @@ def test_frames_that_are_never_shown_are_not_missing(rendered, settings, tmp_pat
         ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=4", *options, "-pass", number, path)
     media = probe(path, settings)
     assert media.packets.count > media.frames == 100
+    assert frame_rate(media) == 25
     assert rendered(path, 1)[0].media.frames == 100
 
 

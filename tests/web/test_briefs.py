@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.brief.samples import LOGO, documents
 from tests.support import Site, field_part
@@ -207,9 +208,14 @@ def test_durations_give_estimates_and_say_what_cannot_be_made(site: Site):
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(documents())
-def test_no_brief_is_a_fault_of_the_server(site: Site, document: Any):
-    answer = ask(site, {**PARTS, "brief": document})
+@given(documents(), st.sampled_from([None, 0, 0.001, 20, 36_000]))
+def test_no_brief_is_a_fault_of_the_server(site: Site, document: Any, duration: float | None):
+    parts = {
+        field: [{**file, "duration": duration} for file in files] for field, files in PARTS.items()
+    }
+    if isinstance(document, dict):
+        document = {"logo": LOGO, **document}
+    answer = ask(site, {**parts, "brief": document})
     assert answer.status_code in (200, 400)
     if answer.status_code == 400:
         assert answer.json["path"]

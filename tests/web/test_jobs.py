@@ -178,6 +178,7 @@ def test_a_status_has_the_keys_of_the_contract(client):
         "cancelledAt",
         "title",
         "brief",
+        "variations",
         "assets",
     ]
     assert answer.json["jobId"] == created["jobId"]

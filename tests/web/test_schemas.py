@@ -22,7 +22,8 @@ JOB_KEYS = [
     *("recipe", "seed", "downloadUrl", "files", "createdAt", "startedAt", "finishedAt"),
     "expiresAt",
     *("queuePosition", "etaSeconds", "waitsFor", "error", "id", "completedVariations"),
-    *("failedVideos", "cancelledVideos", "cancelledAt", "title", "brief", "assets"),
+    *("failedVideos", "cancelledVideos", "cancelledAt", "title", "brief", "variations"),
+    "assets",
 ]
 FILE_KEYS = [
     *("id", "name", "size", "status", "progress", "error", "completedVariations"),

@@ -12,7 +12,7 @@ export function newCard({ output }, play) {
   return card;
 }
 
-/** item: {file, output, axes: text of the axes that tell it from its siblings, null without a brief} */
+/** item: {file, output, axes: text of the axes in which it differs from its siblings, null without a brief} */
 export function fillCard(card, { file, output, axes }) {
   const name = axes === null ? `variation ${output.index} of ${file.name}` : output.name;
   if (output.width) setShape(card, output);
