@@ -1,8 +1,9 @@
 # make run: everything on embedded defaults.   make test: what pip alone can test.
 # make check: lint, types and all tests.       make bench: figures beside their floors.
 # make screenshots: the page's views as docs/*.png.
+# make cluster: faults on many machines, as network namespaces; as root, about 20 minutes.
 
-.PHONY: run test check bench screenshots clean
+.PHONY: run test check bench cluster screenshots clean
 .DEFAULT_GOAL := run
 
 VENV := .venv
@@ -78,6 +79,10 @@ check: $(VENV)/.check $(VENV)/axe.min.js
 # One table. STRICT=1: a goal that is missed is an error.
 bench: $(VENV)/.bench
 	$(PYTHON) -m benchmarks $(if $(STRICT),--strict)
+
+# Seeds are printed; ARGS="--seed N --rounds 1" repeats a round, --longest 300 takes the store away for longer.
+cluster: $(VENV)/.check
+	$(PYTHON) -m tests.cluster $(ARGS)
 
 screenshots: $(VENV)/.check
 	$(PYTHON) -m tests.pages.screenshots

@@ -19,8 +19,8 @@ BUCKET = "media"
 class Gateway:
     """The server of one folder; what it stores outlives kill() and start()."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+        self.folder, self.address, self.port = folder, address, free_port()
         self.log_path = folder / "gateway.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._meta = f"sqlite3://{folder / 'meta.db'}"
@@ -30,7 +30,7 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -50,26 +50,41 @@ class Gateway:
             "s3", endpoint_url=self.url
         )
 
-    def start(self) -> "Gateway":
-        secrets = {"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY}
-        words = [
+    def command(self) -> list[str]:
+        """What serves the folder, with `secrets` in its environment."""
+        return [
+            *(str(BIN / "juicefs"), "--no-agent"),
             *("gateway", "--multi-buckets", "--no-banner", "--no-usage-report", "--no-bgjob"),
             *("--keep-etag", "--object-meta", "--backup-meta", "0"),
             *("--log", str(self.folder / "juicefs.log"), "--metrics", "127.0.0.1:0"),
-            *("--cache-dir", str(self.folder / "cache"), self._meta, f"127.0.0.1:{self.port}"),
+            *("--cache-dir", str(self.folder / "cache"), self._meta, f"{self.address}:{self.port}"),
         ]
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The environment of the program itself."""
+        keys = {"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), **keys}
+
+    def start(self) -> "Gateway":
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [BIN / "juicefs", "--no-agent", *words],
-                env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **secrets},
-                stdout=log,
-                stderr=log,
+                self.command(), env=self.secrets, stdout=log, stderr=log
             )
-        wait_for(self._answers, 30, "the gateway's start")
+        process = self.process
+
+        def answers() -> bool:
+            assert process.poll() is None, self.log_path.read_text()
+            return self.answers()
+
+        wait_for(answers, 30, "the gateway's start")
+        self.make_bucket()
+        return self
+
+    def make_bucket(self) -> None:
         client = self.client()
         if BUCKET not in [each["Name"] for each in client.list_buckets()["Buckets"]]:
             client.create_bucket(Bucket=BUCKET)
-        return self
 
     def kill(self) -> None:
         assert self.process is not None
@@ -95,9 +110,8 @@ class Gateway:
         answer = self.client().list_multipart_uploads(Bucket=BUCKET, Prefix=prefix)
         return [each["Key"] for each in answer.get("Uploads", ())]
 
-    def _answers(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, self.log_path.read_text()
+    def answers(self) -> bool:
+        """Whether it takes requests."""
         try:
             urllib.request.urlopen(self.url, timeout=2)
         except urllib.error.HTTPError:  # it wants to know who asks

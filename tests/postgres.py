@@ -41,9 +41,11 @@ class Cluster:
         self.data, self.port = self.folder / "data", free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._user: dict[str, Any] = {}
+        self.owner: tuple[int, int] | None = None  # user and group, where that is not ours
         if os.geteuid() == 0:  # initdb refuses root
             name = "postgres" if _has_user("postgres") else "nobody"
             entry = pwd.getpwnam(name)
+            self.owner = (entry.pw_uid, entry.pw_gid)
             self._user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
             os.chown(self.folder, entry.pw_uid, entry.pw_gid)
         self._initialise()
@@ -63,24 +65,16 @@ class Cluster:
         )
         assert done.returncode == 0, done.stderr
 
-    def start(self, **settings: str) -> "Cluster":
-        """Start the server with SETTINGS, and these in place of some of them."""
+    def command(self, **settings: str) -> list[str]:
+        """What serves the cluster, with SETTINGS and these in place of some of them."""
         options = [f"-c{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
+        places = ["-D", str(self.data), "-k", str(self.folder), f"-p{self.port}"]
+        return [program("postgres"), *places, *options]
+
+    def start(self, **settings: str) -> "Cluster":
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [
-                    program("postgres"),
-                    "-D",
-                    self.data,
-                    "-k",
-                    self.folder,
-                    f"-p{self.port}",
-                    *options,
-                ],
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                **self._user,
+                self.command(**settings), cwd=self.folder, stdout=log, stderr=log, **self._user
             )
         wait_for(self._answers, 20, f"a start of PostgreSQL; its log is in {self.folder}")
         return self

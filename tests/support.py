@@ -129,7 +129,7 @@ class Server:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.address, self.port = "127.0.0.1", free_port()
         self.database = folder / "db.sqlite3"
         self.upload_dir = folder / "uploads"
         self.temporary = folder / "tmp"
@@ -242,7 +242,7 @@ class Server:
         port: int | None = None,
     ) -> Answer:
         with closing(
-            http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)
+            http.client.HTTPConnection(self.address, port or self.port, timeout=timeout)
         ) as connection:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()

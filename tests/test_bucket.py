@@ -11,6 +11,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from jobserver import render, store_of
 from jobserver.db import CommitUnknown, DatabaseBusy, exclusive
 from jobserver.db.postgres.connection import PostgresConnection
 from jobserver.files.s3.cleanup import Ages
@@ -353,6 +354,42 @@ def during_put(store: S3Store, monkeypatch: pytest.MonkeyPatch, happen: Callable
         return put(path, key, sync=sync)
 
     monkeypatch.setattr(store, "put", put_after)
+
+
+def test_a_worker_goes_on_with_the_source_that_it_has(
+    site: Site,
+    render_thread: RenderThread,
+    thread_of: Callable[[Site], RenderThread],
+    clip: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two workers, two files of two groups each: each source is fetched once, not by both."""
+    monkeypatch.setattr(render, "group_size", lambda *_: 1)
+    job_id = site.upload(clip, clip, variations="2")
+    first = next(file["id"] for file in site.show(job_id)["files"])
+    scratch = site.settings.scratch_dir.with_name("scratch of the other")
+    monkeypatch.setitem(
+        site.app.extensions,
+        "store",
+        store_of(site.settings.model_copy(update={"scratch_dir": scratch})),
+    )
+    other = thread_of(site)
+    fetched: list[str] = []
+    real = S3Store.open
+
+    def count(store: S3Store, key: str) -> Any:
+        fetched.append(key)
+        return real(store, key)
+
+    monkeypatch.setattr(S3Store, "open", count)
+    during_put(render_thread._store, monkeypatch, other.work_once)
+    assert render_thread.work_once()
+    assert other.work_once()  # the first file comes first, and nobody holds it
+    assert render_thread.work_once()
+    query = "SELECT COUNT(*) FROM output WHERE file_id = ?"
+    assert site.rows(query.replace("?", f"'{first}'")) == [(2,)]
+    assert site.show(job_id)["status"] == "completed"
+    assert len(fetched) == len(set(fetched)) == 2
 
 
 def test_a_claim_that_was_lost_takes_its_objects_back(

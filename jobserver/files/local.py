@@ -71,6 +71,14 @@ class _TwoFolders:
     def withdraw(self, staged: Sequence[Staged]) -> None:
         """Nothing: what was not renamed goes with its scratch folder."""
 
+    def abort_dead_uploads(self) -> int:
+        """Nothing: a file that is received is listed until its lock is free."""
+        return 0
+
+    def near_uploads(self) -> Sequence[str]:
+        """Return none: all are on this machine."""
+        return ()
+
     def link(self, key: str, headers: Mapping[str, str], lifetime_s: int) -> None:
         """Return None: nobody else can send files of this machine."""
 

@@ -83,6 +83,11 @@ class Scratch:
                     del self._copies[name]
             self._make_room(0)
 
+    def copies(self) -> list[str]:
+        """Return the names of the whole copies, those used last first."""
+        with self._lock:
+            return [name for name, copy in reversed(self._copies.items()) if copy.size is not None]
+
     def _fetch(self, path: Path, open_object: Callable[[], BinaryIO]) -> int:
         """Copy to a name beside it first: what has the final name is whole."""
         path.parent.mkdir(PRIVATE_FOLDER, exist_ok=True)

@@ -69,7 +69,36 @@ class Root(Protocol):
         """
 
 
-class Store(Protocol):
+class Swept(Protocol):
+    """What the sweep asks of a store: what is there, and to delete what belongs to nobody."""
+
+    def delete_orphan(self, key: str, is_listed: Callable[[], bool]) -> bool:
+        """Delete an object that no row names; return whether it was.
+
+        Spares a living upload, and what `is_listed` says has been committed meanwhile. What
+        `list_outputs` has named of a dead claim counts as well.
+        """
+
+    def list_uploads(self) -> Iterator[str]:
+        """Yield the keys below `uploads/` that have names of our making."""
+
+    def list_outputs(self) -> dict[str, set[str]]:
+        """Return what of each job lies below `outputs/<job id>/`, by job.
+
+        What claims of a job have begun is among it: keys.claim_of() says whose it is.
+        """
+
+    def present_outputs(self) -> dict[str, set[str]] | None:
+        """Return list_outputs() where what is not among it is surely gone, else None."""
+
+    def abort_dead_uploads(self) -> int:
+        """Delete what was begun and no request can still be sending; return how many uploads.
+
+        Also what was begun twice, for a file that is there.
+        """
+
+
+class Store(Swept, Protocol):
     """Receives, publishes, opens and deletes objects."""
 
     @property
@@ -84,10 +113,7 @@ class Store(Protocol):
         """Remove what earlier workers of this machine left outside the store. Raises OSError."""
 
     def is_writable(self) -> bool:
-        """Return whether it is there and takes uploads, as far as a look can say.
-
-        Raises StoreUnreachable.
-        """
+        """Return whether it looks as if it took uploads. Raises StoreUnreachable."""
 
     def receive(self, client_name: str) -> Incoming:
         """Begin an upload that no sweep removes while it lives.
@@ -152,6 +178,9 @@ class Store(Protocol):
     def local_path(self, key: str) -> AbstractContextManager[Path]:
         """Give a path by which ffmpeg can read the object."""
 
+    def near_uploads(self) -> Sequence[str]:
+        """Return the stored names of uploads that need not be fetched, those used last first."""
+
     def delete(self, key: str) -> None:
         """Delete an object; one that is missing counts as deleted. Raises OSError.
 
@@ -160,25 +189,6 @@ class Store(Protocol):
 
     def delete_job(self, job_id: str) -> None:
         """Delete everything of a job below `outputs/`. Raises OSError when something is left."""
-
-    def delete_orphan(self, key: str, is_listed: Callable[[], bool]) -> bool:
-        """Delete an object that no row names; return whether it was.
-
-        Spares a living upload, and what `is_listed` says has been committed meanwhile. What
-        `list_outputs` has named of a dead claim counts as well.
-        """
-
-    def list_uploads(self) -> Iterator[str]:
-        """Yield the keys below `uploads/` that have names of our making."""
-
-    def list_outputs(self) -> dict[str, set[str]]:
-        """Return what of each job lies below `outputs/<job id>/`, by job.
-
-        What claims of a job have begun is among it: keys.claim_of() says whose it is.
-        """
-
-    def present_outputs(self) -> dict[str, set[str]] | None:
-        """Return list_outputs() where what is not among it is surely gone, else None."""
 
     def free(self) -> int | None:
         """Return the bytes that may still be written, whichever disk has fewest; None: no end."""

@@ -9,7 +9,7 @@ stands now, in it.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jobserver.brief.seeds import file_seed
@@ -86,7 +86,8 @@ def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
         [
             {
                 "job_id": draft.id,
-                "position": position,
+                # assets come before videos: then the first outputs wait for one video, not for all
+                "position": position if file.role == "video" else position - len(draft.files),
                 "seed": file_seed(options.seed, position),
                 "weight": None if draft.brief is None else 0,  # the worker knows it
                 **file._asdict(),
@@ -98,13 +99,15 @@ def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
     events.record_changes(db, draft.id, now)
 
 
-_NEXT = """
+_CLAIMABLE = """
+    file.status >= 'processing' AND file.ready = 1
+    AND (file.lease_until <= :now OR file.lease_until > :now + 2 * :lease_s)
+    AND (file.not_before <= :now OR file.not_before > :now + 3600)"""
+_NEXT = f"""
     SELECT file.id FROM job_standing AS job CROSS JOIN job_file AS file
-    WHERE job.files > 0 AND file.job_id = job.job_id AND file.status >= 'processing'
-      AND file.ready = 1 AND (file.lease_until <= :now OR file.lease_until > :now + 2 * :lease_s)
-      AND (file.not_before <= :now OR file.not_before > :now + 3600)
+    WHERE job.files > 0 AND file.job_id = job.job_id AND {_CLAIMABLE}
     ORDER BY job.turn, job.created_at, job.job_id, file.status, file.position
-    LIMIT 1"""
+    LIMIT 1"""  # noqa: S608  constants
 # CROSS JOIN: SQLite looks at jobs first, by their turns. >= 'processing': or 'queued', so that an
 # index has a job's files in their sequence.
 _CLAIM = f"""
@@ -112,15 +115,26 @@ _CLAIM = f"""
     SET status = 'processing', worker = :worker, claim_token = claim_token + 1,
         lease_until = :now + :lease_s, served_at = :now, attempts = attempts + 1,
         started_at = COALESCE(started_at, :now)
-    WHERE id = ({_NEXT} {{skip_locked}})
+    WHERE id = {{next}}
     RETURNING {", ".join(Claim._fields)}"""  # noqa: S608  constants
+NEAR = 8  # files that a worker may name
+# Of the job whose turn it is, a file that is named before any other.
+_NEAR = f"""
+    SELECT file.id FROM job_file AS file
+    WHERE file.stored_name IN ({", ".join(f":near{n}" for n in range(NEAR))}) AND {_CLAIMABLE}
+      AND file.job_id = (SELECT job_id FROM job_file WHERE id = ({_NEXT}))
+    ORDER BY file.status, file.position
+    LIMIT 1"""  # noqa: S608  constants
 
 
-def claim(db: Connection, worker: str, lease_s: float, now: float) -> Claim | None:
+def claim(
+    db: Connection, worker: str, lease_s: float, now: float, *, near: Sequence[str] = ()
+) -> Claim | None:
     """Give the next waiting file to this worker, or return None when there is none.
 
-    worker: name shown to operators. lease_s: seconds until another worker may take over. One
-    UPDATE is atomic, so no two workers hold one file.
+    worker: name shown to operators. lease_s: seconds until another worker may take over. near:
+    stored names of files that the worker need not fetch, the best first: of the job that is next
+    it gets one of these, if it can. One UPDATE is atomic, so no two workers hold one file.
 
     Next is the job that was served longest ago, or waits longest for its first time, so that
     none starves another; of its files the one already begun. A lease further away than any
@@ -131,11 +145,13 @@ def claim(db: Connection, worker: str, lease_s: float, now: float) -> Claim | No
     Source: https://sqlite.org/lang_returning.html (SQLite 3.35 or newer).
     """
     standing.forget_future(db, now)
-    found = db.one(
-        Claim,
-        _CLAIM.format(skip_locked=db.skip_locked("file")),
-        {"worker": worker, "lease_s": lease_s, "now": now},
-    )
+    skip_locked = db.skip_locked("file")
+    chosen = f"({_NEXT} {skip_locked})"
+    values = {"worker": worker, "lease_s": lease_s, "now": now}
+    if near:
+        chosen = f"COALESCE(({_NEAR} {skip_locked}), {chosen})"
+        values |= {f"near{n}": (*near[:NEAR], *[near[0]] * NEAR)[n] for n in range(NEAR)}
+    found = db.one(Claim, _CLAIM.format(next=chosen), values)
     if found is not None:
         standing.serve(db, found.job_id, now)
         if events.record_change(db, found.job_id, found.id, now):

@@ -29,7 +29,7 @@ def sweep_uploads(db: Connection, store: Store) -> int:
 
     The caller has asked ownership.owns_all().
     """
-    count = 0
+    count = store.abort_dead_uploads()
     for key in orphaned_uploads(db, store):
         name = key.removeprefix(UPLOADS)
         count += store.delete_orphan(key, lambda name=name: _is_listed(db, name))  # type: ignore[misc]

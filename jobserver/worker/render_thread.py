@@ -102,7 +102,8 @@ class RenderThread:
         if not self._readiness.may_claim(db):
             return False
         with claiming(db):
-            claim = queue.claim(db, self._presence.name, heartbeat.LEASE_S, db.clock())
+            near = self._store.near_uploads()
+            claim = queue.claim(db, self._presence.name, heartbeat.LEASE_S, db.clock(), near=near)
         if claim is None:
             return False
         again = self._readiness.was_full  # tried now and then for as long as that lasts

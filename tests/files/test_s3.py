@@ -137,6 +137,19 @@ def test_uploads_that_no_request_can_still_be_sending_are_aborted(
     incoming.discard()
 
 
+def test_an_upload_that_was_begun_twice_is_aborted_although_its_file_is_there(
+    store: S3Store, gateway: Gateway, prefix: str
+) -> None:
+    """As when the answer to the first beginning was lost: no row can be missing for it."""
+    key = uploaded(store, b"content")
+    store._uploads.begin(key)
+    assert store.abort_dead_uploads() == 0
+    store.ages = Ages(orphan=3600, longest_upload=0)
+    assert store.abort_dead_uploads() == 1
+    assert gateway.unfinished(prefix) == []
+    assert content_of(store, key) == b"content"
+
+
 def test_a_young_object_is_no_orphan(store: S3Store) -> None:
     key = uploaded(store, b"content")
     assert not store.delete_orphan(key, lambda: False)

@@ -54,6 +54,21 @@ def test_a_copy_is_fetched_once(scratch: Scratch, folder: Path) -> None:
     assert copies(folder) == {"a"}
 
 
+def test_whole_copies_are_known_those_used_last_first(scratch: Scratch) -> None:
+    objects = Counted(300)
+    use(scratch, objects, "a", "b", "a")
+    assert scratch.copies() == ["a", "b"]
+
+    def broken() -> BinaryIO:
+        assert scratch.copies() == ["a", "b"]  # what is being fetched is none yet
+        raise OSError
+
+    with pytest.raises(OSError), scratch.copy("c", broken):  # noqa: PT011
+        pass
+    use(scratch, objects, "d", "e")
+    assert scratch.copies() == ["e", "d", "a"]
+
+
 def test_the_copy_that_was_used_longest_ago_goes_first(scratch: Scratch, folder: Path) -> None:
     objects = Counted()
     use(scratch, objects, "a", "b", "a", "c")

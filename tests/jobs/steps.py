@@ -1,6 +1,6 @@
 """Steps of a job's life, each in a transaction of its own as its caller would open it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobserver.db import Connection, claiming, exclusive
@@ -52,9 +52,11 @@ def insert_job(
     insert_draft(db, JobDraft(job_id, new_files(job_id, files), options), at)
 
 
-def claim_next(db: Connection, now: float = NOW, worker: str = "w") -> Claim | None:
+def claim_next(
+    db: Connection, now: float = NOW, worker: str = "w", near: Sequence[str] = ()
+) -> Claim | None:
     with claiming(db):
-        return queue.claim(db, worker, LEASE_S, now)
+        return queue.claim(db, worker, LEASE_S, now, near=near)
 
 
 def claim(db: Connection, now: float = NOW, worker: str = "w") -> Claim:
@@ -64,9 +66,9 @@ def claim(db: Connection, now: float = NOW, worker: str = "w") -> Claim:
     return found
 
 
-def claimed_id(db: Connection, now: float = NOW) -> str:
+def claimed_id(db: Connection, now: float = NOW, *, near: Sequence[str] = ()) -> str:
     """Claim a file; return its id, or nothing."""
-    found = claim_next(db, now)
+    found = claim_next(db, now, near=near)
     return found.id if found else ""
 
 

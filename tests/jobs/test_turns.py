@@ -2,7 +2,8 @@
 
 import pytest
 
-from jobserver.db import Connection
+from jobserver.db import Connection, sqlite
+from jobserver.jobs import queue
 from tests.jobs import steps
 from tests.jobs.steps import NOW, claim, claim_next, claimed_id, insert_job
 
@@ -76,3 +77,45 @@ def test_older_jobs_come_first_when_none_was_served(db: Connection) -> None:
     insert_job(db, "a", at=NOW - 2)
     insert_job(db, "c", at=NOW - 3)
     assert [claimed_id(db) for _ in range(4)] == ["c.0", "a.0", "b.0", ""]
+
+
+# -- files that a worker need not fetch again -------------------------------------------------
+
+
+def test_of_the_next_job_a_worker_gets_a_file_that_it_has(db: Connection) -> None:
+    insert_job(db, "a", files=4)
+    assert claimed_id(db, near=["a.2.mp4", "a.3.mp4"]) == "a.2"
+    assert claimed_id(db, near=["a.2.mp4", "a.3.mp4"]) == "a.3"  # the other is held
+    assert claimed_id(db, near=["a.2.mp4", "a.3.mp4"]) == "a.0"
+    many = [f"x{n}.mp4" for n in range(queue.NEAR)]
+    assert claimed_id(db, near=[*many, "a.1.mp4"]) == "a.1"
+
+
+def test_what_a_worker_has_of_another_job_puts_that_before_none(db: Connection) -> None:
+    insert_job(db, "first", files=2)
+    insert_job(db, "second", at=NOW + 1)
+    assert claimed_id(db, NOW + 2, near=["second.0.mp4"]) == "first.0"
+    assert claimed_id(db, NOW + 3, near=["first.1.mp4"]) == "second.0"  # whose turn it is
+    assert claimed_id(db, NOW + 4, near=["second.0.mp4"]) == "first.1"
+    assert claimed_id(db, NOW + 5, near=["second.0.mp4"]) == ""
+
+
+def test_a_file_that_waits_after_a_failed_attempt_is_not_taken_because_it_is_near(
+    db: Connection,
+) -> None:
+    insert_job(db, "a", files=2)
+    assert steps.reschedule(db, claim(db), 30, NOW)
+    assert claimed_id(db, NOW + 1, near=["a.0.mp4"]) == "a.1"
+    assert claimed_id(db, NOW + 31, near=["a.0.mp4"]) == "a.0"
+
+
+def test_what_is_near_costs_no_look_at_the_rest_of_the_queue(db: Connection) -> None:
+    """The files that are named are found by their names, not among all of the job."""
+    insert_job(db, "a", files=300)
+    insert_job(db, "b", files=3, at=NOW - 1)
+    if isinstance(db, sqlite.SqliteConnection):
+        near = [f"b.{n}.mp4" for n in range(queue.NEAR)]
+        few = steps.vm_steps(db, lambda: claim_next(db, near=near))
+        large = [f"a.{n}.mp4" for n in range(queue.NEAR)]
+        many = steps.vm_steps(db, lambda: claim_next(db, near=large))
+        assert many < 1.5 * few

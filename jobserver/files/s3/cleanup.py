@@ -48,11 +48,15 @@ class BucketCleanup:
         """Delete an object that is old enough, or the parts of an upload that cannot live."""
         found = self._objects.look(checked(key))
         if found is None:
-            return self._abort_dead(key)
+            return self._abort_dead(key) > 0
         if found.age_s < self.ages.orphan or is_listed():
             return False
         self._objects.delete([key])
         return True
+
+    def abort_dead_uploads(self) -> int:
+        """Abort what is too old to live: boto begins an upload again when an answer was lost."""
+        return sum(self._abort_dead(prefix) for prefix in (UPLOADS, OUTPUTS))
 
     def list_uploads(self) -> Iterator[str]:
         """Yield the keys of uploads, also of those that were only begun."""
@@ -76,15 +80,15 @@ class BucketCleanup:
         stored = {found.key for found in self._objects.list(prefix)}
         return stored | {upload.key for upload in self._uploads.unfinished(prefix)}
 
-    def _abort_dead(self, key: str) -> bool:
+    def _abort_dead(self, prefix: str) -> int:
         dead = [
             upload
-            for upload in self._uploads.unfinished(key)
+            for upload in self._uploads.unfinished(prefix)
             if upload.age_s >= self.ages.longest_upload
         ]
         for upload in dead:
             self._uploads.abort(upload.key, upload.upload_id)
-        return bool(dead)
+        return len(dead)
 
 
 def checked(key: str) -> str:

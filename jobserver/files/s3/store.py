@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from jobserver.errors import StoreUnreachable
-from jobserver.files.keys import claim_output_key, output_key
+from jobserver.files.keys import claim_output_key, output_key, source_key
 from jobserver.files.s3.cleanup import Ages, BucketCleanup, checked, checked_name
 from jobserver.files.s3.client import Clients, Objects, PartUploads
 from jobserver.files.s3.incoming import CopiedObject, IncomingObject
@@ -129,7 +129,13 @@ class S3Store(BucketCleanup):
 
     def local_path(self, key: str) -> AbstractContextManager[Path]:
         """Fetch an object into SCRATCH_DIR once and keep it while there is room."""
-        return self._scratch.copy(key.replace("/", "+"), partial(self.open, key))
+        return self._scratch.copy(_copy_name(key), partial(self.open, key))
+
+    def near_uploads(self) -> list[str]:
+        """Return those of which SCRATCH_DIR has a copy of this process."""
+        uploads = _copy_name(source_key(""))
+        names = (name for name in self._scratch.copies() if name.startswith(uploads))
+        return [name.removeprefix(uploads) for name in names]
 
     def free(self) -> None:
         """Return None: a bucket has no end; a store that is full says so when it is written."""
@@ -143,3 +149,8 @@ class S3Store(BucketCleanup):
 
     def _reader(self, key: str, size: int) -> BinaryIO:
         return cast(BinaryIO, ObjectReader(partial(self._objects.open, key), size))
+
+
+def _copy_name(key: str) -> str:
+    """Return the name of the file that is a copy of an object."""
+    return key.replace("/", "+")
