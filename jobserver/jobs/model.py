@@ -110,11 +110,12 @@ class Job(NamedTuple):
 class File(NamedTuple):
     """One source of a job.
 
-    progress: 0 to 1. error: a sentence for people. duration: seconds. width, height: as
-    displayed. sha256, duration, width, height: None until a worker has probed it. thumbnail:
-    the name of its picture, or None. own_seed: see seeds.seed_of. thumbnail_place: its key,
-    see keys.placed_key. planned: as of NewFile. weight: of its progress in that of its job,
-    planned seconds; None without a brief: all weigh the same.
+    position: in the sequence of the upload: of a video from 0, of an asset below, since assets
+    are worked on first. progress: 0 to 1. error: a sentence for people. duration: seconds.
+    width, height: as displayed. sha256, duration, width, height: None until a worker has probed
+    it. thumbnail: the name of its picture, or None. own_seed: see seeds.seed_of.
+    thumbnail_place: its key, see keys.placed_key. planned: as of NewFile. weight: of its progress
+    in that of its job, planned seconds; None without a brief: all weigh the same.
     """
 
     id: str

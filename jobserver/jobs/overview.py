@@ -31,5 +31,5 @@ def files_with_workers(db: Connection, job_id: str) -> list[FileOverview]:
         SELECT id, job_id, role, name, stored_name, size, status, progress, finished_at, error,
                worker, attempts, (SELECT COUNT(*) FROM output WHERE file_id = job_file.id)
                    AS completed_variations, weight
-        FROM job_file WHERE job_id = :id ORDER BY position"""
+        FROM job_file WHERE job_id = :id ORDER BY role <> 'video', position"""
     return db.all(FileOverview, query, {"id": job_id})

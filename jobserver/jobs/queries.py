@@ -74,7 +74,9 @@ def files_of(db: Connection, job_id: str) -> list[File]:
 
     Those of every role; none when there is no such job.
     """
-    query = f"SELECT {_FILE} FROM job_file WHERE job_id = :id ORDER BY position"  # noqa: S608
+    query = f"""
+        SELECT {_FILE} FROM job_file WHERE job_id = :id
+        ORDER BY role <> 'video', position"""  # noqa: S608
     return db.all(File, query, {"id": job_id})
 
 
@@ -167,7 +169,7 @@ def file_summaries(db: Connection, job_ids: Sequence[str]) -> dict[str, list[Fil
         SELECT id, job_id, name, status, progress, finished_at, thumbnail,
                (SELECT COUNT(*) FROM output WHERE file_id = job_file.id) AS completed_variations,
                role, weight
-        FROM job_file WHERE job_id IN ({marks}) ORDER BY position"""  # noqa: S608
+        FROM job_file WHERE job_id IN ({marks}) ORDER BY role <> 'video', position"""  # noqa: S608
     values = {f"id{n}": job_id for n, job_id in enumerate(job_ids)}
     for file in db.all(FileSummary, query, values):
         by_job[file.job_id].append(file)

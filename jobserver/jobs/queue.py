@@ -86,7 +86,8 @@ def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
         [
             {
                 "job_id": draft.id,
-                "position": position,
+                # assets come before videos: then the first outputs wait for one video, not for all
+                "position": position if file.role == "video" else position - len(draft.files),
                 "seed": file_seed(options.seed, position),
                 "weight": None if draft.brief is None else 0,  # the worker knows it
                 **file._asdict(),

@@ -70,7 +70,7 @@ def restrict(reads: list[str], writes: list[str]) -> None:
     """Deny access to all other files and to TCP, as far as the kernel supports it.
 
     Uses Landlock: Linux 5.13 for files, 6.7 for TCP. Older kernels run without it; the resource
-    limits, `-protocol_whitelist` and `-f mov` do not depend on it. Raises OSError.
+    limits, `-protocol_whitelist` and `-f` do not depend on it. Raises OSError.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     abi = libc.syscall(CREATE_RULESET, None, 0, 1)

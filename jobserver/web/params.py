@@ -17,7 +17,11 @@ PAGE_SIZE = 50
 MAX_TITLE_LENGTH = 200  # characters
 # That the form of an upload may have.
 FIELDS = frozenset({"variations", "recipe", "seed", "title", "brief"})
-_INTEGER = re.compile(r"\s*([+-]?)(?:0[xX]([0-9a-fA-F]+)|([0-9]+))")
+# ECMA-262, 19.2.5 parseInt and 12.2, 12.3: what is white space there; `0x` alone is no number.
+_INTEGER = re.compile(
+    "[\t-\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]*"
+    "([+-]?)(?:0[xX]([0-9a-fA-F]+)|(?!0[xX])([0-9]+))"
+)
 
 
 def job_options(fields: Mapping[str, str], new_seed: int) -> JobOptions:

@@ -250,3 +250,18 @@ def test_outputs_are_as_long_as_their_parts_or_as_asked_for_and_shots_as_planned
             ends = picture(segment).keyframes
             assert not segment.cut or segment.seconds in ends
     assert sum(shot.picture is not None for shot in shots_of(found).values()) == planned.shots
+
+
+def test_format_fit_and_logo_touch_all_parts():
+    document = {
+        "formats": ["4:5"],
+        "fit": "crop",
+        "focus": [0.25, 1],
+        "padColor": "#ffffff",
+        "logo": {"overlay": "logo.png"},
+    }
+    shown = [picture(segment) for segment in only(document, SOURCES).segments]
+    assert len(shown) == 3
+    assert {(each.format, each.fit, each.focus, each.pad_color, each.logo) for each in shown} == {
+        ("4:5", "crop", (0.25, 1.0), "#ffffff", Logo("logo.png"))
+    }

@@ -154,3 +154,18 @@ def test_whole_numbers_may_be_written_with_a_point():
 
 def test_a_part_of_the_schema_is_found_by_its_name():
     assert definition("headline")["required"] == ["text"]
+
+
+AXES = ["formats", "hooks", "endings", "music", "lengths", "speeds", "mirror", "headlines"]
+
+
+@pytest.mark.parametrize("key", SCHEMA["properties"])
+def test_axes_are_lists_that_are_not_empty_and_all_else_is_one_value(key: str):
+    schema = SCHEMA["properties"][key]
+    if "$ref" in schema:
+        schema = {**definition(schema["$ref"].rpartition("/")[2]), **schema}
+    assert (key in AXES) == bool(schema.get("uniqueItems"))
+    if key in AXES:
+        assert reason({key: []}) == f"{key} must be a list of at least one"
+        value = schema.get("default", [None])[0]
+        assert reason({key: [value, value]}) == f"{key}[1] repeats {key}[0]"

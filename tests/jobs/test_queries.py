@@ -14,10 +14,10 @@ pytestmark = pytest.mark.both_databases
 
 def set_statuses(db: Connection, job: str, *statuses: str) -> None:
     """Give the files of a job these statuses, in their sequence."""
-    for position, status in enumerate(statuses):
+    for file, status in zip(queries.files_of(db, job), statuses, strict=False):
         db.execute(
-            "UPDATE job_file SET status = :status WHERE job_id = :job AND position = :position",
-            {"status": status, "job": job, "position": position},
+            "UPDATE job_file SET status = :status WHERE id = :id",
+            {"status": status, "id": file.id},
         )
 
 

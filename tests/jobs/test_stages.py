@@ -174,9 +174,10 @@ def test_a_retry_of_a_broken_hook_makes_the_outputs_that_needed_it(brief: Connec
     for file_id in (*VIDEOS, MUSIC):
         steps.probed(brief, held[file_id])
     steps.failed(brief, held[HOOK])
-    steps.finished(brief, claim(brief), 1, 2)
+    held = by_id(brief)
+    steps.finished(brief, held[VIDEOS[0]], 1, 2)
     list_failed(brief, VIDEOS[0], 3)
-    steps.finished(brief, claim(brief), 1, 2)
+    steps.finished(brief, held[VIDEOS[1]], 1, 2)
     assert queries.find_job(brief, "job").status == "completed"  # type: ignore[union-attr]
     assert steps.retry(brief, "job") == 3  # the hook, the music that nobody needed, one video
     assert states(brief) == {
@@ -188,7 +189,7 @@ def test_a_retry_of_a_broken_hook_makes_the_outputs_that_needed_it(brief: Connec
     assert brief.value("SELECT COUNT(*) FROM failed_output") == 0
     assert brief.value("SELECT progress FROM job_file WHERE id = 'job.0'") == pytest.approx(2 / 3)
     steps.probed(brief, claim(brief))
-    assert set(by_id(brief)) == {VIDEOS[0], HOOK, MUSIC}
+    assert list(by_id(brief)) == [HOOK, MUSIC, VIDEOS[0]]
 
 
 def test_a_retry_of_a_video_lets_the_shots_of_its_assets_be_made_again(brief: Connection) -> None:
@@ -235,7 +236,7 @@ def test_a_retry_beside_a_video_that_is_joined_lets_it_wait_for_what_is_made_aga
 
 def test_a_retry_finds_nothing_in_a_job_that_lacks_nothing(brief: Connection) -> None:
     probe_all(brief)
-    for held in reversed(by_id(brief).values()):
+    for held in by_id(brief).values():
         steps.finished(brief, held)
     before = states(brief)
     assert steps.retry(brief, "job") == 0
@@ -263,16 +264,16 @@ def test_the_end_of_a_job_waits_for_no_worker_that_waits_for_it(
     """The last video ends its assets while their workers renew their leases."""
     for n in range(10):
         steps.insert_draft(db, steps.brief_draft(f"job{n}"), NOW - n)
-        held = [claim(db) for _ in range(4)]
-        steps.failed(db, held[0])
+        *assets, first, last = [claim(db) for _ in range(4)]
+        steps.failed(db, first)
 
         def renew(own: Connection, each: Claim) -> int:
             return sum(steps.renew(own, each, k / 100, NOW) for k in range(random.randint(5, 20)))
 
         ended, *renewed = at_once(
             place,
-            lambda own, held=held: len(steps.failed(own, held[1]).unneeded),  # type: ignore[misc]
-            *[lambda own, each=each: renew(own, each) for each in held[2:]],  # type: ignore[misc]
+            lambda own, last=last: len(steps.failed(own, last).unneeded),  # type: ignore[misc]
+            *[lambda own, each=each: renew(own, each) for each in assets],  # type: ignore[misc]
         )
         assert ended == 0
         assert all(isinstance(each, int) for each in renewed), renewed

@@ -165,7 +165,7 @@ def test_screen_readers_announce_what_happens(visitor: Visitor, clips: list[Path
     live_region = visitor.page.locator("#live-region")
     expect(live_region).to_have_attribute("role", "status")
     visitor.choose(clips[0])
-    expect(live_region).to_have_text("1 video chosen")
+    expect(live_region).to_have_text("1 file chosen")
     visitor.upload(variations=1)
     visitor.wait_for_status("completed")
     expect(live_region).to_have_text("hero.mp4: finished, 1 variation")

@@ -17,7 +17,7 @@ from tests.pages.test_upload import drop
 from tests.pages.visitor import Visitor
 from tests.support import Server, make_clip
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]  # 49 s of CPU: 48 videos
 
 RENDER_TIMEOUT_MS = 180_000  # 48 videos on a busy machine
 HOOKS, CLIPS = ("question", "offer", "story"), ("hero", "close-up")

@@ -1,3 +1,4 @@
+import dataclasses
 import random
 import socket
 import struct
@@ -65,6 +66,20 @@ def test_references_in_another_format_are_not_followed(kind, listener, clip, set
     path = tmp_path / "x.mp4"
     path.write_text(disguises(port, clip("plain"))[kind])
     assert attempt(path, settings, tmp_path / "out") == "This file is not an MP4 video."
+    assert connections == []
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_reference_is_followed_where_every_container_is_accepted(
+    listener, clip, settings, tmp_path
+):
+    port, connections = listener
+    path = tmp_path / "x.mkv"
+    everything = dataclasses.replace(settings, accept=("mp4", "mov", "webm", "mkv"))
+    for content in disguises(port, clip("plain")).values():
+        path.write_text(content)
+        sentence = attempt(path, everything, tmp_path / "out")
+        assert sentence == "This file is not an MP4, MOV, WebM or MKV video."
     assert connections == []
     assert list(tmp_path.iterdir()) == [path]
 

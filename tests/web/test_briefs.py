@@ -220,3 +220,28 @@ def test_no_brief_is_a_fault_of_the_server(site: Site, document: Any, duration: 
     if answer.status_code == 400:
         assert answer.json["path"]
         assert "\n" not in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "reason"),
+    [
+        ('{"fit": "pad", "fit": "crop"}', "fit", "is there twice"),
+        ('{"speeds": [1, NaN]}', "speeds[1]", "is not a number that JSON has"),
+        ('{"size": 1e999}', "size", "is not a number that JSON has"),
+        ('{"size": ' + "9" * 5000 + "}", "brief", "has a number with too many digits"),
+        ('{"size": ' + "9" * 4000 + "}", "size", "must be a whole number from 360 to 2160"),
+        ("[" * 60_000, "brief", "is nested too deeply"),
+        ('{"name": "\\ud800"}', "name", "has half a surrogate pair, which is no character"),
+        ('{"hooks": [' + "null," * 12_000 + "null]}", "hooks[1]", "repeats hooks[0]"),
+        ('{"\\n": 1}', '["\\n"]', "is unknown here"),
+    ],
+)
+def test_a_brief_that_two_readers_could_read_differently_leaves_nothing(
+    site: Site, text: str, path: str, reason: str
+):
+    answer = site.post(*parts("videos", "clip.mp4"), field_part("brief", text))
+    assert answer.status_code == 400
+    assert answer.json["path"] == path
+    assert answer.json["error"].startswith(f"{path} {reason}")
+    assert [each for each in site.upload_dir.iterdir() if each.name != ".database"] == []
+    assert site.rows("SELECT id FROM job") == []

@@ -65,7 +65,7 @@ export function write(brief) {
   for (const control of controls()) {
     const value = brief[control.dataset.field];
     if (isBox(control)) control.checked = isChecked(control, value);
-    else control.value = TYPES[control.dataset.type].write(value, control) ?? "";
+    else control.value = TYPES[control.dataset.type].write(value, control) ?? control.defaultValue ?? "";
   }
   showDependent();
 }

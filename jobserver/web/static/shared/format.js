@@ -72,9 +72,9 @@ export function jobName({ title, files }) {
 
 const countOf = (files, status) => files.filter((file) => file.status === status).length;
 
-/** Whether every video was completed; in a completed job some may have failed. */
-export const allCompleted = ({ status, files }) =>
-  status === "completed" && countOf(files, "completed") === files.length;
+/** Whether every video was completed whole; in a completed job some, or some of their outputs, may have failed. */
+export const allCompleted = ({ status, files }) => status === "completed" &&
+  files.every((file) => file.status === "completed" && !file.failedVariations);
 
 /** A job's status as shown: [label, style] for setState. */
 export const jobState = (job) => job.status !== "completed" || allCompleted(job)

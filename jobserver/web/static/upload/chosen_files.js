@@ -154,7 +154,12 @@ const rowOf = (entry) => byId("chosen").querySelector(`[data-key="${entry.key}"]
 /** Return the img or video in the list that shows a file. */
 export const pictureOf = (entry) => part(rowOf(entry), "picture");
 
-const actions = { remove, changeRole, onPicture: () => callbacks.onPicture() };
+const actions = { remove, changeRole, onPicture };
+
+function onPicture(entry) {
+  if (entries.includes(entry)) update(rowOf(entry), entry);
+  callbacks.onPicture();
+}
 
 function render() {
   renderList(byId("chosen"), entries.map((entry) => [entry.key, entry]),

@@ -18,7 +18,7 @@ export function newRow(entry, actions) {
 function newPreview(entry, actions) {
   if (entry.kind === "sound" || !entry.url) return [];
   const isVideo = entry.kind === "clip" && entry.file;
-  const preview = isVideo ? newVideo(entry, actions) : newPicture(actions);
+  const preview = isVideo ? newVideo(entry, actions) : newPicture(entry, actions);
   preview.dataset.part = "picture";
   preview.src = entry.url;
   return [preview];
@@ -36,10 +36,10 @@ function newVideo(entry, { onPicture }) {
   return video;
 }
 
-function newPicture({ onPicture }) {
+function newPicture(entry, { onPicture }) {
   const picture = document.createElement("img");
   picture.alt = "";
-  picture.addEventListener("load", onPicture);
+  picture.addEventListener("load", () => onPicture(entry));
   return picture;
 }
 
