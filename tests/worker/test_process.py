@@ -159,18 +159,15 @@ def test_a_worker_of_a_batch_ends_with_0_when_the_queue_is_empty(
     site.check_completed(jobs[0], 6)
 
 
-def test_a_worker_of_a_batch_waits_with_all_its_threads_for_the_stages_of_a_brief(
+def test_a_worker_of_a_batch_goes_through_all_stages_of_a_brief(
     site: Site, start_flask_worker: StartFlaskWorker, clip: bytes
 ):
-    """While one thread makes the last shots nothing can be claimed; then both join."""
     videos = {f"clip{n}.mp4": clip for n in range(3)}
     job_id = queue_brief(site, Parts(videos, hooks={"hook.mp4": clip}), formats=["9:16"])
     process = start_flask_worker("--once", WORKERS="2")
     _, log = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in log) == (0, False), log
     check_ended(site, job_id, "completed", 3)
-    ends = log.index("joined 1 outputs"), log.rindex("shots, 0 to go")
-    assert ends[0] > ends[1]  # no thread had ended before
 
 
 def test_a_worker_of_a_batch_ends_at_a_signal_and_gives_its_file_back(
