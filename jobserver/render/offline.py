@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from jobserver.brief.assemble import shots_of, timelines
 from jobserver.brief.model import Brief, Part, Role, Sources
-from jobserver.brief.parse import parse
+from jobserver.brief.parse import parse, used
 from jobserver.brief.plan import plan
 from jobserver.brief.seeds import file_seed
 from jobserver.brief.timeline import (
@@ -93,7 +93,7 @@ class Production:
 
 
 def prepare(wishes: Wishes, settings: Settings, fonts: Fonts) -> Production:
-    """Plan all outputs and probe all files; encode nothing.
+    """Plan all outputs and probe the files that they need; encode nothing.
 
     Raises BriefError, Unusable, EngineError, and OSError.
     """
@@ -101,19 +101,17 @@ def prepare(wishes: Wishes, settings: Settings, fonts: Fonts) -> Production:
     def look_of(video: int, look: int) -> LookParameters:
         return parameters(file_seed(wishes.seed, video), look, wishes.recipe).values
 
-    sources = Sources(
-        **{
-            name: tuple(Part(path.name) for path in wishes.files[role])
-            for name, role in FOLDERS.items()
-        }
-    )
+    sources = _sources(wishes)
     brief = parse(
         wishes.brief,
         sources,
         variations=wishes.variations,
         recipe=wishes.recipe,
+        unused_allowed=True,
         cannot_draw=partial(cannot_draw, fonts=fonts),
     )
+    wishes = _needed(wishes, used(brief, sources))
+    sources = _sources(wishes)
     planned = plan(brief, sources, MAX_OUTPUTS, title=wishes.title)
     footage = {
         (role, place): _probed(path, role, settings)
@@ -123,6 +121,24 @@ def prepare(wishes: Wishes, settings: Settings, fonts: Fonts) -> Production:
     facts = {source: _facts(found) for source, found in footage.items()}
     found = timelines(brief, planned.outputs, sources, facts, look_of=look_of)
     return Production(wishes=wishes, brief=brief, footage=footage, outputs=found)
+
+
+def _sources(wishes: Wishes) -> Sources:
+    return Sources(
+        **{
+            name: tuple(Part(path.name) for path in wishes.files[role])
+            for name, role in FOLDERS.items()
+        }
+    )
+
+
+def _needed(wishes: Wishes, sources: Sources) -> Wishes:
+    """Return the wishes with the files of these sources alone."""
+    files = {
+        role: [path for path in paths if Part(path.name) in sources.of_role(role)]
+        for role, paths in wishes.files.items()
+    }
+    return replace(wishes, files=files)
 
 
 def _probed(path: Path, role: Role, settings: Settings) -> Footage:

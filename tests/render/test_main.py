@@ -132,3 +132,11 @@ def test_a_brief_that_cannot_be_followed_is_said(footage, capsys):
 def test_a_video_and_a_brief_exclude_each_other(tmp_path, arguments):
     with pytest.raises(SystemExit):
         main([*arguments, "--out", str(tmp_path)])
+
+
+def test_files_of_a_folder_that_the_brief_does_not_name_are_left_alone(footage, capsys):
+    (footage / "hooks" / "a.mp4").write_bytes(b"not a video, and not looked at")
+    brief = {"formats": ["9:16"], "size": 360, "hooks": ["b.mp4"], "endings": [None]}
+    assert run(footage, {**brief, "music": [None]}, "out") == 0, capsys.readouterr().err
+    manifest = json.loads((footage / "out" / "manifest.json").read_text())
+    assert [output["axes"]["hook"] for output in manifest["outputs"]] == ["b.mp4"]
