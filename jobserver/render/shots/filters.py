@@ -178,6 +178,6 @@ def _overlaid(overlays: Overlays) -> list[str]:
     """Return the steps that lay pictures over the frames."""
     return [
         f"[{number}:v]scale=out_color_matrix=bt709:out_range=tv,format=yuva420p[o{{n}}];"
-        f"[{{a}}][o{{n}}]overlay={overlay.left}:{overlay.top}{shown}[{{b}}]"
+        f"[{{a}}][o{{n}}]overlay={overlay.box.left}:{overlay.box.top}{shown}[{{b}}]"
         for number, overlay, shown in overlays
     ]

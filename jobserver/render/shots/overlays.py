@@ -6,12 +6,14 @@ from pathlib import Path
 
 from jobserver.brief.model import Headline, Logo
 from jobserver.brief.timeline import Appearance
+from jobserver.render.framing import Box
 from jobserver.render.settings import Settings
 from jobserver.render.shots.filters import half_frame
 from jobserver.render.stills import write_logo
 from jobserver.render.text import Fonts, Overlay, draw_headline, safe_zone
 
 _Frame = tuple[int, int]
+_Key = tuple[Headline | Logo, _Frame, Box | None]  # the box: of the logo beside a headline
 
 
 class Overlays:
@@ -29,7 +31,7 @@ class Overlays:
         """Take the uploaded files by name. cancel: stops the decoding of a logo."""
         self.folder, self.files, self.fonts = folder, files, fonts
         self.settings, self.cancel = settings, cancel
-        self.made: dict[tuple[Headline | Logo, _Frame], Overlay] = {}
+        self.made: dict[_Key, Overlay] = {}
 
     def of(self, appearance: Appearance) -> list[tuple[Overlay, str]]:
         """Return the overlays of a shot and the option that says when each is shown.
@@ -38,22 +40,27 @@ class Overlays:
         """
         frame = (appearance.width, appearance.height)
         found: list[tuple[Overlay, str]] = []
+        beside = None
         if appearance.logo:
-            found.append((self._logo(appearance.logo, frame), ""))
+            logo = self._logo(appearance.logo, frame)
+            beside = logo.box
+            found.append((logo, ""))
         if appearance.headline:
             shown = _shown(appearance.headline, half_frame(appearance))
-            found.append((self._headline(appearance.headline, frame), shown))
+            found.append((self._headline(appearance.headline, frame, beside), shown))
         return found
 
-    def _headline(self, headline: Headline, frame: _Frame) -> Overlay:
-        if (headline, frame) not in self.made:
+    def _headline(self, headline: Headline, frame: _Frame, logo: Box | None) -> Overlay:
+        key = (headline, frame, logo)
+        if key not in self.made:
             out = self._next_path()
-            self.made[headline, frame] = draw_headline(headline, frame, self.fonts, out)
-        return self.made[headline, frame]
+            self.made[key] = draw_headline(headline, frame, self.fonts, out, logo=logo)
+        return self.made[key]
 
     def _logo(self, logo: Logo, frame: _Frame) -> Overlay:
         """Make a logo, in its corner of the safe zone and no larger than that."""
-        if (logo, frame) not in self.made:
+        key = (logo, frame, None)
+        if key not in self.made:
             zone = safe_zone(*frame)
             width, height = write_logo(
                 self.files[logo.overlay],
@@ -67,8 +74,9 @@ class Overlays:
             vertical, across = logo.corner.split("-")
             left = zone.left if across == "left" else zone.left + zone.width - width
             top = zone.top if vertical == "top" else zone.top + zone.height - height
-            self.made[logo, frame] = Overlay(out, left // 2 * 2, top // 2 * 2)
-        return self.made[logo, frame]
+            box = Box(left // 2 * 2, top // 2 * 2, width, height)
+            self.made[key] = Overlay(out, box)
+        return self.made[key]
 
     def _next_path(self) -> Path:
         return self.folder / f"overlay{len(self.made)}.png"

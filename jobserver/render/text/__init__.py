@@ -15,7 +15,7 @@ from jobserver.render.text.fonts import (
     require_glyphs,
 )
 from jobserver.render.text.headline import Overlay, TextTooLong, draw_headline
-from jobserver.render.text.safe_zones import margins, safe_zone
+from jobserver.render.text.safe_zones import headline_zone, margins, safe_zone
 
 __all__ = [
     "BUNDLED",
@@ -28,6 +28,7 @@ __all__ = [
     "TextTooLong",
     "cannot_draw",
     "draw_headline",
+    "headline_zone",
     "load_fonts",
     "margins",
     "require_glyphs",

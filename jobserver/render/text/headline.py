@@ -9,11 +9,11 @@ from pathlib import Path
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from jobserver.brief.model import Headline
+from jobserver.brief.model import Headline, Position
 from jobserver.render.framing import Box
 from jobserver.render.text.fonts import Font, Fonts, TextError, can_shape, require_glyphs
 from jobserver.render.text.lines import Line, Run, lines
-from jobserver.render.text.safe_zones import safe_zone
+from jobserver.render.text.safe_zones import headline_zone, safe_zone
 
 # The page draws its preview by the same numbers. Shares of the height of a line.
 FONT_SIZE = 0.8  # em
@@ -33,11 +33,10 @@ class TextTooLong(TextError):
 
 @dataclass(frozen=True)
 class Overlay:
-    """A picture to be laid over a frame. left, top: its place in pixels, even."""
+    """A picture to be laid over a frame. box: where; its place is even."""
 
     path: Path
-    left: int
-    top: int
+    box: Box
 
 
 @dataclass(frozen=True)
@@ -54,24 +53,38 @@ class _Block:
         return max(self.widths, default=0.0), self.line * len(self.lines)
 
 
-def draw_headline(headline: Headline, frame: tuple[int, int], fonts: Fonts, out: Path) -> Overlay:
+def draw_headline(
+    headline: Headline,
+    frame: tuple[int, int],
+    fonts: Fonts,
+    out: Path,
+    *,
+    logo: Box | None = None,
+) -> Overlay:
     """Write a headline as a PNG and return where it lies in the frame.
 
-    It is wrapped, and made smaller where it must be, to fit the safe zone. Raises TextError:
-    MissingGlyph, CannotShape or TextTooLong.
+    It is wrapped, and made smaller where it must be, to fit the part of the safe zone that
+    a logo at this place leaves. Raises TextError: MissingGlyph, CannotShape or TextTooLong.
     """
     require_glyphs(headline.text, fonts)
     faces = _Faces()
-    zone = safe_zone(*frame)
+    zone = headline_zone(frame, logo)
     block = _fitted(headline, frame, zone, fonts=fonts, faces=faces)
     picture = _drawn(block, headline, faces)
-    left = min(
-        max((frame[0] - picture.width) // 2, zone.left), zone.left + zone.width - picture.width
-    )
-    spare = zone.height - picture.height
-    top = zone.top + {"top": 0, "middle": spare // 2, "bottom": spare}[headline.position]
+    left, top = _place(picture.size, frame, zone, headline.position)
     picture.save(out, "PNG", compress_level=1)
-    return Overlay(out, _even(max(0, left)), _even(max(0, top)))
+    return Overlay(out, Box(_even(max(0, left)), _even(max(0, top)), *picture.size))
+
+
+def _place(
+    size: tuple[int, int], frame: tuple[int, int], zone: Box, position: Position
+) -> tuple[int, int]:
+    """Return left and top: the middles are of the frame and its safe zone, as far as fits."""
+    safe, spare = safe_zone(*frame), zone.height - size[1]
+    middle = safe.top + (safe.height - size[1]) // 2 - zone.top
+    down = {"top": 0, "middle": min(max(middle, 0), spare), "bottom": spare}[position]
+    left = min(max((frame[0] - size[0]) // 2, zone.left), zone.left + zone.width - size[0])
+    return left, zone.top + down
 
 
 def _fitted(

@@ -10,6 +10,10 @@ from typing import Any
 
 from jobserver.render.framing import Box
 
+# Of a headline beside a logo; the page draws its preview by the same numbers.
+LOGO_GAP = 0.02  # between the two, a share of the frame's height
+LEAST_ZONE = 0.4  # of the safe zone's height; a logo that leaves less is drawn over
+
 _FILE = Path(__file__).with_name("safe_zones.json")
 
 
@@ -30,6 +34,25 @@ def safe_zone(width: int, height: int) -> Box:
     left, top = round(width * sides["left"]), round(height * sides["top"])
     right, bottom = round(width * sides["right"]), round(height * sides["bottom"])
     return Box(left, top, width - left - right, height - top - bottom)
+
+
+def headline_zone(frame: tuple[int, int], logo: Box | None) -> Box:
+    """Return the part of a frame that a headline keeps to: the safe zone below or above a logo.
+
+    The larger of the two, over the whole width. All of the safe zone without a logo, and beside
+    one that leaves less than LEAST_ZONE of it.
+    """
+    safe = safe_zone(*frame)
+    if logo is None:
+        return safe
+    gap = max(2, round(LOGO_GAP * frame[1]))  # places and sides are rounded to even pixels
+    end, below = safe.top + safe.height, logo.top + logo.height + gap
+    zones = (
+        Box(safe.left, below, safe.width, end - below),
+        Box(safe.left, safe.top, safe.width, logo.top - gap - safe.top),
+    )
+    zone = max(zones, key=lambda each: each.height)
+    return zone if zone.height >= LEAST_ZONE * safe.height else safe
 
 
 def _ratio(name: str) -> float:

@@ -17,7 +17,7 @@ def drawn(bundled, tmp_path):
     def draw(text, frame=(360, 640), fonts=bundled, **options):
         out = draw_headline(Headline(text, **options), frame, fonts, tmp_path / "headline.png")
         with Image.open(out.path) as picture:
-            return picture.copy(), out.left, out.top
+            return picture.copy(), out.box.left, out.box.top
 
     return draw
 
