@@ -14,6 +14,7 @@ from jobserver.brief.errors import BriefError, quoted
 
 MAX_SIZE = 64 * 1024  # bytes of a brief
 MAX_DEPTH = 16  # a brief has four
+MAX_NUMBER = 2**53  # larger ones a double does not hold exactly
 WHOLE = "brief"  # the path of all of it
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -69,6 +70,8 @@ def _checked(value: Any, path: str, depth: int) -> Any:
         return [_checked(item, item_path(path, n), depth - 1) for n, item in items]
     if isinstance(value, float) and not math.isfinite(value):
         raise BriefError(path or WHOLE, "is not a number that JSON has")
+    if isinstance(value, int | float) and abs(value) > MAX_NUMBER:
+        raise BriefError(path or WHOLE, "is too large a number")
     if isinstance(value, str) and _SURROGATE.search(value):
         raise BriefError(path or WHOLE, "has half a surrogate pair, which is no character")
     return value

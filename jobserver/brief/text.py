@@ -8,6 +8,7 @@ SHAPING = frozenset("\u200c\u200d\u200e\u200f\u061c")
 # Control, format, half a surrogate, private use, separators of lines and paragraphs.
 REFUSED = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 LINE_BREAK = "\n"
+MAX_LINES = 15  # as many can be read in the smallest frame beside a logo
 
 
 def problem(text: str) -> str | None:
@@ -22,6 +23,9 @@ def problem(text: str) -> str | None:
             continue
         if unicodedata.category(character) in REFUSED or _is_noncharacter(character):
             return f"has the character U+{ord(character):04X}, which cannot be drawn"
+    count = text.count(LINE_BREAK) + 1
+    if count > MAX_LINES:
+        return f"has {count} lines; at most {MAX_LINES} fit"
     return None if text.strip() else "is blank"
 
 

@@ -23,6 +23,7 @@ import sys
 from typing import Any
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+MAX_SIDE = 32_768  # pixels; rows and columns have a cost of their own
 ANIMATED = ("PNG", "WEBP")  # a JPEG of several frames holds other views of the same picture
 
 
@@ -72,8 +73,8 @@ def decode(spec: dict[str, Any]) -> dict[str, Any]:
 def check(image: Any, max_pixels: int) -> None:
     """Refuse what the header says is too large or moves. Raises Refused."""
     width, height = image.size
-    if width * height > max_pixels:
-        limit = f"at most {max_pixels / 1e6:.0f} million"
+    if width * height > max_pixels or max(width, height) > MAX_SIDE:
+        limit = f"at most {max_pixels / 1e6:.0f} million, and {MAX_SIDE} on a side"
         raise Refused(
             "TooLarge", f"This picture is too large: {width} x {height} pixels ({limit})."
         )

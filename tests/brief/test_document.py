@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jobserver.brief.document import MAX_SIZE, decode, key_path, size_of
 from jobserver.brief.errors import BriefError
 
-NUMBERS = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.integers(-(2**53), 2**53) | st.floats(-(2**53), 2**53, allow_nan=False)
 LEAVES = st.none() | st.booleans() | NUMBERS | st.text(max_size=8)
 VALUES = st.recursive(
     LEAVES,

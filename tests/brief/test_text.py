@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.brief.text import problem
+from jobserver.brief.text import MAX_LINES, problem
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,8 @@ def test_no_control_or_format_character_passes_but_those_that_shape_words(text: 
     if problem(text) is None:
         assert set(text) <= set("\u200c\u200d\u200e\u200f\u061c")
         assert all(unicodedata.category(each) == "Cf" for each in text)
+
+
+def test_a_text_of_more_lines_than_fit_is_refused():
+    assert problem("\n".join("x" * MAX_LINES)) is None
+    assert problem("\n".join("x" * (MAX_LINES + 1))) == "has 16 lines; at most 15 fit"

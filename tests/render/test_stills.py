@@ -159,7 +159,9 @@ def test_a_large_picture_is_scaled_down(saved, written, settings):
     assert written(path).size == (4096, round(100 * 4096 / 9000))
 
 
-@pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (65_000, 1_000), (2**31 - 1, 1)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(30_000, 30_000), (65_000, 1_000), (2**31 - 1, 1), (1, 63_999_999)]
+)
 def test_a_picture_of_too_many_pixels_is_refused_by_its_header(tmp_path, settings, width, height):
     path = tmp_path / "bomb.png"
     path.write_bytes(png((width, height, 8, 2), zlib.compress(bytes(10_000))))

@@ -4,7 +4,9 @@ import pytest
 from PIL import Image, ImageChops
 
 from jobserver.brief.model import Headline
+from jobserver.brief.text import MAX_LINES
 from jobserver.render.text import TextTooLong, draw_headline, load_fonts, safe_zone
+from jobserver.render.text.safe_zones import LEAST_ZONE
 
 FRAMES = [(1080, 1920), (1080, 1350), (1080, 1080), (1920, 1080), (360, 640), (640, 272)]
 TEXTS = ["Hi", "Save 50 % today: only this week and never again, we promise", "x" * 500]
@@ -136,6 +138,16 @@ def test_a_mark_stands_on_its_letter(drawn):
 def test_a_text_that_fits_at_no_size_is_refused(drawn):
     with pytest.raises(TextTooLong):
         drawn("\n".join("x" * 200), (64, 64))
+
+
+def test_as_many_lines_as_a_brief_may_have_fit_beside_a_logo_and_in_a_tiny_source(drawn):
+    text = "\n".join(["word"] * MAX_LINES)
+    for width, height in ((360, 640), (360, 450), (360, 360), (640, 360)):
+        zone = safe_zone(width, height)
+        rest = int(zone.height * LEAST_ZONE) - 1
+        picture, _, _ = drawn(text, (width, rest * height // zone.height))
+        assert picture.height / MAX_LINES > 6
+    drawn(text, (64, 64))
 
 
 @pytest.mark.parametrize("text", ["'", "a:b,c;d[e]", "%{pts}", "\\", "%d", "{n}", "$(id)"])
