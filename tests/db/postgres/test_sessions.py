@@ -2,10 +2,12 @@
 
 import multiprocessing
 import os
+import re
 import signal
+import socket
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import psycopg
@@ -14,6 +16,7 @@ import pytest
 from jobserver import db
 from jobserver.db import Connection, DatabaseUnavailable
 from jobserver.db.errors import CommitUnknown
+from jobserver.db.migrations import on_postgres
 from jobserver.db.postgres import connection, sessions
 from tests.postgres import Cluster
 from tests.support import together, wait_for
@@ -275,3 +278,85 @@ def test_ids_come_by_their_bytes(database: Connection) -> None:
     with db.exclusive(database, "queue"):
         database.write_many(INSERT, [{"id": each} for each in ("a", "B", "_", "Z", "é", "-")])
     assert database.column("SELECT id FROM job ORDER BY id") == ["-", "B", "Z", "_", "a", "é"]
+
+
+# -- statements that are planned once ---------------------------------------------------------
+
+PREPARED = "SELECT COUNT(*) FROM pg_prepared_statements WHERE statement LIKE '%FROM job%'"
+OFTEN = sessions.PREPARE_AFTER + 2
+
+
+def test_a_statement_that_runs_often_is_planned_once(database: Connection) -> None:
+    for number in range(OFTEN):
+        assert database.value("SELECT id FROM job WHERE id = :id", {"id": f"a{number}"}) is None
+    assert database.value(PREPARED) == 1
+
+
+@pytest.mark.parametrize("in_transaction", [True, False])
+def test_what_is_planned_goes_on_when_another_host_has_upgraded_the_tables(
+    in_transaction: bool, url: str, database: Connection
+) -> None:
+    """The view is made anew, its tables get columns."""
+    with closing(db.connect(url)) as other, db.exclusive(other, "queue"):
+        other.write(INSERT, {"id": "kept"})
+
+    def read() -> list[Any]:
+        return database.column("SELECT status FROM job_status WHERE id = :id", {"id": "kept"})
+
+    def write(job_id: str) -> None:
+        with db.exclusive(database, "queue"):
+            database.write(INSERT, {"id": job_id})
+            if in_transaction:
+                read()
+
+    for number in range(OFTEN):
+        write(f"a{number}")
+        read()
+    with closing(db.connect(url)) as other, db.exclusive(other, "schema"):
+        other.execute("ALTER TABLE job ADD COLUMN next TEXT NOT NULL DEFAULT '-'")
+        other.execute("CREATE INDEX job_next ON job (next)")
+        other.execute(on_postgres._VIEW)
+    write("after")
+    assert read() == ["queued"]
+    assert database.value("SELECT COUNT(*) FROM job") == OFTEN + 2
+
+
+class Pooler:
+    """A relay that names another process than the server's, as PgBouncer does."""
+
+    def __init__(self, port: int) -> None:
+        self._port, self._listener = port, socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._port))
+                for ends in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _pass_on(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while piece := source.recv(65536):
+                key = b"K\0\0\0\x0c"  # BackendKeyData: a process, and a secret
+                target.sendall(
+                    re.sub(re.escape(key) + b"....", key + b"\0\0\0\1", piece, flags=re.S)
+                )
+        target.close()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def test_nothing_is_prepared_where_a_pooler_hands_sessions_on(cluster: Cluster, url: str) -> None:
+    pooler = Pooler(cluster.port)
+    try:
+        with closing(db.connect(url.replace(f":{cluster.port}/", f":{pooler.port}/"))) as database:
+            for number in range(2 * OFTEN):
+                database.value("SELECT id FROM job WHERE id = :id", {"id": f"a{number}"})
+            assert database.value(PREPARED) == 0
+    finally:
+        pooler.close()
