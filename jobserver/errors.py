@@ -241,6 +241,10 @@ class StoreUnreachable(StorageUnavailable, OSError):
     retry_after = 30
 
 
+class FetchCancelled(JobserverError):
+    """Who fetches an object has been asked to stop."""
+
+
 # -- the worker ---------------------------------------------------------------
 
 

@@ -392,6 +392,25 @@ def test_a_worker_goes_on_with_the_source_that_it_has(
     assert len(fetched) == len(set(fetched)) == 2
 
 
+def test_a_worker_that_stops_while_it_fetches_gives_the_video_back(
+    site: Site, render_thread: RenderThread, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = site.upload(clip, variations="1")
+    real = S3Store.open
+
+    def open_and_stop(store: S3Store, key: str) -> Any:
+        render_thread._heartbeat.cancel_all()
+        return real(store, key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(S3Store, "open", open_and_stop)
+        assert render_thread.work_once()
+    assert site.rows("SELECT attempts, lease_until FROM job_file") == [(0, 0)]
+    assert site.store.near_uploads() == []
+    assert run_claims(render_thread) == 1
+    assert site.show(job_id)["status"] == "completed"
+
+
 def test_a_claim_that_was_lost_takes_its_objects_back(
     site: Site,
     render_thread: RenderThread,

@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -153,8 +154,9 @@ class LocalStore(_TwoFolders):
         return self.open
 
     @contextmanager
-    def local_path(self, key: str) -> Iterator[Path]:
+    def local_path(self, key: str, cancel: threading.Event | None = None) -> Iterator[Path]:
         """Give the path of the object itself: nothing is copied."""
+        del cancel
         yield self._path(key)
 
     def delete(self, key: str) -> None:

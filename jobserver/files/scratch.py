@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from jobserver.errors import FetchCancelled
 from jobserver.modes import PRIVATE_FOLDER
 
 PIECE_SIZE = 1024 * 1024
@@ -61,10 +62,15 @@ class Scratch:
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def copy(self, name: str, open_object: Callable[[], BinaryIO]) -> Iterator[Path]:
+    def copy(
+        self,
+        name: str,
+        open_object: Callable[[], BinaryIO],
+        cancel: threading.Event | None = None,
+    ) -> Iterator[Path]:
         """Give a whole copy of what `open_object` opens; who comes meanwhile waits for it.
 
-        Raises what opening and reading raise, or OSError.
+        Raises what opening and reading raise, OSError, or FetchCancelled between two pieces.
         """
         path = self._run / "copies" / name
         with self._lock:
@@ -74,7 +80,7 @@ class Scratch:
         try:
             with copy.fetching:
                 if copy.size is None:
-                    copy.size = self._fetch(path, open_object)
+                    copy.size = self._fetch(path, open_object, cancel or threading.Event())
             yield path
         finally:
             with self._lock:
@@ -88,7 +94,9 @@ class Scratch:
         with self._lock:
             return [name for name, copy in reversed(self._copies.items()) if copy.size is not None]
 
-    def _fetch(self, path: Path, open_object: Callable[[], BinaryIO]) -> int:
+    def _fetch(
+        self, path: Path, open_object: Callable[[], BinaryIO], cancel: threading.Event
+    ) -> int:
         """Copy to a name beside it first: what has the final name is whole."""
         path.parent.mkdir(PRIVATE_FOLDER, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
@@ -97,7 +105,10 @@ class Scratch:
                 size = source.seek(0, os.SEEK_END)
                 self._make_room(size)
                 source.seek(0)
-                shutil.copyfileobj(source, file, PIECE_SIZE)
+                while piece := source.read(PIECE_SIZE):
+                    if cancel.is_set():
+                        raise FetchCancelled
+                    file.write(piece)
             part.rename(path)
         finally:
             part.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ A key names one object: `uploads/<stored name>`, and of an output what `place()`
 keys.py). What a key names never changes: it appears whole, and disappears whole. Rows name keys.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -175,8 +176,13 @@ class Store(Swept, Protocol):
     def link_origin(self) -> str | None:
         """Return scheme and host of the addresses that link() gives; None where there are none."""
 
-    def local_path(self, key: str) -> AbstractContextManager[Path]:
-        """Give a path by which ffmpeg can read the object."""
+    def local_path(
+        self, key: str, cancel: threading.Event | None = None
+    ) -> AbstractContextManager[Path]:
+        """Give a path by which ffmpeg can read the object.
+
+        Raises FetchCancelled soon after `cancel` was set, if it has to be fetched.
+        """
 
     def near_uploads(self) -> Sequence[str]:
         """Return the stored names of uploads that need not be fetched, those used last first."""

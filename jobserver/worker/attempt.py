@@ -15,7 +15,7 @@ from jobserver.db import (
     claiming,
     exclusive,
 )
-from jobserver.errors import StoreUnreachable
+from jobserver.errors import FetchCancelled, StoreUnreachable
 from jobserver.jobs import queue
 from jobserver.jobs.model import MAX_ATTEMPTS, Claim
 from jobserver.worker.heartbeat import HeldClaim
@@ -45,7 +45,7 @@ class Attempt:
         try:
             if self._units.work(held):
                 self._readiness.has_published()
-        except render.Cancelled:
+        except (render.Cancelled, FetchCancelled):
             if held.lost:
                 log.info("%s: cancelled, or lost to another worker", claim.label)
             else:

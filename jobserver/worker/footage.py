@@ -86,7 +86,7 @@ def _pictures(call: _Call) -> Iterator[_Found]:
         (shot.picture, call.out / f"{shot.key}{PICTURE}") for shot in call.shots if shot.picture
     ]
     with (
-        bench.source(call.held.claim.stored_name) as source,
+        bench.source(call.held.claim.stored_name, call.held.cancel) as source,
         _logos(call) as logos,
     ):
         try:
@@ -111,7 +111,7 @@ def _logos(call: _Call) -> Iterator[dict[str, Path]]:
     names = {shot.picture.logo.overlay for shot in call.shots if shot.picture and shot.picture.logo}
     with ExitStack() as stack:
         yield {
-            file.name: stack.enter_context(call.bench.source(file.stored_name))
+            file.name: stack.enter_context(call.bench.source(file.stored_name, call.held.cancel))
             for (role, _), file in call.plan.files.items()
             if role == "overlay" and file.name in names
         }
@@ -121,7 +121,7 @@ def _sounds(call: _Call) -> Iterator[_Found]:
     first, settings = call.shots[0], call.bench.settings
     probe = call.plan.probes[first.role, first.source]
     wanted = [(shot.sound, call.out / f"{shot.key}{SOUND}") for shot in call.shots if shot.sound]
-    with call.bench.source(call.held.claim.stored_name) as source:
+    with call.bench.source(call.held.claim.stored_name, call.held.cancel) as source:
         if probe.music is not None:
             ((shape, path),) = wanted  # all outputs with it take the same
             sounds = [

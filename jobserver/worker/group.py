@@ -83,7 +83,7 @@ class GroupRenderer:
     ) -> list[Rendered]:
         """Render one group, with a picture of each."""
         start = time.monotonic()
-        with self._store.local_path(source_key(held.claim.stored_name)) as source:
+        with self._store.local_path(source_key(held.claim.stored_name), held.cancel) as source:
             outputs = list(
                 render.render(
                     source,
@@ -102,7 +102,7 @@ class GroupRenderer:
         """Probe the file once; a claim of the same file right after knows it already."""
         claim = held.claim
         if self._probed is None or self._probed[0] != claim.id:
-            with self._store.local_path(source_key(claim.stored_name)) as path:
+            with self._store.local_path(source_key(claim.stored_name), held.cancel) as path:
                 media = render.probe(path, self._settings, held.cancel)
                 if claim.sha256 is None:
                     self._record_source(held, path, media)

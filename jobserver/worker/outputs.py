@@ -1,6 +1,7 @@
 """One output of a brief: its shots fetched, joined, made durable, and described."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -33,7 +34,7 @@ def join_output(
     """
     start, number, music = time.monotonic(), timeline.output.number, None
     with ExitStack() as stack:
-        fetched = _Fetched(stack, bench.store, batch)
+        fetched = _Fetched(stack, bench.store, batch, held.cancel)
         parts = [fetched.part(segment) for segment in timeline.segments]
         if timeline.music is not None:
             music = fetched.sound(batch.plan.music_shot(timeline.music))
@@ -59,6 +60,7 @@ class _Fetched(NamedTuple):
     stack: ExitStack
     store: Store
     batch: Batch
+    cancel: threading.Event
 
     def part(self, segment: Segment) -> JoinPart:
         picture, _ = self._file(segment.picture)
@@ -73,7 +75,7 @@ class _Fetched(NamedTuple):
     def _file(self, shot: Shot) -> tuple[Path, shots.Shot]:
         row = self.batch.shot(shot)
         try:
-            path = self.stack.enter_context(self.store.local_path(row.place))
+            path = self.stack.enter_context(self.store.local_path(row.place, self.cancel))
         except FileNotFoundError as error:
             raise ShotMissing(shot.key) from error
         if not path.exists():  # in a folder nobody has looked before

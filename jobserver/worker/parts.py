@@ -30,7 +30,10 @@ class Prober:
         Raises render.Cancelled, MediaError or EngineError, OSError or DatabaseError.
         """
         bench, claim = self._bench, held.claim
-        with bench.source(claim.stored_name) as path, bench.scratch_dir(claim) as folder:
+        with (
+            bench.source(claim.stored_name, held.cancel) as path,
+            bench.scratch_dir(claim) as folder,
+        ):
             probe = self._probe(held, path)
             picture = self._picture(held, probe, path, folder / f"{claim.id}.webp")
             found = SourceFacts(

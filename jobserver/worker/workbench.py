@@ -1,5 +1,6 @@
 """What all units of work of a render thread share."""
 
+import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,6 @@ class Workbench(NamedTuple):
             job_id=claim.job_id, file_id=claim.id, claim_token=claim.claim_token
         )
 
-    def source(self, stored_name: str) -> AbstractContextManager[Path]:
-        """Give the path of an uploaded file."""
-        return self.store.local_path(source_key(stored_name))
+    def source(self, stored_name: str, cancel: threading.Event) -> AbstractContextManager[Path]:
+        """Give the path of an uploaded file. Raises FetchCancelled."""
+        return self.store.local_path(source_key(stored_name), cancel)

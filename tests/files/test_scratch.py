@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import pytest
 
+from jobserver.errors import FetchCancelled
 from jobserver.files.scratch import Scratch
 
 
@@ -67,6 +68,25 @@ def test_whole_copies_are_known_those_used_last_first(scratch: Scratch) -> None:
         pass
     use(scratch, objects, "d", "e")
     assert scratch.copies() == ["e", "d", "a"]
+
+
+def test_a_fetch_that_is_cancelled_leaves_nothing_and_another_fetches_anew(
+    scratch: Scratch, folder: Path
+) -> None:
+    cancel, objects = threading.Event(), Counted()
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            cancel.set()
+            return super().read(size)
+
+    with pytest.raises(FetchCancelled), scratch.copy("a", lambda: Slow(b"aaaa"), cancel):
+        pass
+    assert copies(folder) == set()
+    use(scratch, objects, "a")
+    with scratch.copy("a", objects("a"), cancel):  # it is there: nothing is fetched
+        pass
+    assert objects.opened == ["a"]
 
 
 def test_the_copy_that_was_used_longest_ago_goes_first(scratch: Scratch, folder: Path) -> None:

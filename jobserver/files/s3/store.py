@@ -5,6 +5,7 @@
 <prefix>/outputs/<job id>/<file id>.<token>/<name>    put by one claim; rows name it
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
@@ -127,9 +128,11 @@ class S3Store(BucketCleanup):
                 return f"{parts.scheme}://{parts.netloc}"
         return None
 
-    def local_path(self, key: str) -> AbstractContextManager[Path]:
+    def local_path(
+        self, key: str, cancel: threading.Event | None = None
+    ) -> AbstractContextManager[Path]:
         """Fetch an object into SCRATCH_DIR once and keep it while there is room."""
-        return self._scratch.copy(_copy_name(key), partial(self.open, key))
+        return self._scratch.copy(_copy_name(key), partial(self.open, key), cancel)
 
     def near_uploads(self) -> list[str]:
         """Return those of which SCRATCH_DIR has a copy of this process."""
