@@ -25,7 +25,6 @@ import resource
 import signal
 import struct
 import sys
-from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
@@ -100,7 +99,7 @@ def ruleset_attr(abi: int) -> bytes:
     return struct.pack("=QQ", files, ports) + (struct.pack("=Q", scopes) if abi >= 6 else b"")
 
 
-def allow(libc: Any, ruleset: int, path: str, rights: int) -> None:
+def allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
     """Allow `rights` on a file, or on a directory and everything below it, if it exists."""
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)

@@ -175,7 +175,7 @@ def make(
     An output has its name only once it is whole. on_progress: called with the share of the shots
     and outputs that are done, 0..1. Raises Unusable, EngineError, and OSError.
     """
-    maker = _Maker(production, settings, fonts, scratch)
+    maker = Maker(production, settings, fonts, scratch)
     total = len(maker.shots) + len(production.timelines)
     for done, _ in enumerate(maker.make_shots(), start=1):
         on_progress(done / total)
@@ -188,7 +188,7 @@ def make(
 
 
 @dataclass
-class _Maker:
+class Maker:
     """Makes the shots and outputs of one production. sounds: by the key of their shot."""
 
     production: Production

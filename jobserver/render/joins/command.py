@@ -16,6 +16,9 @@ _FADE_SHARE = 0.25  # of the output, at most
 # Frames are counted, not looked at.
 _FIRST_FRAMES = f"trim=end_frame={FRAMES_AT_A_JOINT},scale=16:16:flags=neighbor,format=gray"
 _START = ("-nostdin", "-hide_banner", "-nostats")
+# Of files that we wrote the index says all: no frames are decoded to find out more.
+_AS_WRITTEN = ("-nofind_stream_info", "-threads", "1")
+_NO_SOUND = ("-an", "-guess_layout_max", "0")  # 0: nor a warning about it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +66,8 @@ def _sounds(mix: Mix) -> list[str]:
     """Return the inputs of the sound; music begins again whenever it has ended."""
     words: list[str] = []
     for path in mix.voice:
-        words += ["-f", "flac", "-i", f"file:{path}"] if path else []
-    music = ["-stream_loop", "-1", "-f", "flac", "-i", f"file:{mix.music}"]
+        words += [*_AS_WRITTEN, "-f", "flac", "-i", f"file:{path}"] if path else []
+    music = [*_AS_WRITTEN, "-stream_loop", "-1", "-f", "flac", "-i", f"file:{mix.music}"]
     return [*words, *(music if mix.music else ())]
 
 
@@ -130,7 +133,7 @@ def check_command(
     graph = [f"[{n}:v]{_FIRST_FRAMES}[j{n}]" for n, _ in joints]
     graph += ["[0:a]ebur128=peak=true:framelog=quiet[sound]"] if sound else []
     if thumbnail:
-        inputs += ["-threads", "1", *source(path)]
+        inputs += source(path, (*_AS_WRITTEN, *_NO_SOUND))
         graph.append(thumbnail_graph(f"{len(joints) + 1}:v"))
     filters = ("-filter_complex_threads", "1", "-filter_complex", ";".join(graph))
     return [
@@ -150,4 +153,4 @@ def _from_keyframe(path: Path, track: PictureTrack, tick: int) -> list[str]:
     """
     half = track.cuts[0].ticks / len(track.cuts[0].shown) / 2
     at = f"{(tick + half) / track.timescale:.6f}"
-    return ["-ss", at, "-noaccurate_seek", "-threads", "1", *source(path)]
+    return source(path, (*_AS_WRITTEN, *_NO_SOUND, "-ss", at, "-noaccurate_seek"))
