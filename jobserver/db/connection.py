@@ -87,6 +87,11 @@ class Connection:
         """Return the time by the clock that all hosts on this database share; Unix seconds."""
         raise NotImplementedError
 
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Let reads inside `with` wait no longer than so for what this process shares."""
+        del seconds
+        return nullcontext()
+
     def set_lock_timeout(self, seconds: float) -> None:
         """Let writes from now on wait so long for another."""
         raise NotImplementedError

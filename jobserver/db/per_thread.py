@@ -1,6 +1,7 @@
 """One connection a thread, kept with its prepared statements for as long as the thread lives."""
 
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 from jobserver.db.connection import LOCK_TIMEOUT_S, Connection
@@ -34,7 +35,9 @@ def thread_connection(place: Place, opening_s: float | None = None) -> Connectio
 def _connect(place: Place, opening_s: float | None) -> Connection:
     db = connect(place) if opening_s is None else connect(place, opening_s)
     try:
-        if not is_usable(db):
+        with nullcontext() if opening_s is None else db.within(opening_s):
+            usable = is_usable(db)
+        if not usable:
             raise DatabaseUnusable("it is not of this version")
     except DatabaseUnusable as error:  # also the tables of another program
         raise DatabaseUnavailable from error

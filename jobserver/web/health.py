@@ -75,7 +75,7 @@ def look(settings: Settings, store: Store) -> Health:
     trouble = None
     try:
         db = thread_connection(settings.database_place, ANSWER_WITHIN_S)
-        with db.reading:
+        with db.reading, db.within(ANSWER_WITHIN_S):
             db.forget_pages()
             if not is_usable(db):
                 return Health("The database does not answer: it is not of this version")

@@ -5,6 +5,7 @@ It holds a session of the process only inside a transaction.
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from jobserver.db.connection import LOCK_TIMEOUT_S, Connection
 from jobserver.db.errors import CommitUnknown, DatabaseBusy, DatabaseError
 from jobserver.db.postgres import sessions
 from jobserver.db.postgres.errors import translate
-from jobserver.db.postgres.sessions import IDLE_IN_TRANSACTION_S, Session, Sessions
+from jobserver.db.postgres.sessions import BORROW_S, IDLE_IN_TRANSACTION_S, Session, Sessions
 from jobserver.db.reserve import NO_RESERVE
 
 # The one lock of who writes alone; any number that nothing else in this database uses.
@@ -51,6 +52,7 @@ class PostgresConnection(Connection):
         self._url, self._lock_timeout_s = url, lock_timeout_s
         self._shared: Sessions | None = sessions.share(url, self)
         self._session: Session | None = None  # while a transaction is open
+        self._wait_s = BORROW_S
         self._alone = False
 
     @property
@@ -119,6 +121,15 @@ class PostgresConnection(Connection):
         time: float = self.value("SELECT CAST(extract(epoch FROM clock_timestamp()) AS FLOAT8)")
         return time
 
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Let reads wait no longer for a session."""
+        self._wait_s = seconds
+        try:
+            yield
+        finally:
+            self._wait_s = BORROW_S
+
     def set_lock_timeout(self, seconds: float) -> None:
         """Let writes from now on wait so long for another."""
         self._lock_timeout_s = seconds
@@ -142,7 +153,7 @@ class PostgresConnection(Connection):
 
     def _run(self, action: Any) -> Fetched:
         if self._session is None:
-            fetched: Fetched = self._sessions().run(action)
+            fetched: Fetched = self._sessions().run(action, self._wait_s)
             return fetched
         try:
             fetched = action(self._session)

@@ -108,20 +108,21 @@ class Sessions:
             name="jobserver",
         )
 
-    def run(self, action: Callable[[Session], T]) -> T:
+    def run(self, action: Callable[[Session], T], wait_s: float = BORROW_S) -> T:
         """Do what is harmless when repeated, with a session of its own."""
-        session, result = self.borrow(action)
+        session, result = self.borrow(action, wait_s)
         self.give_back(session)
         return result
 
-    def borrow(self, action: Callable[[Session], T]) -> tuple[Session, T]:
+    def borrow(self, action: Callable[[Session], T], wait_s: float = BORROW_S) -> tuple[Session, T]:
         """Give a session on which `action` went well, and what it returned.
 
-        A session whose server went away since it was used last is replaced, all of them if need
-        be. Raises DatabaseBusy, DatabaseUnavailable ...
+        wait_s: how long others may keep all of them. A session whose server went away since it
+        was used last is replaced, all of them if need be. Raises DatabaseBusy,
+        DatabaseUnavailable ...
         """
         for _ in range(MAX_SESSIONS + 1):
-            session = self._get()
+            session = self._get(wait_s)
             try:
                 return session, action(session)
             except psycopg.Error as error:
@@ -147,9 +148,9 @@ class Sessions:
         """Close what nobody uses any more."""
         self._pool.close(timeout=1.0)
 
-    def _get(self) -> Session:
+    def _get(self, wait_s: float) -> Session:
         try:
-            return self._pool.getconn(BORROW_S)
+            return self._pool.getconn(wait_s)
         except PoolTimeout as error:
             failure = _Session.failures.get(self._address)
             if failure is not None:

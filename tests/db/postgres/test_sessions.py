@@ -6,8 +6,11 @@ import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -19,7 +22,7 @@ from jobserver.db.errors import CommitUnknown
 from jobserver.db.migrations import on_postgres
 from jobserver.db.postgres import connection, sessions
 from tests.postgres import Cluster
-from tests.support import together, wait_for
+from tests.support import Site, together, wait_for
 
 pytestmark = pytest.mark.tools
 
@@ -111,6 +114,25 @@ def test_those_who_wait_to_write_leave_sessions_to_those_who_read(
         for writer in writers:
             writer.join()
         assert reader.value("SELECT COUNT(*) FROM job") == len(writers)
+
+
+@pytest.mark.parametrize("new_thread", [True, False])
+def test_health_answers_within_a_second_while_others_keep_all_sessions(
+    new_thread: bool, tmp_path: Path, url: str
+) -> None:
+    site = Site(tmp_path, DATABASE_URL=url)
+    ask = partial(site.client.get, "/api/health")
+    assert ask().status_code == 200
+    with ExitStack() as stack:
+        for _ in range(sessions.MAX_SESSIONS):
+            own = stack.enter_context(closing(db.connect(url)))
+            stack.enter_context(db.claiming(own))
+        start = time.monotonic()
+        (answer,) = in_threads(1, ask) if new_thread else (ask(),)
+        assert time.monotonic() - start < 1
+    assert answer.status_code == 503
+    assert answer.json["error"].startswith("The database does not answer")
+    assert ask().status_code == 200
 
 
 def test_sessions_that_were_ended_are_replaced_and_nobody_notices(
