@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from jobserver.render import DEFAULT_RECIPE, RECIPES, Encoding, size_factors, text
-from jobserver.render.text import headline
+from jobserver.render.text import headline, safe_zones
 from jobserver.uploads.brands import OTHER_FORMATS, SOUND_BRANDS
 from jobserver.uploads.containers import accepted, media_types
 from jobserver.uploads.kinds import MAX_MUSIC_SIZE, MAX_STILL_SIZE
@@ -43,13 +43,16 @@ STATIC = Path(__file__).parent / "static"
 # All modules, preloaded together: found one by one, each depth of imports would be a round trip.
 MODULES = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js"))
 
-# How the preview draws a headline, as shares of the height of a line; see the module.
+# How the preview draws a headline, as shares of the height of a line, and where beside a logo; see
+# the modules.
 HEADLINE_SHAPE = {
     "fontSize": headline.FONT_SIZE,
     "baseline": headline.BASELINE,
     "paddingAcross": headline.PADDING_ACROSS,
     "paddingDown": headline.PADDING_DOWN,
     "radius": headline.RADIUS,
+    "logoGap": safe_zones.LOGO_GAP,
+    "leastZone": safe_zones.LEAST_ZONE,
 }
 
 bp = Blueprint("pages", __name__, static_folder="static", template_folder="templates")

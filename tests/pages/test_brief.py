@@ -303,3 +303,27 @@ def test_a_logo_is_shown_in_its_corner(previewing: Visitor) -> None:
     wait_for_pixel(tile(previewing, "source"), (0.9, 0.1), (0, 255, 0))
     previewing.page.get_by_label("Corner").select_option("bottom, left")
     wait_for_pixel(tile(previewing, "source"), (0.1, 0.9), (0, 255, 0))
+
+
+def test_a_headline_is_shown_below_a_logo_at_the_top(previewing: Visitor) -> None:
+    page, preview = previewing.page, previewing.page.locator("#preview")
+    previewing.choose(picture("logo.png", (0, 255, 0)))
+    role_of(previewing, "logo.png").select_option("overlay")
+    page.get_by_label("Text").fill("Half price today, and only until the end of the week")
+    page.get_by_label("Plate", exact=True).fill("#ffff00")
+    page.get_by_text("Size, time, opacity").click()
+    page.get_by_label("Opacity", exact=True).fill("1")
+    wait_for_pixel(preview, (0.87, 0.3), (0, 255, 0))  # it ends at 0.317, the plate begins at 0.337
+    wait_for_pixel(preview, (0.5, 0.345), (255, 255, 0))
+    assert not is_near(pixel(preview, 0.5, 0.07), (255, 255, 0))
+
+
+def test_a_window_that_becomes_narrow_does_not_scroll_sideways(previewing: Visitor) -> None:
+    previewing.page.set_viewport_size({"width": 900, "height": 800})
+    previewing.page.get_by_label("Mirrored").select_option("yes")  # drawn again, wider than below
+    wait_for_pixel(tile(previewing, "source"), (0.1, 0.5), BLUE)
+    previewing.page.set_viewport_size({"width": 360, "height": 640})
+    assert previewing.page.evaluate("document.documentElement.scrollWidth") <= 360
+    box = previewing.page.locator("#preview").bounding_box()
+    assert box
+    assert box["width"] / box["height"] == pytest.approx(16 / 9, abs=0.02)

@@ -1,6 +1,6 @@
 """The live pictures of a brief, drawn by the page, against what the server renders."""
 
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ import pytest
 
 from jobserver.brief.model import Headline
 from jobserver.brief.timeline import Appearance
-from jobserver.render.framing import framing
-from jobserver.render.text import draw_headline, load_fonts
+from jobserver.render.framing import Box, framing
+from jobserver.render.text import draw_headline, load_fonts, safe_zone
 from tests.pages.conftest import NewVisitor
 from tests.support import Server
 
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.browser
 
 FORMATS = {"9:16": (1080, 1920), "4:5": (1080, 1350), "1:1": (1080, 1080), "16:9": (1920, 1080)}
 SOURCES = [(640, 360), (1280, 720), (1920, 1080), (1080, 1920), (720, 720), (320, 180)]
+LOGOS = [(0.0, 0.0), (0.0, 0.15), (0.0, 0.55), (0.9, 0.1), (0.3, 0.7)]  # none, ..., too high
 GREEN = "#00ff00"
 
 PLACE = """async ([source, format, fit, focus]) => {
@@ -27,12 +28,12 @@ PLACE = """async ([source, format, fit, focus]) => {
 }"""
 
 # Draws a headline with a green plate on black; returns the plate's left, top, width and height.
-DRAW = """async ([headline, [width, height]]) => {
+DRAW = """async ([headline, [width, height], logo]) => {
     const { drawHeadline, loadFont } = await import(location.origin + "/static/brief/overlays.js");
     await loadFont();
     const canvas = new OffscreenCanvas(width, height);
     const context = canvas.getContext("2d", { willReadFrequently: true });
-    drawHeadline(context, { width, height }, headline);
+    drawHeadline(context, { width, height }, headline, logo);
     const { data } = context.getImageData(0, 0, width, height);
     const [xs, ys] = [[], []];
     for (let place = 0; place < width * height; place += 1) {
@@ -87,11 +88,17 @@ def test_a_headline_stands_where_the_server_draws_it(
     position: Any,
     size: float,
 ) -> None:
+    """Also beside a logo: it begins at such a share of the safe zone, and is as high as that."""
     page = new_visitor(rendering_server).open().page
     headline = Headline(text, position=position, background=GREEN, size=size)
     shown = {"text": text, "position": position, "color": "#ffffff", "background": GREEN}
-    for frame in FORMATS.values():
-        overlay = draw_headline(headline, frame, load_fonts(None), tmp_path / "text.png")
+    fonts, out = load_fonts(None), tmp_path / "text.png"
+    for frame, logo in product(FORMATS.values(), LOGOS):
+        zone = safe_zone(*frame)
+        top, height = (round(share * zone.height) for share in logo)
+        box = Box(zone.left, zone.top + top, 100, height) if height else None
+        overlay = draw_headline(headline, frame, fonts, out, logo=box)
         wanted = list(astuple(overlay.box))
-        found = page.evaluate(DRAW, [shown | {"size": size}, frame])
-        assert found == pytest.approx(wanted, abs=0.012 * max(frame)), frame
+        beside = box and asdict(box)
+        found = page.evaluate(DRAW, [shown | {"size": size}, frame, beside])
+        assert found == pytest.approx(wanted, abs=0.012 * max(frame)), (frame, logo)

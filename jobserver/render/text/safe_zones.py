@@ -39,8 +39,8 @@ def safe_zone(width: int, height: int) -> Box:
 def headline_zone(frame: tuple[int, int], logo: Box | None) -> Box:
     """Return the part of a frame that a headline keeps to: the safe zone below or above a logo.
 
-    The larger of the two, over the whole width. All of the safe zone without a logo, and beside
-    one that leaves less than LEAST_ZONE of it.
+    logo: its box, in the safe zone. The zone is the larger of the two, over the whole width; all
+    of the safe zone without a logo, and beside one that leaves less than LEAST_ZONE of it.
     """
     safe = safe_zone(*frame)
     if logo is None:

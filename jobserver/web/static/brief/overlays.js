@@ -1,9 +1,9 @@
 // What lies over the clip in the preview: headline, logo, and the edge of the safe zone. The numbers are
-// those of the server (jobserver/render/text/headline.py), which has the last word on where lines break.
+// those of the server (jobserver/render/text/), which has the last word on where lines break.
 
 const { headlineFont, headlineShape, safeZones } = document.documentElement.dataset;
 const SAFE_ZONES = JSON.parse(safeZones);  // format -> shares of the frame that are kept free at each side
-const SHAPE = JSON.parse(headlineShape);  // shares of the height of a line
+const SHAPE = JSON.parse(headlineShape);  // shares of the height of a line; logoGap, leastZone: see headlineZone
 const SHRINK = 0.94;
 const MIN_LINE = 6;  // pixels
 const DASH = 8;  // CSS pixels
@@ -22,6 +22,18 @@ export function safeZone({ width, height }) {
   return { left: width * left, top: height * top, width: width * (1 - left - right), height: height * (1 - top - bottom) };
 }
 
+/** What a headline keeps to: the safe zone below or above a logo, or all of it where that leaves too little. */
+function headlineZone(frame, logo) {
+  const safe = safeZone(frame);
+  if (!logo) return safe;
+  const gap = SHAPE.logoGap * frame.height;
+  const below = logo.top + logo.height + gap;
+  const heights = { below: safe.top + safe.height - below, above: logo.top - gap - safe.top };
+  const zone = heights.below >= heights.above ? { ...safe, top: below, height: heights.below }
+    : { ...safe, height: heights.above };
+  return zone.height >= SHAPE.leastZone * safe.height ? zone : safe;
+}
+
 export function drawSafeZone(context, zone, pixel) {
   context.save();
   context.setLineDash([DASH * pixel, DASH * pixel]);
@@ -34,12 +46,12 @@ export function drawSafeZone(context, zone, pixel) {
   context.restore();
 }
 
-/** headline: as in the brief. */
-export function drawHeadline(context, frame, headline) {
-  const zone = safeZone(frame);
+/** headline: as in the brief. logo: its box in the frame, null without one. */
+export function drawHeadline(context, frame, headline, logo) {
+  const zone = headlineZone(frame, logo);
   const { lines, line, width, height } = fitted(context, headline, frame, zone);
   const left = Math.min(Math.max((frame.width - width) / 2, zone.left), zone.left + zone.width - width);
-  const top = zone.top + (zone.height - height) * { top: 0, middle: 0.5, bottom: 1 }[headline.position];
+  const top = topOf(headline.position, height, zone, safeZone(frame));
   if (headline.background) {
     context.fillStyle = headline.background;
     context.beginPath();
@@ -50,6 +62,13 @@ export function drawHeadline(context, frame, headline) {
   context.textAlign = "center";
   lines.forEach((text, index) =>
     context.fillText(text, left + width / 2, top + line * (SHAPE.paddingDown + index + SHAPE.baseline)));
+}
+
+/** Where a headline of this height begins; one in the middle is in that of the safe zone as far as its own allows. */
+function topOf(position, height, zone, safe) {
+  const lowest = zone.top + zone.height - height;
+  const middle = safe.top + (safe.height - height) / 2;
+  return { top: zone.top, middle: Math.min(Math.max(middle, zone.top), lowest), bottom: lowest }[position];
 }
 
 /** The lines of a text in the largest letters, at most of the wanted size, that fit into the zone. */
@@ -72,14 +91,22 @@ const wrap = (context, text, width) => text.split("\n").flatMap((paragraph) =>
     return fits ? [...lines.slice(0, -1), longer] : [...lines, word];
   }, []));
 
-/** logo: {corner, width, opacity} as in the brief. picture: img */
-export function drawLogo(context, frame, picture, { corner, width, opacity }) {
+/** Where a logo lies in the frame. picture: img. logo: as in the brief */
+export function logoBox(frame, picture, { corner, width }) {
   const zone = safeZone(frame);
   const scale = Math.min((frame.width * width) / picture.naturalWidth, zone.width / picture.naturalWidth,
     zone.height / picture.naturalHeight);
   const [across, down] = [picture.naturalWidth * scale, picture.naturalHeight * scale];
+  return {
+    left: corner.endsWith("left") ? zone.left : zone.left + zone.width - across,
+    top: corner.startsWith("top") ? zone.top : zone.top + zone.height - down,
+    width: across,
+    height: down,
+  };
+}
+
+export function drawLogo(context, picture, box, opacity) {
   context.globalAlpha = opacity;
-  context.drawImage(picture, corner.endsWith("left") ? zone.left : zone.left + zone.width - across,
-    corner.startsWith("top") ? zone.top : zone.top + zone.height - down, across, down);
+  context.drawImage(picture, box.left, box.top, box.width, box.height);
   context.globalAlpha = 1;
 }

@@ -6,7 +6,7 @@ import { ofRole, pictureOf } from "../upload/chosen_files.js";
 import { drawClip, fit, frameSize, isReady, prepare, sizeOf } from "./drawing.js";
 import * as focus from "./focus.js";
 import * as headlines from "./headlines.js";
-import { drawHeadline, drawLogo, drawSafeZone, loadFont, safeZone } from "./overlays.js";
+import { drawHeadline, drawLogo, drawSafeZone, loadFont, logoBox, safeZone } from "./overlays.js";
 import { logoFile } from "./parts.js";
 
 const DEFAULTS = { fit: "blur", padColor: "#000000", focus: [0.5, 0.5], size: 1080 };
@@ -76,13 +76,14 @@ function drawOutput(context, frame, clip, look) {
   context.clearRect(0, 0, frame.width, frame.height);
   if (!clip.picture) return;
   drawClip(context, frame, clip, look);
-  const logo = logoFile() && pictureOf(logoFile());
-  if (logo && isReady(logo)) drawLogo(context, frame, logo, look.logo);
-  if (headlines.current()) drawText(context, frame, headlines.current());
+  const picture = logoFile() && pictureOf(logoFile());
+  const logo = picture && isReady(picture) ? logoBox(frame, picture, look.logo) : null;
+  if (logo) drawLogo(context, picture, logo, look.logo.opacity);
+  if (headlines.current()) drawText(context, frame, headlines.current(), logo);
 }
 
-function drawText(context, frame, headline) {
-  if (isFontLoaded) drawHeadline(context, frame, headline);
+function drawText(context, frame, headline, logo) {
+  if (isFontLoaded) drawHeadline(context, frame, headline, logo);
   else loadFont().then(() => { isFontLoaded = true; refresh(); });
 }
 
