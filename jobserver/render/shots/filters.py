@@ -135,7 +135,8 @@ def _padded(box: Box, appearance: Appearance) -> str:
 def _blurred(box: Box, appearance: Appearance) -> str:
     """Return the steps that surround a picture with itself, enlarged and blurred.
 
-    `xstack` puts the pieces beside each other; an overlay would blend each pixel.
+    `xstack` puts the pieces beside each other; an overlay would blend each pixel. Its frames say
+    nothing of their colours, and of these the muxer writes its `colr` box.
     """
     width, height = appearance.width, appearance.height
     small = [max(8, 2 * round(side / _BLUR_SCALE / 2)) for side in (width, height)]
@@ -158,7 +159,7 @@ def _blurred(box: Box, appearance: Appearance) -> str:
         f"[c{{n}}]crop={part[0]}:{part[1]},scale={small[0]}:{small[1]}:flags=area,"
         f"gblur=sigma={_BLUR_SIGMA},scale={width}:{height}:flags=bilinear,setsar=1,"
         f"split={len(bands)}{names};{cuts};"
-        f"{inputs}xstack=inputs={len(pieces)}:layout={layout}[{{b}}]"
+        f"{inputs}xstack=inputs={len(pieces)}:layout={layout},{TAG_BT709}[{{b}}]"
     )
 
 

@@ -1,5 +1,6 @@
 """Joined outputs: every frame once, picture and sound together, at every joint and at the end."""
 
+import struct
 import threading
 from fractions import Fraction
 
@@ -121,6 +122,16 @@ def test_the_index_is_at_the_front_and_nothing_else_remains(part, joined, tmp_pa
     assert output.thumbnail.read_bytes()[8:12] == b"WEBP"
     assert set(tmp_path.iterdir()) - before == {output.path, output.thumbnail}
     assert (output.width, output.height) == (64, 64)
+
+
+@pytest.mark.parametrize("fit", ["blur", "pad", "crop"])
+def test_the_box_of_colours_says_bt709_whatever_surrounds_the_picture(part, joined, tmp_path, fit):
+    """Players read `colr` before anything in the stream. Source: ISO/IEC 14496-12, 12.1.5."""
+    main = part(flashing(tmp_path / "a.mp4", "25"), width=64, height=114, fit=fit)
+    data = joined(main, main).path.read_bytes()
+    colr = data[data.index(b"colr") :]
+    assert colr[4:8] == b"nclx"
+    assert struct.unpack_from(">3H", colr, 8) == (1, 1, 1)
 
 
 def test_a_cancelled_join_leaves_nothing(part, settings, tmp_path):
