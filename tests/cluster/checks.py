@@ -51,14 +51,19 @@ class Checks:
         self._client = site.bucket.gateway.client()
         self._prefix = f"{site.bucket.prefix}/"
 
-    def run(self, promises: Iterable[Promise]) -> Found:
-        """Check everything; the sweep comes before what must be left is counted."""
+    def run(self, promises: Iterable[Promise], kills: int) -> Found:
+        """Check everything; the sweep comes before what must be left is counted.
+
+        kills: faults that may have ended an attempt. After three a file is given up, as promised.
+        """
         wrong: list[str] = []
         promised = {promise.job_id: promise for promise in promises}
         rows = self._site.database.rows
         states = dict(rows("SELECT id, status FROM job_summary"))
         gave_up = rows(f"SELECT job_id FROM job_file WHERE error LIKE '%{GAVE_UP}%'")  # noqa: S608
         spared = {job_id for (job_id,) in gave_up}
+        if 3 * len(gave_up) > kills:  # each took three of them
+            wrong.append(f"{len(gave_up)} files were given up after {kills} kills")
         wrong += [f"{job_id} has no row" for job_id in promised if job_id not in states]
         wrong += [
             f"{job_id} is {state}"

@@ -76,7 +76,7 @@ def let_renders_sleep() -> None:
     render.check = lambda settings: None
     render.version = lambda settings: "asleep"
     render.group_size = lambda media, settings: GROUP
-    render.thumbnail = lambda path, out, *_: out.write_bytes(b"picture")
+    render.thumbnail = lambda path, out, *_, **__: out.write_bytes(b"picture")
 
 
 _puts: set[str] = set()  # the claims of which something was put

@@ -124,7 +124,8 @@ def run(plan: Plan) -> Report:
             wait_until_completed(clients, PEACE_S)
             _wait_for_unpromised(site)
             seconds = time.monotonic() - start
-        found = Checks(site, asleep=plan.render == "sleep").run(clients.promises.values())
+        checks = Checks(site, asleep=plan.render == "sleep")
+        found = checks.run(clients.promises.values(), sum("worker" in name for name in happened))
         found.wrong.extend(_wrong_answers(clients, hosts))
     return Report(plan, happened, missed, dict(clients.answers), seconds, found)
 
