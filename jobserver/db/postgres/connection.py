@@ -6,7 +6,7 @@ It holds a session of the process only inside a transaction.
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import psycopg
@@ -81,7 +81,8 @@ class PostgresConnection(Connection):
             raise DatabaseBusy
         self._alone = alone
         try:
-            self._session, _ = self._sessions().borrow(self._begin)
+            begin = partial(_begin, lock_timeout_s=self._lock_timeout_s, alone=alone)
+            self._session, _ = self._sessions().borrow(begin)
         except BaseException:
             self._end()
             raise
@@ -89,14 +90,7 @@ class PostgresConnection(Connection):
     def commit(self) -> None:
         """Make what was written durable. Raises CommitUnknown when no answer came."""
         assert self._session is not None  # noqa: S101  begun by the caller
-        try:
-            done = self._session.execute("COMMIT").statusmessage
-        except psycopg.Error as error:
-            if self._session.closed:
-                raise CommitUnknown from error
-            raise translate(error) from error
-        if done != "COMMIT":  # the server undoes what had an error in it, and says no more
-            raise DatabaseError("A statement had failed; nothing was written")
+        _commit(self._session)
         self._end()
 
     def rollback(self) -> None:
@@ -134,14 +128,6 @@ class PostgresConnection(Connection):
         """Let writes from now on wait so long for another."""
         self._lock_timeout_s = seconds
 
-    def _begin(self, session: Session) -> None:
-        lock = f"; SELECT pg_advisory_xact_lock({ALONE})" if self._alone else ""
-        session.execute(
-            f"BEGIN; SET LOCAL lock_timeout = {max(1, int(self._lock_timeout_s * 1000))};"
-            f" SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_IN_TRANSACTION_S * 1000)}"
-            f"{lock}".encode()
-        )
-
     def _end(self) -> None:
         """Give back what a transaction held."""
         session, self._session = self._session, None
@@ -175,6 +161,26 @@ class PostgresConnection(Connection):
 def connect(url: str, lock_timeout_s: float = LOCK_TIMEOUT_S) -> PostgresConnection:
     """Return a connection; the server is asked at its first use."""
     return PostgresConnection(url, lock_timeout_s)
+
+
+def _begin(session: Session, *, lock_timeout_s: float, alone: bool) -> None:
+    lock = f"; SELECT pg_advisory_xact_lock({ALONE})" if alone else ""
+    session.execute(
+        f"BEGIN; SET LOCAL lock_timeout = {max(1, int(lock_timeout_s * 1000))};"
+        f" SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_IN_TRANSACTION_S * 1000)}"
+        f"{lock}".encode()
+    )
+
+
+def _commit(session: Session) -> None:
+    try:
+        done = session.execute("COMMIT").statusmessage
+    except psycopg.Error as error:
+        if session.closed:
+            raise CommitUnknown from error
+        raise translate(error) from error
+    if done != "COMMIT":  # the server undoes what had an error in it, and says no more
+        raise DatabaseError("A statement had failed; nothing was written")
 
 
 def _execute(session: Session, sql: str, values: Any) -> Fetched:
