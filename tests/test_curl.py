@@ -455,7 +455,7 @@ def test_a_bad_token_with_500_mib_is_a_401_that_a_raw_socket_reads_at_once(site:
 def test_a_size_above_everything_is_a_413_before_a_byte_of_it(site: Site):
     """The body is never sent, so the answer can only rest on the headers."""
     before = set(site.server.uploads())
-    answer = site.upload("-H", f"Content-Length: {10**10}", "-H", f"Content-Type: {FORM_TYPE}",
+    answer = site.upload("-H", f"Content-Length: {10**11}", "-H", f"Content-Type: {FORM_TYPE}",
                          "-H", "Expect:", "--data-binary", "--" + BOUNDARY.decode())  # fmt: skip
     assert answer.status == 413
     assert answer.json == {"error": "Request too large (at most 16201 MB)"}

@@ -119,8 +119,8 @@ def test_the_etag_changes_with_the_parts_of_a_brief_and_what_failed(
 ) -> None:
     sent = (*parts("videos", "a.mp4"), *parts("hooks", "b.mp4"), brief_part(formats=["9:16"]))
     poller = Poller(site, site.post(*sent).json["jobId"])
-    video, hook = steps.claim(db, time.time()), steps.claim(db, time.time())
-    assert (video.role, hook.role) == ("video", "hook")
+    hook, video = steps.claim(db, time.time()), steps.claim(db, time.time())
+    assert (hook.role, video.role) == ("hook", "video")
     assert poller.changed()
     assert not poller.changed()
     steps.fail(db, hook, time.time(), "This part is broken.")
