@@ -48,7 +48,7 @@ def make(site: Site, db: Connection, at: float = AT) -> BriefJob:
     with exclusive(db, "queue"):
         db.write("UPDATE job SET created_at = :at WHERE id = :id", {"at": at, "id": job_id})
     held = steps.claim(db, at)
-    assert (held.job_id, held.stage, held.role) == (job_id, 0, "video")
+    assert (held.job_id, held.stage, held.role) == (job_id, 0, "hook")
     steps.insert_shot(db, held, "key", size=len(SHOT))
     assert steps.release(db, held, at)
     shot = site.output_dir / job_id / "key.mp4"

@@ -38,7 +38,7 @@ def test_the_count_the_cost_and_the_names_follow_the_form(
     page.get_by_text("Their names").click()
     names = page.locator("#plan-names li")
     expect(names).to_have_count(12)
-    expect(names.first).to_have_text("hero_hook_9x16_1")
+    expect(names.first).to_have_text("hero_hook_9x16_look1_1")
     page.get_by_label("Use a brief").uncheck()
     expect(page.locator("#upload-total")).to_contain_text("5 variations of 1 video")
 

@@ -23,7 +23,13 @@ from tests.support import FORM_TYPE, PASSWORD, Answer, Server, settings_of
 
 pytestmark = pytest.mark.both_databases
 
-PUBLIC = {"auth.sign_in", "health.show_health", "pages.show_page", "pages.static"}
+PUBLIC = {
+    "auth.sign_in",
+    "health.show_health",
+    "pages.show_page",
+    "pages.static",
+    "pages.headline_font",
+}
 KEY = "key for tests"
 
 

@@ -55,7 +55,7 @@ def test_an_unchanged_list_is_a_304_and_one_with_another_page_is_not(site: Site)
 # -- every route ------------------------------------------------------------------------
 
 PUBLIC = {"auth", "health", "pages"}  # blueprints that need no token
-PROTECTED = {"jobs", "again", "outputs", "storage"}
+PROTECTED = {"briefs", "jobs", "again", "outputs", "storage"}
 LINK = "expires=9999999999&signature=AAAA"
 
 

@@ -152,7 +152,7 @@ def test_a_source_is_described_although_there_was_first_no_space_for_its_picture
 ):
     job_id, thumbnail = site.upload(clip, variations="1"), render.thumbnail
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         monkeypatch.setattr(render, "thumbnail", thumbnail)
         raise render.DiskFull
 
