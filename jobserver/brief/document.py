@@ -20,20 +20,24 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def decode(text: str, max_size: int = MAX_SIZE) -> Any:
-    """Return the value of a JSON text of at most `max_size` bytes of UTF-8. Raises BriefError."""
+def decode(text: str, max_size: int = MAX_SIZE, whole: str = WHOLE) -> Any:
+    """Return the value of a JSON text of at most `max_size` bytes of UTF-8. Raises BriefError.
+
+    whole: the path of all of it.
+    """
     if len(text) > max_size or len(text.encode(errors="surrogatepass")) > max_size:
-        raise BriefError(WHOLE, f"is larger than {max_size} bytes")
+        raise BriefError(whole, f"is larger than {max_size} bytes")
     try:
-        value = json.loads(text, object_pairs_hook=_Object)
+        return _checked(json.loads(text, object_pairs_hook=_Object), "", MAX_DEPTH)
+    except BriefError as error:
+        raise BriefError(error.path or whole, error.reason) from None
     except RecursionError:
-        raise BriefError(WHOLE, "is nested too deeply") from None
+        raise BriefError(whole, "is nested too deeply") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise BriefError(WHOLE, f"is not JSON: {error.msg} at {place}") from None
+        raise BriefError(whole, f"is not JSON: {error.msg} at {place}") from None
     except ValueError:  # more digits than Python converts
-        raise BriefError(WHOLE, "has a number with too many digits") from None
-    return _checked(value, "", MAX_DEPTH)
+        raise BriefError(whole, "has a number with too many digits") from None
 
 
 def size_of(value: object) -> int:
@@ -60,20 +64,23 @@ class _Object(list[tuple[str, Any]]):
 
 
 def _checked(value: Any, path: str, depth: int) -> Any:
-    """Return the value with its objects as dictionaries. Raises BriefError."""
+    """Return the value with its objects as dictionaries.
+
+    Raises BriefError; its path is empty for all of it.
+    """
     if depth == 0:
-        raise BriefError(path or WHOLE, "is nested too deeply")
+        raise BriefError(path, "is nested too deeply")
     if isinstance(value, _Object):
         return _dictionary(value, path, depth)
     if isinstance(value, list):
         items = enumerate(value)
         return [_checked(item, item_path(path, n), depth - 1) for n, item in items]
     if isinstance(value, float) and not math.isfinite(value):
-        raise BriefError(path or WHOLE, "is not a number that JSON has")
+        raise BriefError(path, "is not a number that JSON has")
     if isinstance(value, int | float) and abs(value) > MAX_NUMBER:
-        raise BriefError(path or WHOLE, "is too large a number")
+        raise BriefError(path, "is too large a number")
     if isinstance(value, str) and _SURROGATE.search(value):
-        raise BriefError(path or WHOLE, "has half a surrogate pair, which is no character")
+        raise BriefError(path, "has half a surrogate pair, which is no character")
     return value
 
 

@@ -5,9 +5,12 @@ from typing import Any
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from jobserver.brief.document import WHOLE, decode
+from jobserver.brief.document import decode
 from jobserver.brief.errors import BriefError
 from jobserver.errors import BodyTooLarge, ClientGone, InvalidOption, in_words
+
+NO_OBJECT = "The body must be a JSON object"
+WHOLE = ""  # the path of all of it, which no key has
 
 
 def json_object(max_size: int) -> dict[str, Any]:
@@ -25,13 +28,13 @@ def json_object(max_size: int) -> dict[str, Any]:
     if len(body) != (request.content_length or len(body)):
         raise ClientGone
     try:
-        found = decode(body.decode() or "{}", max_size)
+        found = decode(body.decode() or "{}", max_size, whole=WHOLE)
     except UnicodeDecodeError as error:
-        raise InvalidOption("The body must be a JSON object") from error
+        raise InvalidOption(f"{NO_OBJECT}; it is not UTF-8") from error
     except BriefError as error:
         if error.path == WHOLE:
-            raise InvalidOption("The body must be a JSON object") from error
+            raise InvalidOption(f"{NO_OBJECT}; it {error.reason}") from error
         raise BriefError(error.path.removeprefix("brief."), error.reason) from error
     if not isinstance(found, dict):
-        raise InvalidOption("The body must be a JSON object")
+        raise InvalidOption(NO_OBJECT)
     return found

@@ -158,6 +158,7 @@ def test_max_outputs_is_a_setting(site: Site):
         ({"videos": CLIP, "webhook": "x"}, "webhook is unknown here"),
         (b'{"videos": [{"name": "a"}], "brief": {"size": 1e999}}', "size is not a number"),
         (b'{"videos": [{"name": "a"}], "brief": {"fit": "pad", "fit": "crop"}}', "fit is there"),
+        (b'{"videos": [{"name": "a"}], "brief": {}, "brief": {}}', "brief is there twice"),
         (b'{"videos": [{"name": "\\ud800"}]}', "videos[0].name has half a surrogate"),
     ],
 )
@@ -168,11 +169,20 @@ def test_a_body_that_is_not_understood_is_refused_with_its_key(site: Site, body:
 
 
 @pytest.mark.parametrize(
-    "body",
-    [b"[]", b"x", b'"a"', b"\xff", b"[" * 100_000, b'{"a":' * 30_000, b"9" * 5000, b"NaN"],
+    ("body", "reason"),
+    [
+        (b"[]", ""),
+        (b'"a"', ""),
+        (b"x", "; it is not JSON: Expecting value at line 1, column 1"),
+        (b"\xff", "; it is not UTF-8"),
+        (b"[" * 100_000, "; it is nested too deeply"),
+        (b'{"a":' * 30_000, "; it is nested too deeply"),
+        (b'{"videos": ' + b"9" * 5000 + b"}", "; it has a number with too many digits"),
+        (b"NaN", "; it is not a number that JSON has"),
+    ],
 )
-def test_a_body_that_is_no_object_is_refused(site: Site, body: bytes):
-    assert refusal(site, body) == {"error": "The body must be a JSON object"}
+def test_a_body_that_is_no_object_is_refused_with_its_reason(site: Site, body: bytes, reason: str):
+    assert refusal(site, body) == {"error": f"The body must be a JSON object{reason}"}
 
 
 def test_a_body_that_is_too_large_is_refused(site: Site):
