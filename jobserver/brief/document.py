@@ -40,10 +40,11 @@ def decode(text: str, max_size: int = MAX_SIZE, whole: str = WHOLE) -> Any:
         raise BriefError(whole, "has a number with too many digits") from None
 
 
-def size_of(value: object) -> int:
-    """Return the bytes of a decoded value as JSON without spaces."""
+def require_size(value: object) -> None:
+    """Raise BriefError for a brief that was decoded as part of a larger text and is too large."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return len(text.encode(errors="surrogatepass"))
+    if len(text.encode()) > MAX_SIZE:
+        raise BriefError(WHOLE, f"is larger than {MAX_SIZE} bytes")
 
 
 def key_path(path: str, key: str) -> str:

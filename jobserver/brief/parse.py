@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from jobserver.brief import names, schema, text
 from jobserver.brief.combine import places_of, values_of
-from jobserver.brief.document import MAX_SIZE, WHOLE, decode, item_path, size_of
+from jobserver.brief.document import decode, item_path
 from jobserver.brief.errors import BriefError, quoted
 from jobserver.brief.model import (
     ROLE_OF,
@@ -48,8 +48,6 @@ def parse(
     Raises BriefError.
     """
     document = decode(given) if isinstance(given, str) else given
-    if size_of(document) > MAX_SIZE:
-        raise BriefError(WHOLE, f"is larger than {MAX_SIZE} bytes")
     schema.check(document)
     files = _Files(sources)
     brief = from_document(

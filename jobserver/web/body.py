@@ -5,7 +5,7 @@ from typing import Any
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from jobserver.brief.document import decode
+from jobserver.brief.document import decode, require_size
 from jobserver.brief.errors import BriefError
 from jobserver.errors import BodyTooLarge, ClientGone, InvalidOption, in_words
 
@@ -18,7 +18,8 @@ def json_object(max_size: int) -> dict[str, Any]:
 
     max_size: bytes. Whatever it is declared as, so that `curl -d` works as it stands.
     Raises BodyTooLarge, ClientGone or InvalidOption, and BriefError for a key at fault, as one that
-    is there twice; a key of a brief is named as if the brief had come alone.
+    is there twice, or a brief that is too large; a key of a brief is named as if the brief had come
+    alone.
     """
     request.max_content_length = max_size
     try:
@@ -37,4 +38,6 @@ def json_object(max_size: int) -> dict[str, Any]:
         raise BriefError(error.path.removeprefix("brief."), error.reason) from error
     if not isinstance(found, dict):
         raise InvalidOption(NO_OBJECT)
+    if isinstance(found.get("brief"), dict):  # one that is a text is measured when it is read
+        require_size(found["brief"])
     return found

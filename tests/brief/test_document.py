@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.brief.document import MAX_SIZE, decode, key_path, size_of
+from jobserver.brief.document import MAX_SIZE, decode, key_path, require_size
 from jobserver.brief.errors import BriefError
 
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(-(2**53), 2**53, allow_nan=False)
@@ -92,7 +92,9 @@ def test_64_kib_are_read_and_a_byte_more_is_not():
     text = '"' + "é" * (MAX_SIZE // 2 - 1) + '"'
     assert len(decode(text)) == MAX_SIZE // 2 - 1
     assert refusal(text + " ").reason == "is larger than 65536 bytes"
-    assert size_of(decode(text)) == MAX_SIZE
+    require_size(decode(text))
+    with pytest.raises(BriefError, match="brief is larger than 65536 bytes"):
+        require_size(decode(text) + "x")
 
 
 @pytest.mark.parametrize(

@@ -143,9 +143,8 @@ def test_files_that_are_not_used_may_be_allowed_and_are_found():
 def test_64_kib_of_headlines_are_refused_and_fewer_are_read():
     headlines = [{"text": f"{n:0480d}"} for n in range(130)]
     assert len(parse({"headlines": headlines}, ALONE).headlines) == 130
-    larger = {"headlines": headlines * 2}
-    for document in (larger, json.dumps(larger)):
-        assert str(refusal(document, ALONE)) == "brief is larger than 65536 bytes"
+    larger = json.dumps({"headlines": headlines * 2})
+    assert str(refusal(larger, ALONE)) == "brief is larger than 65536 bytes"
 
 
 @settings(max_examples=200, deadline=None)

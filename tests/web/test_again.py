@@ -1,5 +1,6 @@
 """A new job over kept files: it has names of its own for the same bytes."""
 
+import json
 from contextlib import closing
 from typing import Any
 
@@ -104,6 +105,17 @@ def test_a_brief_may_be_added_changed_and_taken_away(site: Site, plain: str, bri
     assert (taken["variationsPerVideo"], taken["assets"]) == (5, [])
     text = make(site, briefed, brief='{"formats": ["4:5"]}')
     assert (text["totalVariations"], len(text["assets"])) == (2, 3)
+
+
+def test_a_brief_that_is_larger_with_its_defaults_can_be_made_again(site: Site) -> None:
+    headlines = [{"text": f"{n:060d}"} for n in range(500)]
+    sent = (*parts("videos", "a.mp4"), brief_part(headlines=headlines))
+    job_id = site.post(*sent).json["jobId"]
+    shown = site.show(job_id)["brief"]
+    assert len(json.dumps(shown)) > 64 * 1024
+    assert make(site, job_id)["totalVariations"] == 500
+    answer = ask(site, job_id, brief=shown)
+    assert (answer.status_code, answer.json["path"]) == (400, "brief")
 
 
 def test_files_that_the_new_brief_does_not_use_are_left_out(site: Site, briefed: str) -> None:
