@@ -16,7 +16,7 @@ from jobserver.brief.combine import (
 from jobserver.brief.document import WHOLE
 from jobserver.brief.errors import BriefError, quoted
 from jobserver.brief.model import Axes, Brief, Exclusion, Headline, Plan, PlannedOutput, Sources
-from jobserver.brief.space import Combination, Space
+from jobserver.brief.space import Combination
 
 Exclusions: TypeAlias = tuple[Exclusion, ...]
 
@@ -41,8 +41,12 @@ def plan(brief: Brief, sources: Sources, max_outputs: int, title: str | None = N
     first: dict[Exclusions, str] = {}  # main clips of which the same is excluded are planned once
     for each, part in zip(excluded, sources.videos, strict=True):
         first.setdefault(each, part.name)
-    spaces = {each: _space(brief, each, name) for each, name in first.items()}
-    counts = {each: fewest(brief, space) for each, space in spaces.items()}
+    spaces, counts = {}, {}
+    for each, name in first.items():
+        space = space_of(brief, each)
+        if space is None or not (count := fewest(brief, space)):
+            raise BriefError("exclude", f"leaves no output of {quoted(name)}")
+        spaces[each], counts[each] = space, count
     _require_few(sum(counts[each] for each in excluded), max_outputs, brief)
     rows = {each: combined(brief, space) for each, space in spaces.items()}
     choices = [
@@ -54,13 +58,6 @@ def plan(brief: Brief, sources: Sources, max_outputs: int, title: str | None = N
     if not isinstance(brief.combine, int):  # a sample may leave values out
         _require_use(brief, choices)
     return Plan(tuple(_named(brief, choices, title)), shots=len(set(_shots(choices))))
-
-
-def _space(brief: Brief, excluded: Exclusions, video: str) -> Space:
-    space = space_of(brief, excluded)
-    if space is None or not space.count():
-        raise BriefError("exclude", f"leaves no output of {quoted(video)}")
-    return space
 
 
 def _require_few(count: int, most: int, brief: Brief | None) -> None:

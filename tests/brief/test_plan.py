@@ -199,6 +199,21 @@ def test_exclusions_that_leave_nothing_of_a_file_are_refused(exclude: list[Any],
     assert (error.path, error.reason) == ("exclude", reason)
 
 
+@pytest.mark.parametrize("mode", ["one-at-a-time", "pairs", "all"])
+def test_each_main_clip_has_an_output_or_the_brief_is_refused(mode: str):
+    """What is left of clip1 is 2x in 1:1, which differs from the first values in two axes."""
+    exclude = [
+        {"video": "clip1.mp4", "speed": 1},
+        {"video": "clip1.mp4", "speed": 2, "format": "source"},
+    ]
+    document = {"speeds": [1, 2], "formats": ["source", "1:1"], "exclude": exclude, "combine": mode}
+    sources = replace(CLIP, videos=parts(2, "clip"))
+    if mode == "one-at-a-time":
+        assert str(refusal(document, sources)) == 'exclude leaves no output of "clip1.mp4"'
+    else:
+        assert len(list(planned(document, sources).of_video(0))) == 1
+
+
 def test_a_sample_may_leave_values_out():
     assert planned({"combine": 2}, MANY).total == 20
 
