@@ -7,6 +7,7 @@ const OPAQUE = 1;
 let rows = [];  // {key, headline: what the row begins with, as in a brief}
 let nextKey = 0;
 let onChange = () => {};
+let onFocus = () => {};
 
 const list = byId("headlines");
 const textOf = (row) => part(row, "text").value.trim();
@@ -69,7 +70,7 @@ function render() {
 function newRow({ key, headline }) {
   const row = cloneTemplate("headline-row");
   fillFields(row, headline);
-  row.addEventListener("focusin", onChange);
+  row.addEventListener("focusin", onFocus);
   row.addEventListener("change", () => showPlate(row));
   part(row, "remove").addEventListener("click", () => remove(key));
   return row;
@@ -107,9 +108,12 @@ function remove(key) {
   announce("Headline removed");
 }
 
-/** changed: called when the list has changed by more than typing, which the form hears. */
-export function init(changed) {
-  onChange = changed;
+/**
+ * changed: called when the list has changed by more than typing, which the form hears; focused: when
+ * another one may be current().
+ */
+export function init(changed, focused) {
+  [onChange, onFocus] = [changed, focused];
   byId("add-headline").addEventListener("click", add);
   write([]);
 }
