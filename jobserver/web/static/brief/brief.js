@@ -91,4 +91,5 @@ export function init(changed) {
   headlines.init(update, preview.refresh);
   toggle.addEventListener("change", () => setOn(toggle.checked));
   byId("upload-form").addEventListener("input", update);
+  reset();
 }
