@@ -10,7 +10,9 @@ from flask import Blueprint, render_template, send_file
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
+from jobserver.brief.schema import SCHEMA, definition, with_defaults
 from jobserver.render import DEFAULT_RECIPE, RECIPES, Encoding, size_factors, text
+from jobserver.render.framing import MAX_ENLARGING
 from jobserver.render.text import headline, safe_zones
 from jobserver.uploads.brands import OTHER_FORMATS, SOUND_BRANDS
 from jobserver.uploads.containers import accepted, media_types
@@ -43,6 +45,11 @@ STATIC = Path(__file__).parent / "static"
 # All modules, preloaded together: found one by one, each depth of imports would be a round trip.
 MODULES = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js"))
 
+# What the form says of a brief: choices, ranges and defaults.
+_SCHEMAS = {"brief": SCHEMA, "logo": definition("logo"), "headline": definition("headline")}
+BRIEF_KEYS = {name: schema["properties"] for name, schema in _SCHEMAS.items()}
+BRIEF_DEFAULTS = {name: with_defaults({}, schema) for name, schema in _SCHEMAS.items()}
+
 # How the preview draws a headline, as shares of the height of a line, and where beside a logo; see
 # the modules.
 HEADLINE_SHAPE = {
@@ -70,6 +77,9 @@ def show_page(job_id: str | None = None) -> ResponseReturnValue:
         max_files=settings.max_files,
         max_file_size=settings.max_file_size,
         max_asset_sizes={"picture": MAX_STILL_SIZE, "sound": MAX_MUSIC_SIZE},
+        schema={**BRIEF_KEYS, "formats": definition("format")["enum"]},
+        brief_defaults=BRIEF_DEFAULTS,
+        max_enlarging=MAX_ENLARGING,
         safe_zones=text.margins(),
         headline_shape=HEADLINE_SHAPE,
         variations=(DEFAULT_VARIATIONS, MAX_VARIATIONS),

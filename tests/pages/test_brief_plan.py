@@ -63,6 +63,24 @@ def test_what_is_refused_is_said_at_its_field_and_again_at_the_start(briefing: V
     expect(second).to_have_attribute("aria-invalid", "false")
 
 
+def test_only_a_change_is_asked_about(briefing: Visitor) -> None:
+    """Not the way from one headline to another, which changes the picture alone."""
+    page = briefing.page
+    page.get_by_label("Text").fill("One")
+    briefing.button("Add a headline").click()
+    page.keyboard.type("Two")
+    briefing.sees("This makes 2 videos.")
+    briefing.wait_for_responses()
+    page.clock.install()
+    asked = briefing.requests.count("POST /api/briefs/plan")
+    page.get_by_label("Text").first.focus()
+    briefing.advance_clock(1)
+    assert briefing.requests.count("POST /api/briefs/plan") == asked
+    page.keyboard.type("!")
+    briefing.advance_clock(1)
+    assert briefing.requests.count("POST /api/briefs/plan") == asked + 1
+
+
 def test_words_where_numbers_belong_are_refused_at_their_field(briefing: Visitor) -> None:
     lengths = briefing.page.get_by_label("Lengths, seconds")
     lengths.fill("6, short")

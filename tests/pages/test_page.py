@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from flask import Flask
 
+from jobserver.brief.schema import SCHEMA, definition
 from tests.support import PROJECT
 
 FOLDER = PROJECT / "jobserver/web/static"
@@ -94,6 +95,16 @@ def test_the_whole_page_is_small(page: str) -> None:
     size = sum(len(gzip.compress(content)) for content in contents)
     print(f"the page: {len(contents)} files, {size} bytes compressed")
     assert size < MAX_SIZE
+
+
+def test_the_form_has_a_field_for_each_key_of_a_brief_and_each_of_its_choices(page: str) -> None:
+    fields = [attributes for _, attributes in Tags(page).found]
+    named = {each.get("data-field") or each.get("data-none") for each in fields} - {None}
+    without = {"headlines", "logo", "exclude"}  # rows, several fields, and none
+    assert named | without == set(SCHEMA["properties"])
+    for key, choices in (("formats", definition("format")), ("fit", SCHEMA["properties"]["fit"])):
+        offered = {each.get("value") for each in fields if each.get("data-field") == key}
+        assert offered == {f'"{choice}"' for choice in choices["enum"]}
 
 
 def test_an_unchanged_file_is_answered_with_304(app: Flask) -> None:

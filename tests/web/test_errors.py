@@ -16,6 +16,7 @@ from jobserver.errors import (
     AuthError,
     Busy,
     ClientTooSlow,
+    FetchCancelled,
     FileTooLarge,
     JobserverError,
     QuotaExceeded,
@@ -133,7 +134,7 @@ def subclasses(base: type[JobserverError]) -> Iterator[type[JobserverError]]:
 def test_every_error_that_a_client_may_cause_or_wait_out_has_its_status() -> None:
     statuses = {error: status_of(error.__new__(error)) for error in subclasses(JobserverError)}
     own_fault = {db.DatabaseError, db.DatabaseUnusable, db.ConstraintViolated, SettingsError}
-    own_fault.add(WorkLeft)  # of a worker
+    own_fault |= {FetchCancelled, WorkLeft}  # of a worker
     only_bases = {AuthError}
     assert {error for error, status in statuses.items() if status == 500} == own_fault | only_bases
     assert statuses[db.DatabaseBusy] == statuses[db.DatabaseUnavailable] == 503

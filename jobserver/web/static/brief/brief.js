@@ -13,9 +13,8 @@ import * as plan from "./plan.js";
 import * as preview from "./preview.js";
 
 const toggle = byId("use-brief");
-const KEYS_WITHOUT_FIELD = ["exclude", "minimumDifference"];
 
-let kept = {};  // what an earlier brief says and the form has no field for
+let exclude;  // of an earlier brief: the form has no field for it
 let onChange = () => {};
 
 export const isOn = () => toggle.checked;
@@ -23,12 +22,12 @@ export const isOn = () => toggle.checked;
 /** Return the brief as the API takes it. */
 export function read() {
   const written = headlines.read();
-  return { ...kept, ...fields.read(), ...parts.read(), ...written.length && { headlines: written } };
+  return { ...exclude && { exclude }, ...fields.read(), ...parts.read(), ...written.length && { headlines: written } };
 }
 
 /** Show a brief in the form. */
 export function write(brief) {
-  kept = Object.fromEntries(KEYS_WITHOUT_FIELD.filter((key) => key in brief).map((key) => [key, brief[key]]));
+  ({ exclude } = brief);
   fields.write(brief);
   parts.write(brief);
   headlines.write(brief.headlines ?? []);
@@ -79,11 +78,9 @@ function draft() {
   return { ...Object.fromEntries(files), title, variations, recipe, brief: read() };
 }
 
-/** Show what the server has refused at its field, if it names one; return whether it does. */
+/** Show what the server has refused at its field, if it names one. */
 export function showError({ path, message }) {
-  if (!isOn() || !path || !errors.show(path, message)) return false;
-  errors.focus();
-  return true;
+  if (isOn() && path && errors.show(path, message)) errors.focus();
 }
 
 /** changed: called after each change, and when a plan has come. */
@@ -91,7 +88,8 @@ export function init(changed) {
   onChange = changed;
   plan.init(draft, changed);
   preview.init(read);
-  headlines.init(update);
+  headlines.init(update, preview.refresh);
   toggle.addEventListener("change", () => setOn(toggle.checked));
   byId("upload-form").addEventListener("input", update);
+  reset();
 }

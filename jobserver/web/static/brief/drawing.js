@@ -1,7 +1,7 @@
 // The picture of an output, drawn to a canvas as the server renders it: format, fit, focus, mirror.
 // Lengths are pixels of the output; the canvas is scaled to them. Text and logo: overlays.js.
 
-const MAX_ENLARGING = 2;  // as the server: more shows nothing but blur
+const MAX_ENLARGING = Number(document.documentElement.dataset.maxEnlarging);
 const BLUR_SCALE = 40;  // scaled down and up by this much, a picture is about as blurred as the server makes it
 
 export const sizeOf = (picture) => ({

@@ -10,6 +10,9 @@
 
 import { byId } from "../shared/dom.js";
 
+/** What keys have that a brief leaves out; also those of a logo and a headline. */
+export const DEFAULTS = JSON.parse(document.documentElement.dataset.briefDefaults);
+
 /** A word that is no number stays a word, for the server to refuse. */
 const numberOf = (word) => Number.isNaN(Number(word)) ? word : Number(word);
 const numbersIn = (text) => text.split(/[\s,;]+/).filter(Boolean).map(numberOf);
@@ -23,7 +26,7 @@ const TYPES = {
   numbers: { read: ({ value }) => numbersIn(value), write: (list) => list?.filter(isNumber).join(" ") },
   coordinate: {
     read: ({ value }) => [Number(value)],
-    write: (list, { dataset }) => list?.[dataset.place] ?? 0.5,
+    write: (list, { dataset }) => list?.[dataset.place],
   },
   json: {
     read: ({ value }) => value ? JSON.parse(value) : undefined,

@@ -1,12 +1,14 @@
 // The headlines of a brief: a row each, with text, place, colours, and when it is shown.
 
 import { announce, byId, cloneTemplate, part, renderList, setText } from "../shared/dom.js";
+import { DEFAULTS } from "./fields.js";
 
 const OPAQUE = 1;
 
 let rows = [];  // {key, headline: what the row begins with, as in a brief}
 let nextKey = 0;
 let onChange = () => {};
+let onFocus = () => {};
 
 const list = byId("headlines");
 const textOf = (row) => part(row, "text").value.trim();
@@ -68,18 +70,17 @@ function render() {
 
 function newRow({ key, headline }) {
   const row = cloneTemplate("headline-row");
-  fillFields(row, headline);
-  row.addEventListener("focusin", onChange);
+  fillFields(row, { ...DEFAULTS.headline, ...headline });
+  row.addEventListener("focusin", onFocus);
   row.addEventListener("change", () => showPlate(row));
   part(row, "remove").addEventListener("click", () => remove(key));
   return row;
 }
 
-/** Fields that the headline does not have stay as the template has them. */
 function fillFields(row, { size, color, background, ...others }) {
   for (const [name, value] of Object.entries(others)) if (value !== null) part(row, name).value = value;
-  if (size) part(row, "size").value = size * 100;
-  if (color) part(row, "color").value = colorAndAlpha(color)[0];
+  part(row, "size").value = size * 100;
+  part(row, "color").value = colorAndAlpha(color)[0];
   part(row, "has-plate").checked = background !== null;
   if (background) [part(row, "plate").value, part(row, "opacity").value] = colorAndAlpha(background);
   showPlate(row);
@@ -107,9 +108,11 @@ function remove(key) {
   announce("Headline removed");
 }
 
-/** changed: called when the list has changed by more than typing, which the form hears. */
-export function init(changed) {
-  onChange = changed;
+/**
+ * changed: called when the list has changed by more than typing, which the form hears; focused: when
+ * another one may be current().
+ */
+export function init(changed, focused) {
+  [onChange, onFocus] = [changed, focused];
   byId("add-headline").addEventListener("click", add);
-  write([]);
 }

@@ -2,9 +2,9 @@
 
 import { byId, renderList } from "../shared/dom.js";
 import { ofRole } from "../upload/chosen_files.js";
+import { DEFAULTS } from "./fields.js";
 
 const PERCENT = 100;
-const DEFAULT_LOGO = { corner: "top-right", width: 0.15, opacity: 1 };
 const boxes = () => byId("brief").querySelectorAll("[data-none]");
 const names = (role) => ofRole(role).map(({ name }) => name);
 
@@ -30,7 +30,7 @@ const readLogo = () => ({
 /** Fill in from a brief. */
 export function write(brief) {
   for (const box of boxes()) box.checked = brief[box.dataset.none]?.includes(null) ?? false;
-  const logo = { ...DEFAULT_LOGO, ...brief.logo };
+  const logo = { ...DEFAULTS.logo, ...brief.logo };
   byId("logo-corner").value = logo.corner;
   byId("logo-width").value = Math.round(logo.width * PERCENT);
   byId("logo-opacity").value = Math.round(logo.opacity * PERCENT);

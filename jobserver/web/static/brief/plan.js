@@ -60,11 +60,11 @@ function showPlan(plan) {
 const unmakeableText = (outputs) => outputs.length
   ? `${plural(outputs.length, "video")} of them cannot be made. ${outputs[0].reason}` : "";
 
-/** "About 2 minutes and 48 MB; 11 pieces are rendered, then joined." */
+/** "About 2 minutes and 48 MB; 11 pieces to render." */
 function costText({ shots, estimatedSeconds, estimatedBytes }) {
-  const pieces = `${plural(shots, "piece")} to render`;
+  const pieces = `${plural(shots, "piece")} to render.`;
   if (!estimatedSeconds) return pieces;
-  return `About ${duration(estimatedSeconds)} and ${size(estimatedBytes)}; ${pieces}.`;
+  return `About ${duration(estimatedSeconds)} and ${size(estimatedBytes)}; ${pieces}`;
 }
 
 function showNothing(sentence) {

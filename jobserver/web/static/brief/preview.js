@@ -4,12 +4,12 @@
 import { byId, setText } from "../shared/dom.js";
 import { ofRole, pictureOf } from "../upload/chosen_files.js";
 import { drawClip, fit, frameSize, isReady, prepare, sizeOf } from "./drawing.js";
+import { DEFAULTS } from "./fields.js";
 import * as focus from "./focus.js";
 import * as headlines from "./headlines.js";
 import { drawHeadline, drawLogo, drawSafeZone, loadFont, logoBox, safeZone } from "./overlays.js";
 import { logoFile } from "./parts.js";
 
-const DEFAULTS = { fit: "blur", padColor: "#000000", focus: [0.5, 0.5], size: 1080 };
 const HEIGHTS = { tile: 112, large: 420 };  // CSS pixels, at most
 const UNKNOWN = { width: 16, height: 9 };  // the shape of a clip before there is one
 
@@ -34,11 +34,14 @@ function firstClip() {
   return { picture, source: !entry ? UNKNOWN : entry.width ? entry : sizeOf(picture) };
 }
 
+/** The brief with what it leaves out. */
+const wholeBrief = () => ({ ...DEFAULTS.brief, ...getBrief() });
+
 function draw() {
-  const brief = getBrief();
-  const look = { ...DEFAULTS, ...brief, mirror: brief.mirror?.[0] ?? false };
+  const brief = wholeBrief();
+  const look = { ...brief, mirror: brief.mirror[0] };
   const clip = firstClip();
-  renderFormats(look.formats ?? ["source"]);
+  renderFormats(brief.formats);
   for (const canvas of byId("brief").querySelectorAll("canvas[data-format]")) drawTile(canvas, clip, look);
   drawLarge(clip, look);
   if (clip.picture) focus.draw(clip, look, frameSize(chosenFormat.value, look.size, clip.source));
@@ -99,7 +102,7 @@ export function init(brief) {
 
 /** Show a format that was just ticked. */
 function showFormat(format) {
-  renderFormats(getBrief().formats ?? ["source"]);
+  renderFormats(wholeBrief().formats);
   chosenFormat.value = format;
   refresh();
 }

@@ -1,7 +1,7 @@
 // The files chosen for the next job: checks before the upload, and the list of them with preview,
 // role and upload progress.
 
-import { announce, byId, part, renderList, setText } from "../shared/dom.js";
+import { announce, byId, part, renderList } from "../shared/dom.js";
 import { plural, size } from "../shared/format.js";
 import { fillRow, newRow, showUploaded } from "./chosen_row.js";
 import { identify } from "./file_kinds.js";
