@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -57,16 +58,19 @@ def wait_for(condition: Callable[[], T], within_s: float = 10.0, what: str = "")
 
 
 def together(count: int, work: Callable[[Place], Any], place: Place) -> list[Any]:
-    """Call `work(place)` in `count` processes at the same moment; return what each returned."""
+    """Call `work(place)` in `count` processes at the same moment; return what each returned.
+
+    Raises AssertionError, which names the error, when one of them failed.
+    """
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(count), context.SimpleQueue()
 
     def run() -> None:
         barrier.wait()
         try:
-            results.put(work(place))
-        except Exception as error:
-            results.put(repr(error))
+            results.put((work(place), None))
+        except Exception:
+            results.put((None, traceback.format_exc()))
 
     processes = [context.Process(target=run) for _ in range(count)]
     for process in processes:
@@ -74,7 +78,8 @@ def together(count: int, work: Callable[[Place], Any], place: Place) -> list[Any
     returned = [results.get() for _ in processes]
     for process in processes:
         process.join()
-    return returned
+    assert [error for _, error in returned if error] == []
+    return [value for value, _ in returned]
 
 
 def settings_of(app: Flask) -> Settings:
