@@ -297,7 +297,7 @@ def test_the_11th_file_is_refused_at_its_header(server):
         sock.sendall(sent + b"x" * MIB)
         answer = read_answer(sock)
     assert answer.status == 400
-    assert answer.json == {"error": "Too many files (at most 10)"}
+    assert answer.json == {"error": "Too many files (at most 10)", "code": "too_many_files"}
     server.check_sound()
 
 
@@ -533,7 +533,10 @@ def test_a_missing_folder_is_a_503_until_it_is_back(own_server):
     answer = server.upload(b"x")
     assert (answer.status, answer.json) == (
         503,
-        {"error": "The folder for uploads or outputs is not available"},
+        {
+            "error": "The folder for uploads or outputs is not available",
+            "code": "storage_unavailable",
+        },
     )
     (server.folder / "elsewhere").rename(server.upload_dir)
     assert server.upload(b"x").status == 202

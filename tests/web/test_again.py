@@ -187,7 +187,7 @@ def test_a_job_that_is_gone_is_a_404_and_one_without_files_a_409(site: Site, pla
         (site.upload_dir / name).unlink()
         answer = ask(site, plain)
         assert answer.status_code == 409
-        assert answer.json == {"error": "The files of the job are gone"}
+        assert answer.json == {"error": "The files of the job are gone", "code": "sources_gone"}
         assert uploads_of(site) == {first} - {name}
 
 

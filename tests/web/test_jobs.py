@@ -218,7 +218,10 @@ def test_an_unknown_job_is_a_404_in_json(client, path):
 
 
 def test_an_unknown_job_is_not_found(client):
-    assert client.get("/api/jobs/unknown").json == {"error": "Job not found"}
+    assert client.get("/api/jobs/unknown").json == {
+        "error": "Job not found",
+        "code": "job_not_found",
+    }
 
 
 @pytest.mark.parametrize("status", ["queued", "processing", "completed", "cancelled"])
