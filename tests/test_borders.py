@@ -36,7 +36,8 @@ WITH_SQL = (
     *(
         f"jobs/{name}.py"
         for name in (
-            *("glance", "overview", "relocation", "shots", "stages", "standing", "workers"),
+            *("glance", "overview", "relocation", "shots", "stages", "standing", "webhooks"),
+            "workers",
         )
     ),
 )
@@ -57,6 +58,7 @@ READS_MONOTONIC = (
     "db/reserve.py",
     "files/s3/root.py",  # how long ago the store was asked
     "fault_log.py",  # how long a fault lasts
+    "webhooks/post.py",
 )
 
 ENTRY_POINTS = ("worker/doorbell.py",)  # beside wsgi.py
