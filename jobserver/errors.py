@@ -66,6 +66,10 @@ class InvalidOption(JobserverError):
     """A `recipe`, `seed`, `limit` or `before` that cannot be used."""
 
 
+class InvalidIdempotencyKey(InvalidOption):
+    sentence = "Idempotency-Key must have 1 to 255 printable ASCII characters"
+
+
 class UploadError(JobserverError):
     """An upload that cannot be accepted."""
 
@@ -194,6 +198,19 @@ class NothingToRetry(Conflict):
 
 class SourcesGone(Conflict):
     sentence = "The files of the job are gone"
+
+
+class IdempotencyKeyInUse(Conflict):
+    """Another request with the same key runs, or has made the job meanwhile."""
+
+    sentence = "Another request with this Idempotency-Key is running; try again"
+    retry_after = 5
+
+
+class IdempotencyKeyReused(JobserverError):
+    """A key that named another request before."""
+
+    sentence = "This Idempotency-Key was used for another request; choose a new one"
 
 
 # -- the server's own state ---------------------------------------------------

@@ -36,6 +36,7 @@ STATUS: dict[type[errors.JobserverError], int] = {
     errors.NotFound: 404,
     errors.Gone: 410,
     errors.Conflict: 409,
+    errors.IdempotencyKeyReused: 422,
     errors.Unavailable: 503,
 }
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
