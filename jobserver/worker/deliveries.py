@@ -138,7 +138,7 @@ class Deliveries:
         what = error or f"answered {answer}"
         level = logging.WARNING if status == "failed" else logging.INFO
         of = f"{delivery.id}: {delivery.kind} to {delivery.host}, attempt {delivery.attempts}"
-        log.log(level, "webhook %s: %s; %s", of, what, status or "made by another")
+        log.log(level, "webhook %s: %s", of, f"{what}; {status or 'made by another'}")
 
 
 def _message(delivery: Delivery, keys: tuple[str, ...], timestamp: int) -> Message:
