@@ -213,7 +213,7 @@ def unwanted_words(text: str) -> list[str]:
     ("package", "allowed"),
     [
         ("flask", WITH_FLASK),
-        ("click", ("cli/",)),
+        ("click", ("cli/", "client/")),
         ("werkzeug", WITH_WERKZEUG),
         ("multipart", ("uploads/multipart.py",)),
         ("itsdangerous", ("auth/",)),

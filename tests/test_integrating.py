@@ -11,10 +11,10 @@ from tests.support import PROJECT
 BODY = b'{"type": "job.completed", "data": {"jobId": "a"}}'
 
 
-def program(marker: str) -> str:
-    """Return the Python of the document that contains this."""
+def program(language: str, marker: str) -> str:
+    """Return the program of the document that contains this."""
     text = (PROJECT / "docs/integrating.md").read_text()
-    found = [code for code in re.findall(r"```python\n(.*?)```", text, re.S) if marker in code]
+    found = [code for code in re.findall(rf"```{language}\n(.*?)```", text, re.S) if marker in code]
     assert len(found) == 1
     return found[0]
 
@@ -24,7 +24,7 @@ def test_the_receiver_of_webhooks_takes_each_message_once_and_no_other(
 ) -> None:
     monkeypatch.setenv("WEBHOOK_SECRET", secret_text("key"))
     names = {"__name__": "receiver"}
-    exec(program("standardwebhooks"), names)  # noqa: S102
+    exec(program("python", "standardwebhooks"), names)  # noqa: S102
     client = names["app"].test_client()
     headers = dict(signed_headers(["key"], "msg_1", BODY, int(time.time())))
     for _ in range(2):
