@@ -2,6 +2,7 @@
 
 auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
                                               briefs: what a brief would make
+resumable, from_uploads                       uploads by tus; a job of them
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
 errors                                        each error's status
@@ -26,6 +27,7 @@ from jobserver.web import (
     outputs,
     pages,
     polling,
+    resumable,
     storage,
 )
 
@@ -37,5 +39,5 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, polling):
         part.init_app(app)
-    for resource in (auth, health, jobs, again, briefs, outputs, storage, pages):
+    for resource in (auth, health, jobs, again, briefs, resumable, outputs, storage, pages):
         app.register_blueprint(resource.bp)

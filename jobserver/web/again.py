@@ -11,7 +11,7 @@ from jobserver import uploads
 from jobserver.brief.model import Brief
 from jobserver.brief.stored import to_document
 from jobserver.db import Connection
-from jobserver.errors import InvalidOption, JobNotFound, SourcesGone
+from jobserver.errors import JobNotFound, SourcesGone
 from jobserver.files.keys import source_key
 from jobserver.files.store import Store
 from jobserver.jobs import queries, queue, quota
@@ -22,7 +22,7 @@ from jobserver.web.auth import require_auth
 from jobserver.web.body import json_object
 from jobserver.web.context import current_settings, get_db, get_store
 from jobserver.web.schemas import wished_variations
-from jobserver.web.submission import Wishes, accept, brief_of, insert, make_draft
+from jobserver.web.submission import Wishes, accept, brief_of, insert, make_draft, text_of
 
 MAX_BODY_SIZE = 128 * 1024  # bytes; a brief has half of it
 
@@ -76,15 +76,8 @@ def _wishes(job: Job, brief: Brief | None, given: Mapping[str, Any]) -> Wishes:
     if given.get("brief") is not None:
         before["variations"] = None
     wanted = {name: given.get(name, value) for name, value in before.items()}
-    texts = {name: _text(name, value) for name, value in wanted.items() if name != "brief"}
+    texts = {name: text_of(name, value) for name, value in wanted.items() if name != "brief"}
     return Wishes(**texts, brief=wanted["brief"])
-
-
-def _text(name: str, value: Any) -> str | None:
-    """Return a value as the field of a form would have it. Raises InvalidOption."""
-    if isinstance(value, bool) or not isinstance(value, str | int | None):
-        raise InvalidOption(f"{name} must be a text or a whole number")
-    return None if value is None else str(value)
 
 
 @contextmanager

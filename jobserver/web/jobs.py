@@ -15,6 +15,7 @@ from jobserver.web import params, pieces, polling, reasons, schemas
 from jobserver.web.auth import require_auth
 from jobserver.web.conditional import conditional, conditional_json, json_body
 from jobserver.web.context import current_settings, get_db, get_store
+from jobserver.web.from_uploads import create_from_uploads
 from jobserver.web.links import links
 from jobserver.web.polling import Seen
 from jobserver.web.submission import (
@@ -39,7 +40,12 @@ class UploadRequest(Request):
 
 @bp.post("")
 def create_job() -> ResponseReturnValue:
-    """Accept videos and queue one job: 202 and Location; 400, 408, 413, 503 or 507 as JSON."""
+    """Accept videos and queue one job: 202 and Location; 400, 408, 413, 503 or 507 as JSON.
+
+    A body of JSON names resumable uploads, see from_uploads.py; any other is a form.
+    """
+    if request.mimetype == "application/json":
+        return create_from_uploads()
     store, settings = get_store(), current_settings()
     slots, upload_limits = current_app.extensions["upload_slots"], _upload_limits()
     with uploads.upload_slot(slots, upload_limits, request.content_length):

@@ -22,7 +22,7 @@ from jobserver.db import (
 )
 from jobserver.fault_log import FaultLog
 from jobserver.files.store import Store
-from jobserver.jobs import clock, ownership, quota, retention, standing, sweep, workers
+from jobserver.jobs import clock, ownership, quota, resumable, retention, standing, sweep, workers
 from jobserver.jobs.clock import Reading
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.settings import Settings
@@ -55,6 +55,7 @@ class Housekeeper:
         if ownership.owns_all(db, store):
             expired = retention.expired_ids(db, self._lifetime_s, now) if trusted else []
             retention.expire(db, store, expired, now)
+            resumable.expire(db, store, resumable.expired_ids(db, now) if trusted else [])
             quota.evict(db, store, self._limits, now=now)
             if self._may_sweep(now):
                 sweep.sweep_uploads(db, store)
