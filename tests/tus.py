@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from tests.support import MP4_HEAD, Answer, Server, read_answer
+from tests.support import MP4_HEAD, Answer, Server, read_answer, wait_for
 
 VERSION = {"Tus-Resumable": "1.0.0"}
 OFFSET_TYPE = {"Content-Type": "application/offset+octet-stream"}
@@ -85,6 +85,15 @@ class Uploads:
         """Send so many bytes of what shall be appended, then go away."""
         with closing(self.open_patch(path, offset, len(content))) as sock:
             sock.sendall(content[:after])
+
+    def go_on(self, path: str, content: bytes) -> None:
+        """Append what is missing, as a client does: at the offset that the server names."""
+
+        def is_whole() -> bool:
+            offset = self.offset(path)
+            return self.patch(path, offset, content[offset:]).status == 204
+
+        wait_for(is_whole)
 
     def upload(self, content: bytes, **named: str) -> str:
         """Upload a file whole; return its id."""
