@@ -36,8 +36,8 @@ WITH_SQL = (
     *(
         f"jobs/{name}.py"
         for name in (
-            *("glance", "overview", "relocation", "resumable", "shots"),
-            *("stages", "standing", "workers"),
+            *("glance", "idempotency", "overview", "relocation", "resumable", "shots", "stages"),
+            *("standing", "workers"),
         )
     ),
 )

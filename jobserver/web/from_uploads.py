@@ -1,6 +1,7 @@
 """A job of resumable uploads that are finished: nothing is received or copied any more."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from flask import current_app
@@ -14,10 +15,11 @@ from jobserver.jobs import ownership, queue, resumable
 from jobserver.jobs.model import NewFile
 from jobserver.jobs.resumable import Upload
 from jobserver.uploads.kinds import FIELDS, VIDEOS
-from jobserver.web import params
+from jobserver.web import idempotency, params
 from jobserver.web.body import json_object
 from jobserver.web.context import current_settings, get_db, get_store
-from jobserver.web.submission import Wishes, accept, insert, make_draft
+from jobserver.web.idempotency import Attempt
+from jobserver.web.submission import Wishes, accept, accepted_body, insert, make_draft
 
 MAX_BODY_SIZE = 128 * 1024  # bytes; a brief has half of it
 
@@ -28,16 +30,25 @@ def create_from_uploads() -> ResponseReturnValue:
     Keys: the file fields of the form, each a list of ids, and its text fields. One transaction
     makes the job and takes the uploads; whatever else is answered has changed neither.
     """
+    with idempotency.attempt() as attempt:
+        given = json_object(MAX_BODY_SIZE)
+        asked = uploads.of_json(given)
+        return attempt.replay(asked) if attempt.kept else _make(given, attempt, asked)
+
+
+def _make(given: Mapping[str, Any], attempt: Attempt, asked: str) -> ResponseReturnValue:
+    """Make the job. asked: the fingerprint of the request."""
     db, store, settings = get_db(), get_store(), current_settings()
     ownership.require_owner(db, store)
-    given = json_object(MAX_BODY_SIZE)
     chosen = _chosen(db, given)
     draft = make_draft([_file(field, upload) for field, upload in chosen], Wishes.of_json(given))
     queue.require_room(db, settings.max_queued_files, len(draft.files))
     for _, upload in chosen:
         resumable.complete(db, store, upload)
-    evicted = insert(db, draft, from_uploads=True)
-    return accept(db, draft, evicted, params.ignored_fields(given, FIELDS))
+    body = accepted_body(draft, params.ignored_fields(given, FIELDS))
+    keep = partial(attempt.keep, draft.id, body, asked)
+    evicted = insert(db, draft, keep, from_uploads=True)
+    return accept(db, draft, evicted, body)
 
 
 def _chosen(db: Connection, given: Mapping[str, Any]) -> list[tuple[str, Upload]]:
@@ -51,13 +62,13 @@ def _chosen(db: Connection, given: Mapping[str, Any]) -> list[tuple[str, Upload]
     if not any(field == VIDEOS for field, _ in named):
         raise NoVideos
     _require_each_once([upload_id for _, upload_id in named])
-    for name, field in FIELDS.items():
-        most = limits.most(field)
+    for name, kind in FIELDS.items():
+        most = limits.most(kind)
         if sum(each == name for each, _ in named) > most:
             raise TooManyFiles(most, "files" if name == VIDEOS else name)
     found = [(field, resumable.find_usable(db, upload_id)) for field, upload_id in named]
-    for field, upload in found:
-        _check_kind(field, upload, limits)
+    for wanted, upload in found:
+        _check_kind(wanted, upload, limits)
     return found
 
 
