@@ -131,7 +131,7 @@ class WriteHold:
             number: int | None = self.db.value(query, self._own())
         return number if number is not None else self._refuse()
 
-    def record(self, kept: Partial, start: bytes, expires_at: float, lease_until: float) -> None:
+    def record(self, kept: Partial, *, start: bytes, expires_at: float, lease_until: float) -> None:
         """Note what was received. lease_until: 0 when no more will come. Raises as require()."""
         query = """
             UPDATE upload SET received = :received, state = :state, start = :start,
@@ -166,7 +166,7 @@ class WriteHold:
 
 
 def hold(db: Connection, upload_id: str, offset: int, now: float) -> WriteHold | None:
-    """Take the right to append at an offset, whoever had it; None when that is not the offset."""
+    """Take the right to append at an offset from any other request; None at another offset."""
     query = f"""
         UPDATE upload SET write_token = write_token + 1, lease_until = :lease_until
         WHERE id = :id AND received = :offset AND job_id IS NULL RETURNING {_COLUMNS}"""  # noqa: S608

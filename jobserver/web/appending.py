@@ -55,7 +55,9 @@ class Appending:
         now = self._hold.db.clock()
         expires_at = now + current_settings().upload_lifetime
         lease_until = 0.0 if last else now + LEASE_S
-        self._hold.record(kept, self._arriving.start, expires_at, lease_until)
+        self._hold.record(
+            kept, start=self._arriving.start, expires_at=expires_at, lease_until=lease_until
+        )
         self._unsynced, self._synced_at = 0, time.monotonic()
         return kept
 
