@@ -164,10 +164,10 @@ def test_a_tail_that_was_replaced_is_deleted(store: S3Store, gateway: Gateway, p
     upload, hold = begun(20 * MIB), Right()
     for _ in range(3):
         upload = extend(store, upload, hold, bytes(MIB))
-    assert gateway.keys(prefix) == {f"uploads/{upload.id}.t3"}
+    assert gateway.keys(prefix) == {f"{prefix}/uploads/{upload.id}.t3"}
     upload = extend(store, upload, hold, bytes(17 * MIB))
     store.resumable.complete(upload)
-    assert gateway.keys(prefix) == {f"uploads/{upload.stored_name}"}
+    assert gateway.keys(prefix) == {f"{prefix}/uploads/{upload.stored_name}"}
 
 
 def test_a_young_object_is_no_orphan(store: S3Store) -> None:
