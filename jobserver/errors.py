@@ -187,6 +187,10 @@ class UploadNotFound(NotFound):
     sentence = "Upload not found"
 
 
+class DeliveryNotFound(NotFound):
+    sentence = "Delivery not found"
+
+
 class Gone(JobserverError):
     """It was there once."""
 
@@ -283,7 +287,7 @@ class QueueFull(Unavailable):
 class OldWorker(Unavailable):
     """Servers are newer than a worker, during an upgrade."""
 
-    sentence = "A worker of an older version still runs, which cannot render briefs; try again"
+    sentence = "A worker of an older version still runs, which cannot do this; try again"
     retry_after = 60
 
 
