@@ -61,12 +61,12 @@ def test_an_upload_goes_on_at_another_host(hosts, gateway):
 
     sock = one.open_patch(path, MIB, len(content) - MIB)
     sock.sendall(content[MIB : 9 * MIB])
-    more = iter(range(9 * MIB, 13 * MIB, 65_536))
+    more = iter(range(9 * MIB, 13 * MIB, 16_384))
 
     def is_noted() -> bool:
         """Let a little come, as long as that lasts."""
         if (start := next(more, 0)) > 0:
-            sock.sendall(content[start : start + 65_536])
+            sock.sendall(content[start : start + 16_384])
         return one.server.rows("SELECT received FROM upload") == [(8 * MIB,)]
 
     wait_for(is_noted)

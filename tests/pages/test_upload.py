@@ -236,7 +236,9 @@ def opened_impatient(new_visitor: NewVisitor, server: Server, relay: Relay) -> V
     """Return a visitor whose page gives up soon."""
     visitor = new_visitor(server, port=relay.port)
     give_up_soon(visitor)
-    return visitor.open_signed_in()
+    visitor.open_signed_in()
+    visitor.page.unroute("**/upload/tus.js")  # a route slows down every body
+    return visitor
 
 
 def test_an_upload_can_be_retried_after_the_server_was_offline(
@@ -275,9 +277,9 @@ def test_a_page_that_is_loaded_again_goes_on_where_it_was(
     start_paused_upload(visitor, relay, big_file)
     visitor.page.on("dialog", lambda dialog: dialog.accept())
     visitor.page.reload()
+    relay.resume()  # so that the server sees the end of the connection
     received = "SELECT received FROM upload WHERE lease_until = 0"
     wait_for(lambda: idle_server.rows(received) > [(0,)], what="the end of the request")
-    relay.resume()
     offsets: list[str] = []
     visitor.page.on(
         "request",
