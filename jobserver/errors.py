@@ -1,4 +1,4 @@
-"""What can go wrong, as classes without HTTP: `web/errors.py` gives each a status.
+"""What can go wrong, as classes without HTTP: `web/error_codes.py` gives each a code and a status.
 
 `str(error)` is one plain sentence that may be shown to a client. `retry_after`: seconds after
 which the same request may succeed, or None where repeating does not help.
@@ -64,6 +64,10 @@ class AuthorizationRequired(InvalidToken):
 
 class InvalidOption(JobserverError):
     """A `recipe`, `seed`, `limit` or `before` that cannot be used."""
+
+
+class NotAJsonObject(InvalidOption):
+    """A body that should be one JSON object."""
 
 
 class InvalidIdempotencyKey(InvalidOption):
@@ -164,6 +168,10 @@ class OutputNotFound(NotFound):
     sentence = "Output not found"
 
 
+class DeliveryNotFound(NotFound):
+    sentence = "Delivery not found"
+
+
 class Gone(JobserverError):
     """It was there once."""
 
@@ -238,7 +246,7 @@ class QueueFull(Unavailable):
 class OldWorker(Unavailable):
     """Servers are newer than a worker, during an upgrade."""
 
-    sentence = "A worker of an older version still runs, which cannot render briefs; try again"
+    sentence = "A worker of an older version still runs, which cannot do this; try again"
     retry_after = 60
 
 
