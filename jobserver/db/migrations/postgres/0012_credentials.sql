@@ -1,3 +1,0 @@
--- Version 12: Content Credentials of sources. See the script of the same number for SQLite.
-
-ALTER TABLE job_file ADD COLUMN credentials TEXT;
