@@ -242,7 +242,7 @@ class QueueFull(Unavailable):
 class OldWorker(Unavailable):
     """Servers are newer than a worker, during an upgrade."""
 
-    sentence = "A worker of an older version still runs, which cannot render briefs; try again"
+    sentence = "A worker of an older version still runs, which cannot render this job; try again"
     retry_after = 60
 
 

@@ -154,7 +154,7 @@ CODES: dict[str, ErrorCode] = {
     ),
     "old_worker": _line(
         503,
-        "during an upgrade: a worker still runs that cannot render briefs",
+        "during an upgrade: a worker still runs that cannot render this job",
         errors.OldWorker,
         retry=True,
     ),

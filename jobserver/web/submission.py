@@ -24,7 +24,9 @@ from jobserver.web.context import current_settings, get_store
 from jobserver.web.fonts import cannot_draw
 from jobserver.web.idempotency import accepted
 
-BRIEFS = 10  # the version of the database from which workers know them
+# The versions of the database from which workers know briefs, and recipes beside the first two.
+BRIEFS, RECIPES = 10, 11
+FIRST_RECIPES = ("subtle", "classic")
 
 
 class Wishes(NamedTuple):
@@ -118,6 +120,13 @@ def accepted_body(draft: JobDraft, ignored_fields: Sequence[str]) -> str:
     return current_app.json.dumps(answer) + "\n"
 
 
+def _version_needed(draft: JobDraft) -> int:
+    """Return which version of the database a worker must know to render a job; 0: any."""
+    if draft.options.recipe not in FIRST_RECIPES:
+        return RECIPES
+    return 0 if draft.brief is None else BRIEFS
+
+
 def insert(db: Connection, draft: JobDraft, also: Callable[[], None] = lambda: None) -> int:
     """Queue a job whose files are durable; return how many others were marked to make room.
 
@@ -127,8 +136,7 @@ def insert(db: Connection, draft: JobDraft, also: Callable[[], None] = lambda: N
     settings = current_settings()
     with exclusive(db, "quota"):
         now = db.clock()
-        if draft.brief is not None:
-            workers.require_version(db, BRIEFS, now)
+        workers.require_version(db, _version_needed(draft), now)
         queue.require_room(db, settings.max_queued_files, len(draft.files))
         evicted = quota.reserve(db, SpaceLimits.of(settings), draft.size, now)
         queue.insert_job(db, draft, now)

@@ -42,7 +42,7 @@ def test_any_other_seed_is_refused_with_its_range(seed: str):
 def test_an_unknown_recipe_is_refused_with_those_that_exist(recipe: str):
     with pytest.raises(InvalidOption) as refused:
         job_options({"recipe": recipe}, 11)
-    assert str(refused.value) == "Unknown recipe (choose one of: subtle, classic)"
+    assert str(refused.value) == "Unknown recipe (choose one of: subtle, classic, bold)"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,12 @@ const DIFFERENCES = {
     (value < 0 ? "counter-clockwise" : "clockwise"),
   brightness: (value) => signed(value, "brighter", "darker"),
   contrast: (value) => signed(value - 1, "more contrast", "less contrast"),
+  gamma: (value) => signed(value - 1, "lighter midtones", "darker midtones"),
   saturation: (value) => signed(value - 1, "more colour", "less colour"),
+  warmth: (value) => signed(value, "warmer", "cooler"),
+  grain: (value) => (value ? `grain ${value}` : ""),
+  speed: (value) => signed(value - 1, "faster", "slower"),
+  mirror: (value) => (value ? "mirrored" : ""),
 };
 
 /** How a variation differs from its source, from its recipe parameters. */
@@ -111,5 +116,6 @@ export function differences(parameters) {
   return Object.keys(DIFFERENCES)
     .filter((name) => typeof parameters[name] === "number")
     .map((name) => DIFFERENCES[name](parameters[name]))
+    .filter(Boolean)
     .join(", ");
 }
