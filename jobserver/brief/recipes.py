@@ -101,33 +101,45 @@ def recipe_of(text: str) -> Recipe:
     """Return the recipe that a name, or the text of an own one, means. Raises UnknownRecipe."""
     if text in RECIPES:
         return Recipe(text, RECIPES[text], spread=text in SPREAD)
-    if not text.startswith(_OWN):
+    if not is_own(text):
         raise UnknownRecipe(f"Unknown recipe (choose one of: {', '.join(RECIPES)})")
     document = json.loads(text)
     like = document.pop("like")
     return Recipe(like, {name: _span(each) for name, each in document.items()}, spread=True)
 
 
-def own_recipe(document: Mapping[str, Any], path: str = "recipe") -> str:
-    """Return the text of an own recipe. document: as the schema has accepted it.
+def recipe_text(given: str | Mapping[str, Any], path: str = "recipe") -> str:
+    """Return the text of a recipe. given: a name, or an object, that the schema has accepted.
 
-    `like` names the recipe whose ranges hold where the document has none.
-    Raises BriefError for a range that ends below its beginning.
+    `like` names the recipe whose ranges hold where the object has none. A crop may lie anywhere
+    unless it says where. Raises BriefError for a range that ends below its beginning, or for none.
     """
+    if isinstance(given, str):
+        return given
+    document = given
     like = document.get("like")
     ranges = {name: _plain(span) for name, span in RECIPES.get(like or "", {}).items()}
-    for name, given in document.items():
+    for name, span in document.items():
         if name == "like":
             continue
-        if name != "mirror" and given[0] > given[1]:
+        if name != "mirror" and span[0] > span[1]:
             raise BriefError(f"{path}.{name}", "must not end below its beginning")
-        ranges[name] = given
+        ranges[name] = span
+    if not ranges:
+        raise BriefError(path, "needs a range, or like")
+    if "zoom" in ranges:
+        ranges = {"left": [0, 1], "top": [0, 1], **ranges}
     return json.dumps({"like": like, **dict(sorted(ranges.items()))}, separators=(",", ":"))
+
+
+def is_own(text: str) -> bool:
+    """Return whether a recipe is none of those that have names."""
+    return text.startswith(_OWN)
 
 
 def shown(text: str) -> str | dict[str, Any]:
     """Return a recipe as a client says it: its name, or an object with every range."""
-    return dict(json.loads(text)) if text.startswith(_OWN) else text
+    return dict(json.loads(text)) if is_own(text) else text
 
 
 def _plain(span: Span) -> list[float]:

@@ -1,5 +1,6 @@
 """A new job over the files of another one: nothing is uploaded."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -93,6 +94,8 @@ def _wishes(job: Job, brief: Brief | None, given: Mapping[str, Any]) -> Wishes:
     }
     if given.get("brief") is not None:
         before["variations"] = None
+    elif "recipe" in given and before["brief"]:
+        before["brief"] |= {"recipe": None}
     wanted = {name: given.get(name, value) for name, value in before.items()}
     texts = {name: _text(name, value) for name, value in wanted.items() if name != "brief"}
     return Wishes(**texts, brief=wanted["brief"])
@@ -100,6 +103,8 @@ def _wishes(job: Job, brief: Brief | None, given: Mapping[str, Any]) -> Wishes:
 
 def _text(name: str, value: Any) -> str | None:
     """Return a value as the field of a form would have it. Raises InvalidOption."""
+    if name == "recipe" and isinstance(value, dict):
+        return json.dumps(value)
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise InvalidOption(f"{name} must be a text or a whole number")
     return None if value is None else str(value)

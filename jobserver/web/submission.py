@@ -83,7 +83,7 @@ def make_draft(
     planned = plan(brief, needed, current_settings().max_outputs, title)
     return draft._replace(
         files=list(_planned(files, needed, planned)),
-        options=options._replace(variations=planned.variations_per_video),
+        options=options._replace(variations=planned.variations_per_video, recipe=brief.recipe),
         brief=dump(brief),
         total_outputs=planned.total,
     )

@@ -5,7 +5,8 @@ import { apiUrl, conditionalGet, isGone, serverNow } from "../shared/api.js";
 import { showConnectionStatus } from "../shared/connection.js";
 import { byId, cloneTemplate, part, renderList, setMedia, setProgress, setShape, setState, setText }
   from "../shared/dom.js";
-import { ago, allCompleted, clock, deletion, duration, expiry, jobName, jobState, plural, resultSummary, size }
+import { ago, allCompleted, clock, deletion, duration, expiry, jobName, jobState, plural, recipe, resultSummary,
+  size }
   from "../shared/format.js";
 import { forgetJob, hasEnded, recordStatus, setTitle } from "../shared/notifications.js";
 import { Poller } from "../shared/poll.js";
@@ -140,7 +141,7 @@ function renderFacts() {
 
 function variationFacts() {
   const each = plural(job.variationsPerVideo, "variation") + (job.totalVideos > 1 ? " of each" : "");
-  return [`${plural(job.totalVideos, "video")}, ${each}`, `recipe ${job.recipe}, seed ${job.seed}`];
+  return [`${plural(job.totalVideos, "video")}, ${each}`, `${recipe(job.recipe)}, seed ${job.seed}`];
 }
 
 function briefFacts() {

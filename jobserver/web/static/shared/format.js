@@ -111,6 +111,12 @@ const DIFFERENCES = {
   mirror: (value) => (value ? "mirrored" : ""),
 };
 
+/** A recipe: its name, or an object with ranges of its own. */
+export function recipe(given) {
+  if (typeof given === "string") return `recipe ${given}`;
+  return given.like ? `ranges like ${given.like}` : "ranges of its own";
+}
+
 /** How a variation differs from its source, from its recipe parameters. */
 export function differences(parameters) {
   return Object.keys(DIFFERENCES)
