@@ -24,15 +24,16 @@ from jobserver.web.context import current_settings, get_store
 from jobserver.web.fonts import cannot_draw
 from jobserver.web.idempotency import accepted
 
-# The versions of the database from which workers know briefs, and recipes beside the first two.
-BRIEFS, RECIPES = 10, 11
+# Versions of the database from which workers know them; the first two recipes all of them know.
+BRIEFS, RECIPES, WEBHOOKS = 10, 11, 12
 FIRST_RECIPES = ("subtle", "classic")
+_FORM_NAMES = {"webhook_events": "webhookEvents"}  # of fields that are named otherwise here
 
 
 class Wishes(NamedTuple):
     """What is asked for beside files, as the fields of a form say it; None: nothing is said.
 
-    brief: JSON text, or its decoded value.
+    brief: JSON text, or its decoded value. webhook_events: a text, or a list of texts.
     """
 
     variations: str | None
@@ -40,11 +41,13 @@ class Wishes(NamedTuple):
     seed: str | None
     title: str | None
     brief: Any
+    webhook: str | None = None
+    webhook_events: Any = None
 
     @classmethod
     def of_form(cls, fields: Mapping[str, str]) -> "Wishes":
         """Take them from the form of an upload, where an empty field says nothing."""
-        texts = (fields.get(name, "") for name in cls._fields)
+        texts = (fields.get(_FORM_NAMES.get(name, name), "") for name in cls._fields)
         return cls(*(text if text.strip() else None for text in texts))
 
 
@@ -67,7 +70,9 @@ def make_draft(
     fields = {name: text for name, text in wishes._asdict().items() if text is not None}
     options = params.job_options(fields, new_seed=secrets.randbits(32))
     title = params.title(wishes.title)
-    draft = JobDraft(generate_id(), list(files), options, title=title)
+    allowed = current_settings().webhook_allow
+    webhook = params.webhook(wishes.webhook, wishes.webhook_events, allowed)
+    draft = JobDraft(generate_id(), list(files), options, title=title, webhook=webhook)
     if wishes.brief is None and not draft.assets:
         return draft
     sources = _sources(files)
@@ -122,9 +127,14 @@ def accepted_body(draft: JobDraft, ignored_fields: Sequence[str]) -> str:
 
 def _version_needed(draft: JobDraft) -> int:
     """Return which version of the database a worker must know to render a job; 0: any."""
+    needed = [0]
+    if draft.brief is not None:
+        needed.append(BRIEFS)
     if draft.options.recipe not in FIRST_RECIPES:
-        return RECIPES
-    return 0 if draft.brief is None else BRIEFS
+        needed.append(RECIPES)
+    if draft.webhook is not None:
+        needed.append(WEBHOOKS)
+    return max(needed)
 
 
 def insert(db: Connection, draft: JobDraft, also: Callable[[], None] = lambda: None) -> int:
