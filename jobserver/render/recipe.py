@@ -116,7 +116,7 @@ def _places(seed: int, table: str) -> list[tuple[float, float]]:
 
 def _moved(seed: int, table: str, x: int, y: int, *, axis: int) -> float:
     """Return one coordinate of a point of the grid, at most a quarter of a step beside it."""
-    step = (x, y)[axis] + (_draw(seed, table, "grid", x, y, axis) - 0.5) / 2
+    step = (x, y)[axis] + (_draw(seed, table, "grid", (x, y, axis)) - 0.5) / 2
     return min(1.0, max(0.0, step / _GRID))
 
 
@@ -128,7 +128,7 @@ def _sample(words: tuple[int | str, ...], index: int) -> float:
     return (stratum + place) / MAX_VARIATIONS
 
 
-def _draw(*words: int | str) -> float:
+def _draw(*words: int | str | tuple[int, ...]) -> float:
     """Return a number in [0, 1) that depends only on the words (53 bits: exact as a float)."""
     text = "/".join(str(word) for word in ("jobserver", VERSION, *words))
     return (int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 11) / 2**53
