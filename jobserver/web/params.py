@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from jobserver.brief.parse import parse_recipe
@@ -47,9 +47,12 @@ def recipe(text: str | None) -> str:
         raise InvalidOption(str(error)) from error
 
 
-def ignored_fields(fields: Mapping[str, Any]) -> list[str]:
-    """Return the names that mean nothing here, as `recipies`, each once, in their sequence."""
-    return [name for name in fields if name not in FIELDS]
+def ignored_fields(fields: Mapping[str, Any], known: Container[str] = ()) -> list[str]:
+    """Return the names that mean nothing here, as `recipies`, each once, in their sequence.
+
+    known: names that do beside FIELDS.
+    """
+    return [name for name in fields if name not in FIELDS and name not in known]
 
 
 def variations(text: str | None) -> int:

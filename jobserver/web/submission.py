@@ -1,5 +1,6 @@
 """What a client asks for becomes a draft of a job, and the draft a promise."""
 
+import json
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,9 @@ from jobserver.brief.parse import parse, used
 from jobserver.brief.plan import plan
 from jobserver.brief.stored import dump, load
 from jobserver.db import Connection, DatabaseError, exclusive
+from jobserver.errors import InvalidOption
 from jobserver.ids import generate_id
-from jobserver.jobs import queries, queue, quota, retention, workers
+from jobserver.jobs import queries, queue, quota, resumable, retention, workers
 from jobserver.jobs.model import Job, JobDraft, NewFile
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.uploads import ReceivedForm
@@ -49,6 +51,23 @@ class Wishes(NamedTuple):
         """Take them from the form of an upload, where an empty field says nothing."""
         texts = (fields.get(_FORM_NAMES.get(name, name), "") for name in cls._fields)
         return cls(*(text if text.strip() else None for text in texts))
+
+    @classmethod
+    def of_json(cls, given: Mapping[str, Any]) -> "Wishes":
+        """Take them from a JSON object, where null says nothing. Raises InvalidOption."""
+        names = (name for name in cls._fields if name not in ("brief", "webhook_events"))
+        texts = {name: text_of(name, given.get(name)) for name in names}
+        events = given.get("webhookEvents")
+        return cls(**texts, brief=given.get("brief"), webhook_events=events)
+
+
+def text_of(name: str, value: Any) -> str | None:
+    """Return a value of JSON as the field of a form would have it. Raises InvalidOption."""
+    if name == "recipe" and isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise InvalidOption(f"{name} must be a text or a whole number")
+    return None if value is None else str(value)
 
 
 def files_of_form(form: ReceivedForm) -> list[NewFile]:
@@ -137,19 +156,32 @@ def _version_needed(draft: JobDraft) -> int:
     return max(needed)
 
 
-def insert(db: Connection, draft: JobDraft, also: Callable[[], None] = lambda: None) -> int:
+def insert(
+    db: Connection,
+    draft: JobDraft,
+    also: Callable[[], None] = lambda: None,
+    *,
+    from_uploads: bool = False,
+) -> int:
     """Queue a job whose files are durable; return how many others were marked to make room.
 
-    also: what is written in the same transaction, once the job is there.
-    Raises QueueFull, OldWorker, QuotaExceeded or LargerThanQuota, and what `also` raises.
+    also: what is written in the same transaction, once the job is there. from_uploads: its files
+    are resumable uploads, counted already, and taken in the same transaction.
+    Raises QueueFull, OldWorker, QuotaExceeded or LargerThanQuota, what `also` raises, and for
+    uploads what resumable.find_usable() raises.
     """
     settings = current_settings()
     with exclusive(db, "quota"):
         now = db.clock()
         workers.require_version(db, _version_needed(draft), now)
         queue.require_room(db, settings.max_queued_files, len(draft.files))
-        evicted = quota.reserve(db, SpaceLimits.of(settings), draft.size, now)
+        uploads = [file.id for file in draft.files] if from_uploads else []
+        for upload_id in uploads:
+            resumable.find_usable(db, upload_id)
+        incoming = 0 if from_uploads else draft.size
+        evicted = quota.reserve(db, SpaceLimits.of(settings), incoming, now)
         queue.insert_job(db, draft, now)
+        resumable.use(db, uploads, draft.id)
         also()
     return evicted
 
