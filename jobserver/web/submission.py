@@ -141,7 +141,7 @@ def accepted_body(draft: JobDraft, ignored_fields: Sequence[str]) -> str:
     """Return the JSON of the 202 for a job."""
     status_url = url_for("jobs.show_job", job_id=draft.id)
     answer = schemas.accepted_json(draft, status_url, ignored_fields)
-    return current_app.json.dumps(answer) + "\n"
+    return current_app.json.dumps(answer, separators=(",", ":")) + "\n"  # as jsonify() does
 
 
 def _version_needed(draft: JobDraft) -> int:
