@@ -17,7 +17,7 @@ import * as jobOptions from "./job_options.js";
 import { ROLES } from "./roles.js";
 import * as tus from "./tus.js";
 import { SpeedMeter, uploadedPerFile } from "./upload_progress.js";
-import { cancelledError, postForm } from "./upload_request.js";
+import { cancelledError, postJob } from "./upload_request.js";
 
 const PROGRESS_INTERVAL_MS = 1_000;
 const ENDED_UPLOAD = [404, 409, 410];  // an upload has expired, or is used
@@ -88,7 +88,7 @@ async function postUploads(current) {
     current.abort = () => { current.cancelled = true; reject(cancelledError()); };
   });
   try {
-    return await Promise.race([request("POST", apiUrl("jobs"), job), cancelled]);
+    return await Promise.race([postJob(apiUrl("jobs"), JSON.stringify(job)).response, cancelled]);
   } catch (error) {
     if (!ENDED_UPLOAD.includes(error.status)) sources.length = 0;  // they can be used yet
     throw error;
@@ -117,7 +117,7 @@ async function uploadAll(current, sources) {
 
 async function postInForm(current) {
   delete current.isPosted;
-  const { response, abort } = postForm(apiUrl("jobs"), formData(), (loaded, total) => {
+  const { response, abort } = postJob(apiUrl("jobs"), formData(), (loaded, total) => {
     Object.assign(current, { loaded, total });
     renderProgress();
   });
