@@ -39,6 +39,8 @@ WITH_SQL = (
             *("glance", "idempotency", "overview", "relocation", "shots", "stages", "standing"),
             "webhooks",
             "workers",
+            "gauges",
+            "inventory",
         )
     ),
 )
@@ -228,6 +230,7 @@ def unwanted_words(text: str) -> list[str]:
         ("PIL", ("render/decode_picture.py", "render/stills.py", "render/text/")),
         ("boto3", ("files/s3/client.py",)),
         ("botocore", ("files/s3/client.py",)),
+        ("prometheus_client", ("metrics/",)),
         ("celery", ("worker/doorbell.py",)),
     ],
 )

@@ -2,7 +2,7 @@
 
 auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
                                               briefs: what a brief would make;
-                                              deliveries: of webhooks
+                                              deliveries: of webhooks; metrics: for Prometheus
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
 errors, error_codes                           each error's answer; the table of codes and statuses
@@ -25,6 +25,7 @@ from jobserver.web import (
     fonts,
     health,
     jobs,
+    metrics,
     outputs,
     pages,
     polling,
@@ -41,3 +42,4 @@ def init_app(app: Flask) -> None:
         part.init_app(app)
     for resource in (auth, health, jobs, again, briefs, deliveries, outputs, storage, pages):
         app.register_blueprint(resource.bp)
+    app.register_blueprint(metrics.bp)
