@@ -36,11 +36,9 @@ WITH_SQL = (
     *(
         f"jobs/{name}.py"
         for name in (
-            *("glance", "idempotency", "overview", "relocation", "shots", "stages", "standing"),
-            "webhooks",
-            "workers",
-            "gauges",
-            "inventory",
+            *("glance", "idempotency", "overview", "relocation", "resumable", "shots", "stages"),
+            *("standing", "webhooks", "workers"),
+            *("gauges", "inventory"),
         )
     ),
 )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
+from jobserver.brief import recipes
 from jobserver.brief.model import Brief
 from jobserver.jobs.model import (
     FailedOutput,
@@ -23,6 +24,7 @@ from jobserver.jobs.model import (
 from jobserver.jobs.progress import finished_at, percent, share_of
 from jobserver.jobs.seeds import seed_of
 from jobserver.web import names
+from jobserver.web.credentials import credentials_json
 from jobserver.web.fit import placements_of
 from jobserver.web.hot_path import timestamp
 from jobserver.web.reasons import Reason
@@ -52,7 +54,7 @@ def accepted_json(
         "files": files,
         "variationsPerVideo": options.variations,
         "totalVariations": draft.total_variations,
-        "recipe": options.recipe,
+        "recipe": recipes.shown(options.recipe),
         "seed": options.seed,
         "statusUrl": status_url,
         "ignoredFields": list(ignored_fields),
@@ -154,7 +156,7 @@ def job_json(
         "totalVideos": job.total_videos,
         "variationsPerVideo": job.variations_per_video,
         "totalVariations": job.total_variations,
-        "recipe": job.recipe,
+        "recipe": recipes.shown(job.recipe),
         "seed": job.seed,
         "downloadUrl": link("outputs.download", job_id=job.id) if made else None,
         "files": [
@@ -212,6 +214,7 @@ def _asset_json(file: File, link: Link) -> dict[str, Any]:
         "sha256": file.sha256,
         "url": _source_url(file, link),
         "thumbnailUrl": _thumbnail_url(file, link),
+        "contentCredentials": credentials_json(file),
     }
 
 
@@ -271,6 +274,7 @@ def _file_json(job: Job, file: File, completed: int, link: Link) -> dict[str, An
         "seed": seed_of(job, file),
         "url": _source_url(file, link),
         "thumbnailUrl": _thumbnail_url(file, link),
+        "contentCredentials": credentials_json(file),
     }
 
 
