@@ -11,7 +11,8 @@ from typing import NamedTuple
 from jobserver.brief.timeline import Segment, Shot, Timeline
 from jobserver.files.store import Store
 from jobserver.jobs import shots
-from jobserver.render.joins import Joined, JoinPart, Loudness, Mixing, join
+from jobserver.render.joins import Joined, JoinPart, Mixing, join
+from jobserver.render.measure import Loudness
 from jobserver.render.sound import SoundFile
 from jobserver.worker.batch import Batch, ShotMissing
 from jobserver.worker.heartbeat import HeldClaim

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobserver.render.measure import Loudness
 from jobserver.render.sound.files import SoundFile
 
 
@@ -31,19 +32,6 @@ class Mixing:
     loudness: float | None = None
     music: SoundFile | None = None
     music_volume: float = -12.0
-
-
-@dataclass(frozen=True)
-class Loudness:
-    """How loud an output is, as measured after it was encoded.
-
-    integrated: LUFS, true_peak: dBTP. limited: whether it is less loud than was asked for,
-    because its peaks would have gone beyond the limit.
-    """
-
-    integrated: float
-    true_peak: float
-    limited: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from math import cos, pi
 from operator import itemgetter, mul
 from typing import Literal, TypeAlias
 
-RATE = 2  # frames a second
-SIDE = 32  # pixels of a side of a frame that is hashed
+from jobserver.render.grey import FRAME_BYTES, RATE, SIDE
+
 FRAME_SIZE = 8  # bytes of its hash
 MAX_SHIFT = 3 * RATE  # frames that two clips are shifted by at most: 3 s
 OPENING = 3 * RATE  # frames
@@ -34,13 +34,13 @@ _DCT = [
 
 def hash_frames(grey: bytes) -> bytes:
     """Return the hashes of frames of SIDE x SIDE grey pixels, a byte a pixel, row by row."""
-    size = SIDE * SIDE
-    return b"".join(hash_frame(grey[at : at + size]) for at in range(0, len(grey), size))
+    frames = range(0, len(grey), FRAME_BYTES)
+    return b"".join(hash_frame(grey[at : at + FRAME_BYTES]) for at in frames)
 
 
 def hash_frame(grey: bytes) -> bytes:
     """Return the hash of one frame; its first bit is that of the mean brightness."""
-    rows = [grey[at : at + SIDE] for at in range(0, SIDE * SIDE, SIDE)]
+    rows = [grey[at : at + SIDE] for at in range(0, FRAME_BYTES, SIDE)]
     across = [[sum(map(mul, wave, row)) for row in rows] for wave in _DCT]
     low = [sum(map(mul, wave, column)) for wave in _DCT for column in across]
     ranked = sorted(low)

@@ -1,6 +1,8 @@
 import random
 
+import imagehash
 import pytest
+from PIL import Image
 
 from jobserver.render.measure import (
     between,
@@ -17,6 +19,20 @@ BLACK, WHITE = bytes(8), b"\xff" * 8  # hashes of frames that differ in all 64 b
 
 def clip(frames: int, seed: int = 1) -> bytes:
     return random.Random(seed).randbytes(8 * frames)
+
+
+def picture(seed: int) -> Image.Image:
+    """Return something with light and shade on all scales."""
+    drawn = random.Random(seed)
+    small = Image.frombytes("L", (5, 5), drawn.randbytes(25)).resize((32, 32), Image.BICUBIC)
+    noise = Image.frombytes("L", (32, 32), drawn.randbytes(1024))
+    return Image.blend(small, noise, 0.2)
+
+
+def test_a_frame_has_the_hash_that_imagehash_computes():
+    pictures = [picture(seed) for seed in range(100)]
+    found = hash_frames(b"".join(each.tobytes() for each in pictures))
+    assert found.hex() == "".join(str(imagehash.phash(each)) for each in pictures)
 
 
 def test_plain_frames_of_any_brightness_have_one_hash():
