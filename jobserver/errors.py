@@ -1,4 +1,4 @@
-"""What can go wrong, as classes without HTTP: `web/errors.py` gives each a status.
+"""What can go wrong, as classes without HTTP: `web/error_codes.py` gives each a code and a status.
 
 `str(error)` is one plain sentence that may be shown to a client. `retry_after`: seconds after
 which the same request may succeed, or None where repeating does not help.
@@ -64,6 +64,14 @@ class AuthorizationRequired(InvalidToken):
 
 class InvalidOption(JobserverError):
     """A `recipe`, `seed`, `limit` or `before` that cannot be used."""
+
+
+class NotAJsonObject(InvalidOption):
+    """A body that should be one JSON object."""
+
+
+class InvalidIdempotencyKey(InvalidOption):
+    sentence = "Idempotency-Key must have 1 to 255 printable ASCII characters"
 
 
 class UploadError(JobserverError):
@@ -190,6 +198,19 @@ class NothingToRetry(Conflict):
 
 class SourcesGone(Conflict):
     sentence = "The files of the job are gone"
+
+
+class IdempotencyKeyInUse(Conflict):
+    """Another request with the same key runs, or has made the job meanwhile."""
+
+    sentence = "Another request with this Idempotency-Key is running; try again"
+    retry_after = 5
+
+
+class IdempotencyKeyReused(JobserverError):
+    """A key that named another request before."""
+
+    sentence = "This Idempotency-Key was used for another request; choose a new one"
 
 
 # -- the server's own state ---------------------------------------------------

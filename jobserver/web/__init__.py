@@ -4,7 +4,7 @@ auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over 
                                               briefs: what a brief would make
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
-errors                                        each error's status
+errors, error_codes                           each error's answer; the table of codes and statuses
 context, fonts                                settings, store, database, fonts of a request
 downloads, archive, manifest, names           ranges and ETags; the ZIP and its names
 conditional, links                            304; signed links

@@ -23,6 +23,7 @@ from jobserver.jobs.model import (
 from jobserver.jobs.progress import finished_at, percent, share_of
 from jobserver.jobs.seeds import seed_of
 from jobserver.web import names
+from jobserver.web.fit import placements_of
 from jobserver.web.hot_path import timestamp
 from jobserver.web.reasons import Reason
 
@@ -299,4 +300,5 @@ def output_json(job_id: str, output: Output, stem: str, link: Link) -> dict[str,
         "height": output.height,
         "duration": rounded(output.duration),
         "loudness": output.loudness and orjson.loads(output.loudness),
+        "placements": placements_of(output),
     }
