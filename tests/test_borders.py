@@ -36,7 +36,16 @@ WITH_SQL = (
     *(
         f"jobs/{name}.py"
         for name in (
-            *("glance", "idempotency", "overview", "relocation", "shots", "stages", "standing"),
+            *(
+                "differences",
+                "glance",
+                "idempotency",
+                "overview",
+                "relocation",
+                "shots",
+                "stages",
+                "standing",
+            ),
             "workers",
         )
     ),

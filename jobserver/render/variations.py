@@ -157,7 +157,7 @@ def _render_group(
         assert source is not None  # noqa: S101  known, or just read
         verified = verify(outs, media, settings, cancel, picture=source)
         made = [
-            Output(p, out, found.media, found.measured, _written(picture))
+            Output(p, out, found.media, found.measured, thumbnail=_written(picture))
             for (p, out), found, picture in zip_longest(group, verified, pictures)
         ]
         return made, source

@@ -1,7 +1,8 @@
 """HTTP in and out, one module a resource.
 
 auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
-                                              briefs: what a brief would make
+                                              briefs: what a brief would make; differences:
+                                              how far outputs are from each other
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
 errors, error_codes                           each error's answer; the table of codes and statuses
@@ -19,6 +20,7 @@ from jobserver.web import (
     auth,
     briefs,
     context,
+    differences,
     errors,
     fonts,
     health,
@@ -37,5 +39,5 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, polling):
         part.init_app(app)
-    for resource in (auth, health, jobs, again, briefs, outputs, storage, pages):
+    for resource in (auth, health, jobs, again, briefs, outputs, differences, storage, pages):
         app.register_blueprint(resource.bp)

@@ -17,13 +17,16 @@ from jobserver.files.zip import Member, text_member
 from jobserver.jobs.model import File, Job, Output
 from jobserver.jobs.seeds import seed_of
 from jobserver.web.fit import fitting, placements_of
-from jobserver.web.schemas import wished_variations
+from jobserver.web.schemas import difference_json, wished_variations
 
 CHANGING = ("sha256", "status", "error")  # of a source, without a new output
 ROOM = 512  # bytes a source: a hash, a status and an error
 MAX_ERROR_LENGTH = 200  # characters; no sentence of ours is as long
 MEASURES = ("width", "height", "duration", "integrated", "truePeak", "size", "sha256", "outputId")
 FITS = "placements"
+DIFFERENCE = ("source", "opening", "label", "nearest", "nearestOutput", "nearestLabel")
+# What changes when a sibling is published: padded to its longest, as bytes of both files.
+NEAREST, NEAREST_ROOM = DIFFERENCE[3:], 48
 # What a spreadsheet would take for a formula, also behind what some take for the end of a cell.
 # Source: https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA = re.compile(r"(^|[\t\r\n;,|\"'])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
@@ -55,9 +58,10 @@ class Manifest:
         entries = {file.id: _source_entry(self._job, file) for file in self._files}
         for output in sorted(outputs, key=lambda each: each.number):
             entries[output.file_id]["outputs"].append(_output_entry(output, self._path(output)))
-        room = ROOM * len(entries) - sum(
-            len(_to_json(entry[key])) for entry in entries.values() for key in CHANGING
-        )
+        changing = [entry[key] for entry in entries.values() for key in CHANGING]
+        changing += [value for output in outputs for value in _nearest(output)]
+        room = ROOM * len(entries) + NEAREST_ROOM * len(outputs)
+        room -= sum(len(_to_json(value)) for value in changing)
         manifest = {
             "jobId": self._job.id,
             "title": self._job.title,
@@ -76,7 +80,7 @@ class Manifest:
         """Return a line an output, in their sequence in the status."""
         text = io.StringIO()
         lines = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
-        lines.writerow(("path", *AXES, *MEASURES, FITS))
+        lines.writerow(("path", *AXES, *MEASURES, FITS, *map(_headed, DIFFERENCE), "padding"))
         positions = {file.id: (file.position, file.name) for file in self._files}
         for output in sorted(outputs, key=lambda each: (positions[each.file_id], each.number)):
             lines.writerow(map(harmless, self._line(output, positions[output.file_id][1])))
@@ -93,7 +97,24 @@ class Manifest:
             "outputId": output.id,
         }
         values = [*(axes.get(name) for name in AXES), *(measured[name] for name in MEASURES)]
-        return [self._path(output), *values, fitting(placements_of(output))]
+        found = difference_json(output) or {}
+        values += [fitting(placements_of(output)), *(found.get(name) for name in DIFFERENCE)]
+        return [self._path(output), *values, _padding(output)]
+
+
+def _headed(name: str) -> str:
+    """Return the head of a column of DIFFERENCE, as `differenceSource`."""
+    return f"difference{name[0].upper()}{name[1:]}"
+
+
+def _nearest(output: Output) -> list[Any]:
+    found = difference_json(output) or {}
+    return [found.get(name) for name in NEAREST]
+
+
+def _padding(output: Output) -> str:
+    """Return the spaces that make the cells of NEAREST as long as the longest."""
+    return " " * (NEAREST_ROOM - sum(len(_to_json(value or "")) for value in _nearest(output)))
 
 
 def harmless(value: Any) -> Any:
@@ -134,6 +155,7 @@ def _output_entry(output: Output, path: str) -> dict[str, Any]:
         "duration": output.duration,
         "loudness": output.loudness and json.loads(output.loudness),
         "placements": placements_of(output),
+        "difference": difference_json(output),
         "madeWith": output.made_with,
     }
 

@@ -67,6 +67,7 @@ def join(
         thumbnail=picture,
         frames=len(track.shown),
         seconds=track.seconds,
+        lengths=[cut.ticks / track.timescale for cut in track.cuts],
         width=found.width,
         height=found.height,
         loudness=found.loudness,

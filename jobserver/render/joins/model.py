@@ -1,5 +1,6 @@
 """What a join takes and what it returns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +39,15 @@ class Mixing:
 class Joined:
     """One verified output. thumbnail: a WebP, if one was asked for and ffmpeg can write it.
 
-    seconds: of the picture, to the end of its last frame. width, height: pixels. loudness: None
-    when it has no sound, or nothing but silence.
+    seconds: of the picture, to the end of its last frame. lengths: those of each part. width,
+    height: pixels. loudness: None when it has no sound, or nothing but silence.
     """
 
     path: Path
     thumbnail: Path | None
     frames: int
     seconds: float
+    lengths: Sequence[float]
     width: int
     height: int
     loudness: Loudness | None

@@ -12,10 +12,11 @@ from jobserver.render.measure.hashes import (
     Label,
     between,
     distance,
+    distances,
     hash_frames,
+    joined,
     label,
     matrix,
-    nearest,
     opening,
 )
 from jobserver.render.measure.model import Loudness, Measured
@@ -31,10 +32,11 @@ __all__ = [
     "between",
     "decode",
     "distance",
+    "distances",
     "fault",
     "hash_frames",
+    "joined",
     "label",
     "matrix",
-    "nearest",
     "opening",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
 from math import cos, pi
-from operator import itemgetter, mul
+from operator import mul
 from typing import Literal, TypeAlias
 
 from jobserver.render.grey import FRAME_BYTES, RATE, SIDE
@@ -24,6 +24,7 @@ VISIBLE, DIFFERENT = 5.0, 20.0  # bits from which, and above which, a label begi
 
 Label: TypeAlias = Literal["cosmetic", "visible", "different"]
 
+_ROUNDING_S = 1e-6
 _LOW = 8  # frequencies a side
 # Whole numbers: a plain frame has exactly nothing above frequency 0, on every machine.
 _DCT = [
@@ -127,19 +128,23 @@ def matrix(clips: Sequence[bytes]) -> list[list[float]]:
     return bits
 
 
-def nearest(rows: Sequence[Sequence[float]]) -> list[tuple[int, float] | None]:
-    """Return for each row of a matrix which other one is nearest, and its distance.
+def distances(clips: Sequence[bytes], others: Sequence[bytes]) -> list[list[float]]:
+    """Return the distances of siblings from others, as between(); a row for each of the first."""
+    prepared = [_Sibling(other) for other in others]
+    return [[_apart(clip, other) for other in prepared] for clip in map(_Sibling, clips)]
 
-    None for one that is alone. Of two that are equally near, the first.
-    """
-    return [
-        min(
-            ((place, bits) for place, bits in enumerate(row) if place != own),
-            key=itemgetter(1),
-            default=None,
-        )
-        for own, row in enumerate(rows)
-    ]
+
+def joined(parts: Sequence[tuple[bytes, float]]) -> bytes:
+    """Return the hashes of clips one behind the other. parts: hashes and seconds that are taken."""
+    found, start, frame = b"", 0.0, 0
+    for hashes, seconds in parts:
+        last = len(hashes) // FRAME_SIZE - 1
+        start += seconds
+        while frame / RATE < start - _ROUNDING_S:
+            place = min(last, round(frame - (start - seconds) * RATE))
+            found += hashes[place * FRAME_SIZE : (place + 1) * FRAME_SIZE]
+            frame += 1
+    return found
 
 
 class _Sibling:
