@@ -1,8 +1,9 @@
 """HTTP in and out, one module a resource.
 
 auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
-                                              briefs: what a brief would make; differences:
-                                              how far outputs are from each other
+                                              briefs: what a brief would make;
+                                              deliveries: of webhooks; differences: how far
+                                              outputs are from each other
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
 errors, error_codes                           each error's answer; the table of codes and statuses
@@ -20,6 +21,7 @@ from jobserver.web import (
     auth,
     briefs,
     context,
+    deliveries,
     differences,
     errors,
     fonts,
@@ -39,5 +41,16 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, polling):
         part.init_app(app)
-    for resource in (auth, health, jobs, again, briefs, outputs, differences, storage, pages):
+    for resource in (
+        auth,
+        health,
+        jobs,
+        again,
+        briefs,
+        deliveries,
+        outputs,
+        differences,
+        storage,
+        pages,
+    ):
         app.register_blueprint(resource.bp)
