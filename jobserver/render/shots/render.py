@@ -27,6 +27,7 @@ from jobserver.render.verify import missing_frames
 WantedShot = tuple[Appearance, Path]
 
 _STARTUP_S = 60.0
+_MIN_SHOWN = 0.5  # of a frame that the picture takes: its background may be black, and is still
 
 
 @dataclass(frozen=True)
@@ -259,11 +260,13 @@ def _wrong_picture(
 ) -> str:
     """Say where a shot is black or frozen and its source is not.
 
-    Only of one that shows the whole picture, with nothing laid over it: what happens in its source
-    may be in what was cut off.
+    Only of one that shows the whole picture, and large, with nothing laid over it: what happens in
+    its source may be in what was cut off.
     """
     if picture is None or isinstance(media, Still) or shot.overlays:
         return ""
-    if framing(squared(media.video), shot.appearance).crop is not None:
+    found_at, frame = framing(squared(media.video), shot.appearance), shot.appearance
+    shown = found_at.box.width * found_at.box.height / (frame.width * frame.height)
+    if found_at.crop is not None or shown < _MIN_SHOWN:
         return ""
     return fault(picture, found.fingerprint, shot.appearance.speed)
