@@ -36,10 +36,8 @@ WITH_SQL = (
     *(
         f"jobs/{name}.py"
         for name in (
-            *("differences", "glance", "idempotency", "overview", "relocation", "shots", "stages"),
-            "standing",
-            "webhooks",
-            "workers",
+            *("differences", "glance", "idempotency", "overview", "relocation", "resumable"),
+            *("shots", "stages", "standing", "webhooks", "workers"),
         )
     ),
 )

@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jobserver.brief.model import AXES, Brief
@@ -16,14 +16,16 @@ from jobserver.brief.stored import to_document
 from jobserver.files.zip import Member, text_member
 from jobserver.jobs.model import File, Job, Output
 from jobserver.jobs.seeds import seed_of
+from jobserver.web.credentials import credentials_json, in_words
 from jobserver.web.fit import fitting, placements_of
 from jobserver.web.schemas import difference_json, wished_variations
 
-CHANGING = ("sha256", "status", "error")  # of a source, without a new output
-ROOM = 512  # bytes a source: a hash, a status and an error
+CHANGING = ("sha256", "status", "error", "contentCredentials")  # of a source, without a new output
+ROOM = 1024  # bytes a source: a hash, a status, an error, and who claims what
+DEPTH = 3  # of a source's values in the manifest; an object is indented by so many levels
 MAX_ERROR_LENGTH = 200  # characters; no sentence of ours is as long
 MEASURES = ("width", "height", "duration", "integrated", "truePeak", "size", "sha256", "outputId")
-FITS = "placements"
+NAMED = ("placements", "contentCredentials")  # what fits, and which sources carry them
 DIFFERENCE = ("source", "opening", "label", "nearest", "nearestOutput", "nearestLabel")
 # What changes when a sibling is published: padded to its longest, as bytes of both files.
 NEAREST, NEAREST_ROOM = DIFFERENCE[3:], 48
@@ -58,10 +60,12 @@ class Manifest:
         entries = {file.id: _source_entry(self._job, file) for file in self._files}
         for output in sorted(outputs, key=lambda each: each.number):
             entries[output.file_id]["outputs"].append(_output_entry(output, self._path(output)))
-        changing = [entry[key] for entry in entries.values() for key in CHANGING]
-        changing += [value for output in outputs for value in _nearest(output)]
-        room = ROOM * len(entries) + NEAREST_ROOM * len(outputs)
-        room -= sum(len(_to_json(value)) for value in changing)
+        room = ROOM * len(entries) - sum(
+            len(_to_json(entry[key]).replace(b"\n", b"\n" + b"  " * DEPTH))
+            for entry in entries.values()
+            for key in CHANGING
+        )
+        room += sum(len(_padding(output, b"null")) for output in outputs)
         manifest = {
             "jobId": self._job.id,
             "title": self._job.title,
@@ -80,7 +84,7 @@ class Manifest:
         """Return a line an output, in their sequence in the status."""
         text = io.StringIO()
         lines = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
-        lines.writerow(("path", *AXES, *MEASURES, FITS, *map(_headed, DIFFERENCE), "padding"))
+        lines.writerow(("path", *AXES, *MEASURES, *NAMED, *map(_headed, DIFFERENCE), "padding"))
         positions = {file.id: (file.position, file.name) for file in self._files}
         for output in sorted(outputs, key=lambda each: (positions[each.file_id], each.number)):
             lines.writerow(map(harmless, self._line(output, positions[output.file_id][1])))
@@ -98,8 +102,16 @@ class Manifest:
         }
         values = [*(axes.get(name) for name in AXES), *(measured[name] for name in MEASURES)]
         found = difference_json(output) or {}
-        values += [fitting(placements_of(output)), *(found.get(name) for name in DIFFERENCE)]
-        return [self._path(output), *values, _padding(output)]
+        named = (fitting(placements_of(output)), in_words(self._sources(axes)))
+        differing = (found.get(name) for name in DIFFERENCE)
+        return [self._path(output), *values, *named, *differing, _padding(output, b'""')]
+
+    def _sources(self, axes: Mapping[str, Any]) -> list[File]:
+        """Return the files that an output with these axes was made of."""
+        logo = self._brief and self._brief.logo
+        used = {(role, axes.get(role)) for role in ("video", "hook", "ending", "music")}
+        used |= {("overlay", logo.overlay)} if logo else set()
+        return [file for file in self._files if (file.role, file.name) in used]
 
 
 def _headed(name: str) -> str:
@@ -107,14 +119,14 @@ def _headed(name: str) -> str:
     return f"difference{name[0].upper()}{name[1:]}"
 
 
-def _nearest(output: Output) -> list[Any]:
+def _padding(output: Output, nothing: bytes) -> str:
+    """Return the spaces that make what is said of the nearest sibling as long as the longest.
+
+    nothing: what is written where there is none.
+    """
     found = difference_json(output) or {}
-    return [found.get(name) for name in NEAREST]
-
-
-def _padding(output: Output) -> str:
-    """Return the spaces that make the cells of NEAREST as long as the longest."""
-    return " " * (NEAREST_ROOM - sum(len(_to_json(value or "")) for value in _nearest(output)))
+    said = [found.get(name) for name in NEAREST]
+    return " " * (NEAREST_ROOM - sum(len(_to_json(v) if v is not None else nothing) for v in said))
 
 
 def harmless(value: Any) -> Any:
@@ -133,6 +145,7 @@ def _source_entry(job: Job, file: File) -> dict[str, Any]:
         "seed": seed_of(job, file),
         "status": file.status,
         "error": file.error and file.error[:MAX_ERROR_LENGTH],
+        "contentCredentials": credentials_json(file),
         "outputs": [],
     }
 

@@ -1,4 +1,4 @@
--- Version 13: what was measured of pictures. Hashes are base64 of 8 bytes a frame, two frames a
+-- Version 15: what was measured of pictures. Hashes are base64 of 8 bytes a frame, two frames a
 -- second; bits are of 64, a mean over time. None of what was made before.
 
 ALTER TABLE job_file ADD COLUMN picture TEXT;                  -- hashes, and two bytes of light a frame

@@ -1,4 +1,4 @@
--- Version 13: what was measured of pictures. See the script of the same number for SQLite.
+-- Version 15: what was measured of pictures. See the script of the same number for SQLite.
 
 ALTER TABLE job_file ADD COLUMN picture TEXT;
 ALTER TABLE output ADD COLUMN hashes TEXT;
