@@ -23,11 +23,13 @@ def verify(
     cancel: threading.Event | None = None,
     *,
     picture: Fingerprint | None = None,
+    speeds: Sequence[float] | None = None,
 ) -> list[Decoded]:
     """Decode the outputs of one source and return what each is.
 
-    picture: of the source, if it is known. Raises Damaged when one cannot be decoded or lacks
-    content of the source, and the errors of ffmpeg.run.
+    picture: of the source, if it is known. speeds: seconds of the source in one of each output;
+    without them 1. Raises Damaged when one cannot be decoded or lacks content of the source, and
+    the errors of ffmpeg.run.
     """
     packets = source.packets.count + sum(sound.count for sound in source.sounds)
     pixels = source.video.width * source.video.height
@@ -43,36 +45,41 @@ def verify(
             )
         except MediaError as error:
             raise Damaged(detail=f"output: {error} {error.detail}") from error
-    for made in found:
-        if missing := missing_content(source, made.media) or _undecoded(source, made):
+    for made, speed in zip(found, speeds or [1.0] * len(outs), strict=True):
+        missing = missing_content(source, made.media, speed) or _undecoded(source, made, speed)
+        if missing:
             raise Damaged(detail=missing)
-        if picture and (wrong := fault(picture, made.fingerprint)):
+        if picture and (wrong := fault(picture, made.fingerprint, speed)):
             raise Damaged(detail=wrong)
     return found
 
 
-def _undecoded(source: Media, made: Decoded) -> str:
+def _undecoded(source: Media, made: Decoded, speed: float) -> str:
     """Describe what an output lists and a player cannot show; an empty string when nothing."""
     if made.frames != made.media.frames:
         return f"{made.frames} frames decoded of {made.media.frames}"
     for seconds, whole in zip(made.sounds, source.sounds, strict=True):
-        if seconds < whole.total - max(_AUDIO_TOLERANCE_S, MAX_LOST_SHARE * whole.total):
-            return f"{seconds:.3f} s of sound decoded of {whole.total:.3f} s"
+        total = whole.total / speed
+        if seconds < total - max(_AUDIO_TOLERANCE_S, MAX_LOST_SHARE * total):
+            return f"{seconds:.3f} s of sound decoded of {total:.3f} s"
     silent = made.loudness is not None and made.loudness.true_peak <= _SILENT
     if silent and source.peak is not None and source.peak >= _HEARD:
         return "the sound is silent"
     return ""
 
 
-def missing_content(source: Media, out: Media) -> str:
-    """Describe what an output lacks of its source; an empty string when nothing."""
-    if missing := missing_frames(source, out):
+def missing_content(source: Media, out: Media, speed: float = 1.0) -> str:
+    """Describe what an output lacks of its source; an empty string when nothing.
+
+    speed: seconds of the source in one of the output.
+    """
+    if missing := missing_frames(source, out, speed):
         return missing
     if len(out.audio) != len(source.audio):
         return f"{len(out.audio)} sound tracks of {len(source.audio)}"
     for mine, whole in zip(out.sounds, source.sounds, strict=True):
-        if mine.total < whole.total - _AUDIO_TOLERANCE_S:
-            return f"{mine.total:.3f} s of sound, not {whole.total:.3f} s"
+        if mine.total < whole.total / speed - _AUDIO_TOLERANCE_S:
+            return f"{mine.total:.3f} s of sound, not {whole.total / speed:.3f} s"
     return ""
 
 

@@ -2,8 +2,8 @@
 
 auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
                                               briefs: what a brief would make;
-                                              deliveries: of webhooks; differences: how far
-                                              outputs are from each other
+                                              deliveries: of webhooks; metrics: for Prometheus;
+                                              differences: how far outputs are from each other
 resumable, from_uploads                       uploads by tus; a job of them
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
@@ -28,6 +28,7 @@ from jobserver.web import (
     fonts,
     health,
     jobs,
+    metrics,
     outputs,
     pages,
     polling,
@@ -46,3 +47,4 @@ def init_app(app: Flask) -> None:
     made = (jobs, again, resumable, outputs, differences)
     for resource in (auth, health, *made, briefs, deliveries, storage, pages):
         app.register_blueprint(resource.bp)
+    app.register_blueprint(metrics.bp)

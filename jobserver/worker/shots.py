@@ -66,7 +66,8 @@ class ShotRenderer:
                 ),
             )
         if done:
-            log.info("%s: %d shots, %d to go", claim.label, len(group), len(missing) - len(group))
+            rest = len(missing) - len(group)
+            log.info("%s: %d shots, %d to go", claim.label, len(group), rest, extra=claim.fields)
         return done
 
     def _weigh(self, plan: JobPlan) -> None:
