@@ -18,7 +18,7 @@ def client(server: Server) -> tus_client.TusClient:
 
 
 def uploader(client: tus_client.TusClient, content: bytes, **more: Any) -> Any:
-    named = {"filename": "clip.mp4", "filetype": "video/mp4"}
+    named = {"filename": "clip.mp4", "filetype": "application/octet-stream"}
     return client.uploader(file_stream=io.BytesIO(content), metadata=named, **more)
 
 

@@ -46,7 +46,9 @@ class Upload(NamedTuple):
     @property
     def partial(self) -> Partial:
         """As its store knows it."""
-        return Partial(self.id, self.stored_name, self.size, self.received, self.state)
+        return Partial(
+            self.id, self.stored_name, self.size, received=self.received, state=self.state
+        )
 
     @property
     def is_whole(self) -> bool:
