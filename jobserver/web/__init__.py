@@ -2,7 +2,7 @@
 
 auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
                                               briefs: what a brief would make;
-                                              deliveries: of webhooks
+                                              deliveries: of webhooks; metrics: for Prometheus
 resumable, from_uploads                       uploads by tus; a job of them
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
@@ -26,6 +26,7 @@ from jobserver.web import (
     fonts,
     health,
     jobs,
+    metrics,
     outputs,
     pages,
     polling,
@@ -44,3 +45,4 @@ def init_app(app: Flask) -> None:
     made = (jobs, again, resumable, outputs)
     for resource in (auth, health, *made, briefs, deliveries, storage, pages):
         app.register_blueprint(resource.bp)
+    app.register_blueprint(metrics.bp)
