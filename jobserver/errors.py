@@ -59,6 +59,33 @@ class AuthorizationRequired(InvalidToken):
     sentence = "Authorization required"
 
 
+class Forbidden(AuthError):
+    """A good bearer token that may not do this."""
+
+
+class InsufficientScope(Forbidden):
+    """A key without the scope that a request needs."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This key may not do that: it lacks the scope '{scope}'")
+        self.scope = scope
+
+
+class SessionRequired(Forbidden):
+    sentence = "Keys may not do that: sign in by password"
+
+
+class KeyNotFound(AuthError):
+    sentence = "Key not found"
+
+
+class TooManyKeys(AuthError):
+    """As many keys as there may be."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"There are {most} keys already: revoke one that is not used")
+
+
 # -- the form -----------------------------------------------------------------
 
 
@@ -233,6 +260,15 @@ class QueueFull(Unavailable):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"The queue is full (at most {most:,} files); try again later")
+
+
+class KeyQueueFull(JobserverError):
+    """As many files of one key wait or are rendered as MAX_QUEUED_FILES_PER_KEY allows."""
+
+    retry_after = 60
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"Too many files of this key wait (at most {most:,}); try again later")
 
 
 class OldWorker(Unavailable):

@@ -46,16 +46,22 @@ class _Found(NamedTuple):
     turn: float
 
 
-def add(db: Connection, job_id: str) -> None:
-    """Give a new job the last place; its files must be there."""
+def add(db: Connection, job_id: str, key_id: str | None = None) -> None:
+    """Give a new job the last place; its files must be there. key_id: of the key that queued it."""
     db.write(
-        """INSERT INTO job_standing (job_id, place, created_at, turn, files, work)
+        """INSERT INTO job_standing (job_id, place, created_at, turn, files, work, key_id)
             SELECT job.id, COALESCE((SELECT MAX(place) FROM job_standing), 0) + 1, job.created_at,
-                   job.created_at, 0, 0
+                   job.created_at, 0, 0, CAST(:key_id AS TEXT)
             FROM job WHERE job.id = :id""",
-        {"id": job_id},
+        {"id": job_id, "key_id": key_id},
     )
     update(db, job_id)
+
+
+def key_of(db: Connection, job_id: str) -> str | None:
+    """Return the key that queued a job; None for a session, and when there is no such job."""
+    key_id = db.value("SELECT key_id FROM job_standing WHERE job_id = :id", {"id": job_id})
+    return None if key_id is None else str(key_id)
 
 
 def serve(db: Connection, job_id: str, now: float) -> None:

@@ -1,9 +1,11 @@
 """HTTP in and out, one module a resource.
 
-auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
+auth, sessions, keys, health, jobs, outputs,
+storage, pages                                the blueprints; again: a job over kept files;
                                               briefs: what a brief would make
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
+bearers, idempotency                          who asks; a request that is repeated
 errors                                        each error's status
 context, fonts                                settings, store, database, fonts of a request
 downloads, archive, manifest, names           ranges and ETags; the ZIP and its names
@@ -17,15 +19,18 @@ from flask import Flask
 from jobserver.web import (
     again,
     auth,
+    bearers,
     briefs,
     context,
     errors,
     fonts,
     health,
     jobs,
+    keys,
     outputs,
     pages,
     polling,
+    sessions,
     storage,
 )
 
@@ -35,7 +40,7 @@ __all__ = ["fonts", "init_app"]
 def init_app(app: Flask) -> None:
     """Serve every resource; answer every error as JSON."""
     app.request_class = jobs.UploadRequest
-    for part in (errors, context, polling):
+    for part in (errors, context, bearers, polling):
         part.init_app(app)
-    for resource in (auth, health, jobs, again, briefs, outputs, storage, pages):
+    for resource in (auth, sessions, keys, health, jobs, again, briefs, outputs, storage, pages):
         app.register_blueprint(resource.bp)

@@ -28,6 +28,10 @@ STATUS: dict[type[errors.JobserverError], int] = {
     errors.InvalidPassword: 401,
     errors.InvalidToken: 401,
     errors.TooManyAttempts: 429,
+    errors.Forbidden: 403,
+    errors.KeyNotFound: 404,
+    errors.TooManyKeys: 409,
+    errors.KeyQueueFull: 429,
     errors.InvalidOption: 400,
     errors.UploadError: 400,
     errors.ClientTooSlow: 408,
@@ -81,6 +85,9 @@ def _answer(error: errors.JobserverError) -> Response:
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.InvalidToken):
         response.headers["WWW-Authenticate"] = "Bearer"  # RFC 6750, 3
+    if isinstance(error, errors.InsufficientScope):
+        challenge = f'Bearer error="insufficient_scope", scope="{error.scope}"'
+        response.headers["WWW-Authenticate"] = challenge
     return response
 
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from flask import current_app, url_for
 from flask.typing import ResponseReturnValue
 
+from jobserver.auth import audit
+from jobserver.auth.audit import Action
 from jobserver.brief.model import ROLE_OF, Brief, Part, Plan, Sources
 from jobserver.brief.parse import parse, used
 from jobserver.brief.plan import plan
@@ -20,6 +22,7 @@ from jobserver.jobs.model import Job, JobDraft, NewFile
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.uploads import ReceivedForm
 from jobserver.web import params, schemas
+from jobserver.web.bearers import actor, bearer, confirm
 from jobserver.web.context import current_settings, get_store
 from jobserver.web.fonts import cannot_draw
 from jobserver.web.idempotency import accepted
@@ -118,22 +121,39 @@ def accepted_body(draft: JobDraft, ignored_fields: Sequence[str]) -> str:
     return current_app.json.dumps(answer) + "\n"
 
 
-def insert(db: Connection, draft: JobDraft, also: Callable[[], None] = lambda: None) -> int:
+def insert(
+    db: Connection,
+    draft: JobDraft,
+    also: Callable[[], None] = lambda: None,
+    action: Action = "job.create",
+) -> int:
     """Queue a job whose files are durable; return how many others were marked to make room.
 
-    also: what is written in the same transaction, once the job is there.
-    Raises QueueFull, OldWorker, QuotaExceeded or LargerThanQuota, and what `also` raises.
+    also: what is written in the same transaction, once the job is there. action: for the audit.
+    Raises QueueFull, KeyQueueFull, OldWorker, QuotaExceeded or LargerThanQuota, InvalidToken when
+    the token is void by now, and what `also` raises.
     """
-    settings = current_settings()
+    settings, asked_by = current_settings(), bearer()
+    draft = draft._replace(key_id=asked_by.key_id)
     with exclusive(db, "quota"):
         now = db.clock()
+        confirm(db, asked_by)
         if draft.brief is not None:
             workers.require_version(db, BRIEFS, now)
-        queue.require_room(db, settings.max_queued_files, len(draft.files))
+        require_room(db, len(draft.files))
         evicted = quota.reserve(db, SpaceLimits.of(settings), draft.size, now)
         queue.insert_job(db, draft, now)
+        audit.record(db, actor(), action, now, job_id=draft.id)
         also()
     return evicted
+
+
+def require_room(db: Connection, incoming: int) -> None:
+    """Raise QueueFull or KeyQueueFull when so many files more may not wait."""
+    settings = current_settings()
+    queue.require_room(db, settings.max_queued_files, incoming)
+    most = settings.max_queued_files_per_key
+    queue.require_room_of_key(db, bearer().key_id, most, incoming)
 
 
 def accept(db: Connection, draft: JobDraft, evicted: int, body: str) -> ResponseReturnValue:

@@ -354,7 +354,7 @@ def test_only_auth_and_health_are_public(one_app: Flask) -> None:
     endpoints = {rule.endpoint for rule in one_app.url_map.iter_rules()}
     assert endpoints & PUBLIC == PUBLIC
     assert ("POST", "/api/jobs") in protected_calls(one_app)
-    known = ("/api/jobs", "/api/storage", "/api/briefs")
+    known = ("/api/jobs", "/api/storage", "/api/briefs", "/api/keys", "/api/auth/revoke-all")
     assert all(path.startswith(known) for _, path in protected_calls(one_app))
 
 
