@@ -24,6 +24,7 @@ from jobserver.serving.gunicorn_worker import (
 )
 from jobserver.serving.log import ACCESS_FORMAT, LineLogger
 from jobserver.settings import SettingsError, load_settings
+from jobserver.web.error_codes import code_of_status
 
 if get_load_dotenv():  # as the flask command does, so that both read the same settings
     load_dotenv()
@@ -82,7 +83,7 @@ access_log_format = ACCESS_FORMAT
 
 def _write_json_error(sock: socket.socket, status: int, reason: str, _message: str) -> None:
     """Refuse as JSON what gunicorn refuses itself: a malformed request, a header too long."""
-    body = json.dumps({"error": reason}).encode()
+    body = json.dumps({"error": reason, "code": code_of_status(status)}).encode()
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
         "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"

@@ -1,4 +1,4 @@
-"""What can go wrong, as classes without HTTP: `web/errors.py` gives each a status.
+"""What can go wrong, as classes without HTTP: `web/error_codes.py` gives each a code and a status.
 
 `str(error)` is one plain sentence that may be shown to a client. `retry_after`: seconds after
 which the same request may succeed, or None where repeating does not help.
@@ -91,6 +91,10 @@ class TooManyKeys(AuthError):
 
 class InvalidOption(JobserverError):
     """A `recipe`, `seed`, `limit` or `before` that cannot be used."""
+
+
+class NotAJsonObject(InvalidOption):
+    """A body that should be one JSON object."""
 
 
 class InvalidIdempotencyKey(InvalidOption):

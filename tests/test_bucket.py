@@ -558,7 +558,7 @@ def test_a_store_that_is_away_costs_no_attempt_and_stops_uploads_alone(
     refused = site.post(file_part(clip))
     assert (refused.status_code, refused.json) == (
         503,
-        {"error": "The storage is not available; try again"},
+        {"error": "The storage is not available; try again", "code": "store_unreachable"},
     )
     assert refused.headers["Retry-After"] == "30"
     assert site.show(job_id)["status"] == "queued"

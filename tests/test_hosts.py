@@ -189,7 +189,10 @@ def test_a_database_that_goes_away_is_a_503_and_all_goes_on_when_it_is_back(
             one.sign_in(),
         ):
             assert answer.status == 503
-            assert answer.json == {"error": "The database is not available"}
+            assert answer.json == {
+                "error": "The database is not available",
+                "code": "database_unavailable",
+            }
         assert one.uploads() == before
         cluster.start()
         wait_for(lambda: one.get("/api/health").status == 200, 20, "health")

@@ -69,9 +69,15 @@ def test_a_job_is_accepted_shown_and_listed(server: Server):
 
 def test_errors_of_the_server_pass_unchanged(server: Server):
     answer = server.get("/api/jobs/unknown", server.token)
-    assert (answer.status, answer.json) == (404, {"error": "Job not found"})
+    assert (answer.status, answer.json) == (
+        404,
+        {"error": "Job not found", "code": "job_not_found"},
+    )
     answer = server.get("/api/jobs")
-    assert (answer.status, answer.json) == (401, {"error": "Authorization required"})
+    assert (answer.status, answer.json) == (
+        401,
+        {"error": "Authorization required", "code": "authorization_required"},
+    )
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert answer.headers["X-Request-ID"]
 
@@ -122,7 +128,7 @@ def test_an_early_answer_comes_before_the_body(
     with server.connect(timeout=5) as sock:
         sock.sendall(head("POST", "/api/jobs", **headers))
         answer = read_answer(sock)
-    assert (answer.status, answer.json) == (status, {"error": error})
+    assert (answer.status, answer.json["error"]) == (status, error)
     server.check_sound()
 
 
@@ -133,7 +139,10 @@ def test_an_early_answer_waits_for_a_client_that_sends_everything_first(
     body = form(file_part(MP4_HEAD + bytes(64 * MIB)))
     pieces = (body[start : start + MIB] for start in range(0, len(body), MIB))
     answer = server.post(pieces if chunked else body, server.bearer("wrong"))
-    assert (answer.status, answer.json) == (401, {"error": "Invalid or expired token"})
+    assert (answer.status, answer.json) == (
+        401,
+        {"error": "Invalid or expired token", "code": "invalid_token"},
+    )
     server.check_sound()
 
 
@@ -147,13 +156,19 @@ def test_an_early_answer_waits_for_a_slow_client(server: Server):
             sock.sendall(bytes(100_000))
             time.sleep(0.05)  # the pace of this client
         answer = read_answer(sock)
-    assert (answer.status, answer.json) == (401, {"error": "Invalid or expired token"})
+    assert (answer.status, answer.json) == (
+        401,
+        {"error": "Invalid or expired token", "code": "invalid_token"},
+    )
 
 
 def test_a_refusal_in_mid_body_is_read_by_a_client_that_sends_everything_first(server: Server):
     files = [file_part(bytes(3 * MIB), type_="text/plain"), file_part(bytes(30 * MIB))]
     answer = server.post(form(*files))
-    assert (answer.status, answer.json) == (400, {"error": "Only MP4 files are accepted"})
+    assert (answer.status, answer.json) == (
+        400,
+        {"error": "Only MP4 files are accepted", "code": "format_not_accepted"},
+    )
     server.check_sound()
 
 
@@ -168,7 +183,10 @@ def test_a_client_that_hangs_up_leaves_nothing(server: Server):
 
 def test_a_token_of_10_kb_is_a_401_of_the_server(server: Server):
     answer = server.get("/api/jobs", "x" * 10 * 1024)
-    assert (answer.status, answer.json) == (401, {"error": "Invalid or expired token"})
+    assert (answer.status, answer.json) == (
+        401,
+        {"error": "Invalid or expired token", "code": "invalid_token"},
+    )
     assert answer.headers["X-Request-ID"]
 
 
@@ -248,7 +266,7 @@ def test_a_server_that_is_down_is_a_502(nginx_without_server: Nginx):
     assert answer.headers["Content-Type"] == "application/json"
     assert (answer.status, answer.json) == (
         502,
-        {"error": "The server is not available; try again"},
+        {"error": "The server is not available; try again", "code": "bad_gateway"},
     )
 
 
@@ -269,7 +287,10 @@ def test_a_server_that_does_not_answer_is_a_504(tmp_path: Path):
                 answer = read_answer(sock)
         finally:
             nginx.stop()
-    assert (answer.status, answer.json) == (504, {"error": "The server did not answer in time"})
+    assert (answer.status, answer.json) == (
+        504,
+        {"error": "The server did not answer in time", "code": "gateway_timeout"},
+    )
 
 
 def test_a_large_answer_waits_in_no_file_for_a_slow_reader(tmp_path: Path):
@@ -314,27 +335,28 @@ def open_connections() -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("request_", "status"),
+    ("request_", "status", "code"),
     [
-        (b"no request\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\n\r\n", 400),
-        (head("GET", "/", Authorization="Bearer " + "x" * 20_000), 400),
-        (head("POST", "/api/jobs", Content_Length="many"), 400),
-        (head("GET", "/" + "x" * 20_000), 414),
-        (head("POST", "/api/auth", Transfer_Encoding="gzip"), 501),
-        (b"GET / HTTP/3.0\r\nHost: videos.example\r\n\r\n", 505),
+        (b"no request\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (head("GET", "/", Authorization="Bearer " + "x" * 20_000), 400, "bad_request"),
+        (head("POST", "/api/jobs", Content_Length="many"), 400, "bad_request"),
+        (head("GET", "/" + "x" * 20_000), 414, "uri_too_long"),
+        (head("POST", "/api/auth", Transfer_Encoding="gzip"), 501, "not_implemented"),
+        (b"GET / HTTP/3.0\r\nHost: videos.example\r\n\r\n", 505, "http_version_not_supported"),
     ],
     ids=["garbage", "no host", "headers", "length", "address", "encoding", "version"],
 )
 def test_what_nginx_refuses_itself_is_refused_as_json(
-    server: Server, nginx: Nginx, request_: bytes, status: int
+    server: Server, nginx: Nginx, request_: bytes, status: int, code: str
 ):
     with nginx.connect() as sock:
         sock.sendall(request_)
         answer = read_answer(sock)
     assert answer.status == status
     assert answer.headers["Content-Type"] == "application/json"
-    assert set(answer.json) == {"error"}
+    assert set(answer.json) == {"error", "code"}
+    assert answer.json["code"] == code
 
 
 def test_http_1_0_without_a_host_is_served(nginx: Nginx, server: Server):

@@ -170,13 +170,13 @@ def test_the_folder_itself_cannot_be_reached(server: Server, job: Job):
         "/.outputs../db.sqlite3",
     ):
         answer = server.get(path, server.token)
-        assert (answer.status, set(answer.json)) == (404, {"error"}), path
+        assert (answer.status, set(answer.json)) == (404, {"error", "code"}), path
 
 
 def test_a_file_that_vanished_is_a_410(server: Server, job: Job):
     job.paths[0].unlink()
     answer = get(server, job.output())
-    assert (answer.status, answer.json) == (410, {"error": "The file is gone"})
+    assert (answer.status, answer.json) == (410, {"error": "The file is gone", "code": "file_gone"})
 
 
 def test_a_download_goes_on_although_its_job_is_deleted(server: Server, job: Job):

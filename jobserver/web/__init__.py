@@ -6,7 +6,7 @@ storage, pages                                the blueprints; again: a job over 
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
 bearers, idempotency                          who asks; a request that is repeated
-errors                                        each error's status
+errors, error_codes                           each error's answer; the table of codes and statuses
 context, fonts                                settings, store, database, fonts of a request
 downloads, archive, manifest, names           ranges and ETags; the ZIP and its names
 conditional, links                            304; signed links

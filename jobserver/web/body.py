@@ -7,7 +7,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from jobserver.brief.document import decode, require_size
 from jobserver.brief.errors import BriefError
-from jobserver.errors import BodyTooLarge, ClientGone, InvalidOption, in_words
+from jobserver.errors import BodyTooLarge, ClientGone, NotAJsonObject, in_words
 
 NO_OBJECT = "The body must be a JSON object"
 WHOLE = ""  # the path of all of it, which no key has
@@ -17,9 +17,9 @@ def json_object(max_size: int) -> dict[str, Any]:
     """Return the JSON object that the request has sent; an empty body is an empty one.
 
     max_size: bytes. Whatever it is declared as, so that `curl -d` works as it stands.
-    Raises BodyTooLarge, ClientGone or InvalidOption, and BriefError for a key at fault, as one that
-    is there twice, or a brief that is too large; a key of a brief is named as if the brief had come
-    alone.
+    Raises BodyTooLarge, ClientGone or NotAJsonObject, and BriefError for a key at fault, as one
+    that is there twice, or a brief that is too large; a key of a brief is named as if the brief had
+    come alone.
     """
     request.max_content_length = max_size
     try:
@@ -31,13 +31,13 @@ def json_object(max_size: int) -> dict[str, Any]:
     try:
         found = decode(body.decode() or "{}", max_size, whole=WHOLE)
     except UnicodeDecodeError as error:
-        raise InvalidOption(f"{NO_OBJECT}; it is not UTF-8") from error
+        raise NotAJsonObject(f"{NO_OBJECT}; it is not UTF-8") from error
     except BriefError as error:
         if error.path == WHOLE:
-            raise InvalidOption(f"{NO_OBJECT}; it {error.reason}") from error
+            raise NotAJsonObject(f"{NO_OBJECT}; it {error.reason}") from error
         raise BriefError(error.path.removeprefix("brief."), error.reason) from error
     if not isinstance(found, dict):
-        raise InvalidOption(NO_OBJECT)
+        raise NotAJsonObject(NO_OBJECT)
     if isinstance(found.get("brief"), dict):  # one that is a text is measured when it is read
         require_size(found["brief"])
     return found

@@ -1,4 +1,6 @@
-"""Every error gets its status and its one JSON shape: `{"error": "<sentence>"}`.
+"""Every error gets its status and its one JSON shape: `{"error": "<sentence>", "code": "<code>"}`.
+
+`error_codes.py` has the table of codes and statuses.
 
 An answer carries X-Request-ID, and so do the log lines about it: gunicorn's access line and,
 for a 500, the traceback. A client never sees a traceback or a path. That the database or a
@@ -18,31 +20,9 @@ from jobserver.brief.errors import BriefError
 from jobserver.db import DatabaseUnavailable
 from jobserver.fault_log import FaultLog
 from jobserver.logs import LineFormatter
+from jobserver.web.error_codes import CODES, code_of, code_of_status
 from jobserver.web.hot_path import request_id
 
-# The status of each class; a subclass that is not listed has that of its nearest base here, so
-# what the database raises has that of Busy, InsufficientStorage or Unavailable, or 500.
-STATUS: dict[type[errors.JobserverError], int] = {
-    errors.PasswordRequired: 400,
-    errors.PasswordTooLong: 400,
-    errors.InvalidPassword: 401,
-    errors.InvalidToken: 401,
-    errors.TooManyAttempts: 429,
-    errors.Forbidden: 403,
-    errors.KeyNotFound: 404,
-    errors.TooManyKeys: 409,
-    errors.KeyQueueFull: 429,
-    errors.InvalidOption: 400,
-    errors.UploadError: 400,
-    errors.ClientTooSlow: 408,
-    errors.BodyTooLarge: 413,
-    errors.InsufficientStorage: 507,
-    errors.NotFound: 404,
-    errors.Gone: 410,
-    errors.Conflict: 409,
-    errors.IdempotencyKeyReused: 422,
-    errors.Unavailable: 503,
-}
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 # Our folders are not mounted, mounted read-only, somebody else's, or gone from the network.
@@ -65,14 +45,9 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_bug)
 
 
-def status_of(error: errors.JobserverError) -> int:
-    """Return the HTTP status of an error; 500 for one that is not a client's to know."""
-    return next((STATUS[base] for base in type(error).__mro__ if base in STATUS), 500)
-
-
 def _answer(error: errors.JobserverError) -> Response:
-    status = status_of(error)
-    if status == 500:
+    code = code_of(type(error))
+    if code is None:
         return _answer_bug(error)
     sentence = str(error)
     if isinstance(error, DatabaseUnavailable):
@@ -80,7 +55,7 @@ def _answer(error: errors.JobserverError) -> Response:
     elif isinstance(error, errors.StoreUnreachable):
         _log(error)
         sentence = error.sentence  # the other is for the operator
-    response = _json(status, sentence)
+    response = _json(code, sentence)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.InvalidToken):
@@ -93,13 +68,14 @@ def _answer(error: errors.JobserverError) -> Response:
 
 def _answer_brief(error: BriefError) -> Response:
     """Say which key of a brief is at fault."""
-    return _json(400, str(error), path=error.path)
+    return _json("invalid_brief", str(error), path=error.path)
 
 
 def _answer_http(error: HTTPException) -> Response:
     """Give Flask's own errors our shape, with the headers of their class."""
     response = Response.force_type(error.get_response())
-    response.data = current_app.json.dumps({"error": error.description or error.name})
+    code = code_of(type(error)) or code_of_status(response.status_code)
+    response.data = _body(error.description or error.name, code)
     response.content_type = "application/json"
     return response
 
@@ -117,12 +93,16 @@ def _answer_os_error(error: OSError) -> Response:
 
 def _answer_bug(error: Exception) -> Response:
     current_app.logger.error("request %s failed", request_id(), exc_info=error)
-    return _json(500, MISTAKE)
+    return _json("internal_error", MISTAKE)
 
 
-def _json(status: int, sentence: str, **more: str) -> Response:
-    body = current_app.json.dumps({"error": sentence, **more})
-    return Response(body, status, content_type="application/json")
+def _json(code: str, sentence: str, **more: str) -> Response:
+    body = _body(sentence, code, **more)
+    return Response(body, CODES[code].status, content_type="application/json")
+
+
+def _body(sentence: str, code: str, **more: str) -> str:
+    return current_app.json.dumps({"error": sentence, "code": code, **more})
 
 
 def _log(error: BaseException) -> None:

@@ -9,9 +9,15 @@ from typing import NamedTuple
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from jobserver.db import Connection, DatabaseError, database_id, thread_connection
+from jobserver.db import (
+    Connection,
+    DatabaseError,
+    DatabaseUnavailable,
+    database_id,
+    thread_connection,
+)
 from jobserver.db.migrations import is_usable
-from jobserver.errors import StorageUnavailable, StoreUnreachable
+from jobserver.errors import StorageUnavailable, StoreUnreachable, Unavailable
 from jobserver.files.space import space_of
 from jobserver.files.store import Store
 from jobserver.jobs import ownership, workers
@@ -21,6 +27,7 @@ from jobserver.times import iso_utc
 from jobserver.version import VERSION
 from jobserver.web import reasons
 from jobserver.web.context import current_settings, get_store
+from jobserver.web.error_codes import code_of
 from jobserver.web.hot_path import timestamp
 
 ANSWER_WITHIN_S = 0.5  # a health check has no time to wait for a lock
@@ -30,13 +37,13 @@ _started = time.monotonic()
 
 
 class Health(NamedTuple):
-    """What was found. error: why uploads could not be kept, a sentence, or None.
+    """What was found. error: why uploads could not be kept, or None.
 
     workforce: None when the database does not answer. waits_for: what something waits for that
     an operator has to do. store_trouble: why the store is away, a sentence, or None.
     """
 
-    error: str | None
+    error: Unavailable | None
     workforce: Workforce | None = None
     waits_for: tuple[WaitsFor, ...] = ()
     store_trouble: str | None = None
@@ -44,7 +51,7 @@ class Health(NamedTuple):
 
 @bp.get("/health")
 def show_health() -> ResponseReturnValue:
-    """Answer 200, or 503 with `error` when uploads could not be kept. No token needed.
+    """Answer 200, or 503 with `error` and `code` when uploads could not be kept. No token needed.
 
     A 200 says `degraded`, with `reasons`, while something waits for the operator.
     """
@@ -63,7 +70,7 @@ def show_health() -> ResponseReturnValue:
     if found.waits_for:
         answer["reasons"] = reasons.of_server(found.waits_for, found.store_trouble)
     if found.error:
-        answer["error"] = found.error
+        answer |= {"error": str(found.error), "code": code_of(type(found.error))}
     return jsonify(answer), 503 if found.error else 200
 
 
@@ -78,24 +85,29 @@ def look(settings: Settings, store: Store) -> Health:
         with db.reading, db.within(ANSWER_WITHIN_S):
             db.forget_pages()
             if not is_usable(db):
-                return Health("The database does not answer: it is not of this version")
+                return Health(_unanswering("it is not of this version"))
             database = database_id(db)
             workforce, files_wait = workers.workforce(db, db.clock()), workers.files_wait(db)
         try:
             if not store.is_writable():
-                return Health("UPLOAD_DIR is missing or not writable", workforce)
-            if error := folder_error(db, store, database):
+                error = StorageUnavailable("UPLOAD_DIR is missing or not writable")
                 return Health(error, workforce)
-        except StoreUnreachable as error:
-            trouble = str(error)
-    except DatabaseError as error:
-        return Health(f"The database does not answer: {_cause(error)}")
+            if reason := folder_error(db, store, database):
+                return Health(StorageUnavailable(reason), workforce)
+        except StoreUnreachable as unreachable:
+            trouble = str(unreachable)
+    except DatabaseError as failure:
+        return Health(_unanswering(_cause(failure)))
     waits_for: tuple[WaitsFor, ...] = (
         *(("storage_unavailable",) if trouble else ()),
         *_what_files_wait_for(workforce if files_wait else None),
         *_what_uploads_wait_for(store, settings.database_folder),
     )
     return Health(None, workforce, waits_for, trouble)
+
+
+def _unanswering(reason: object) -> DatabaseUnavailable:
+    return DatabaseUnavailable(f"The database does not answer: {reason}")
 
 
 def _cause(error: DatabaseError) -> object:

@@ -22,7 +22,7 @@ from tests.support import MP4_HEAD, Answer, Server, Site, file_part, form, read_
 pytestmark = pytest.mark.both_databases
 
 VIDEO = MP4_HEAD * 100
-FULL = {"error": "The queue is full (at most 3 files); try again later"}
+FULL = {"error": "The queue is full (at most 3 files); try again later", "code": "queue_full"}
 
 
 @pytest.fixture

@@ -23,7 +23,10 @@ from tests.support import MP4_HEAD, Site, Worker, file_part, part, wait_for
 pytestmark = pytest.mark.both_databases
 
 GIB = 1024**3
-FULL = {"error": "The storage is full of jobs that wait or run; try again"}
+FULL = {
+    "error": "The storage is full of jobs that wait or run; try again",
+    "code": "quota_exceeded",
+}
 
 
 # -- the quota ----------------------------------------------------------------------------
@@ -229,7 +232,7 @@ def test_an_upload_that_could_never_fit_evicts_nothing(site: Site) -> None:
     site.change_settings(storage_quota=2000)
     answer = site.post(file_part(MP4_HEAD + bytes(5000)))
     said = "This upload is larger than the whole storage (1 KB)"
-    assert (answer.status_code, answer.json) == (507, {"error": said})
+    assert (answer.status_code, answer.json) == (507, {"error": said, "code": "larger_than_quota"})
     assert "Retry-After" not in answer.headers  # waiting would not help
     assert ids(site.server) == {job.id}
     check_owned(site.server)

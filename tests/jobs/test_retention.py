@@ -173,7 +173,10 @@ def test_delete_removes_a_job_now(site: Site, status: str) -> None:
 
 def test_delete_of_an_unknown_job_is_a_404(site: Site) -> None:
     answer = delete(site, "unknown")
-    assert (answer.status_code, answer.json) == (404, {"error": "Job not found"})
+    assert (answer.status_code, answer.json) == (
+        404,
+        {"error": "Job not found", "code": "job_not_found"},
+    )
 
 
 def test_delete_of_a_running_job_ends_its_ffmpeg(

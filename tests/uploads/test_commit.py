@@ -30,7 +30,10 @@ def test_files_stay_when_nobody_knows_whether_their_rows_do(
     with monkeypatch.context() as patch:
         patch.setattr(SqliteConnection, "commit", lose_the_answer)
         answer = site.post(file_part(CLIP), file_part(CLIP))
-    assert (answer.status_code, answer.json) == (503, {"error": "The database is not available"})
+    assert (answer.status_code, answer.json) == (
+        503,
+        {"error": "The database is not available", "code": "outcome_unknown"},
+    )
     assert len(names(site)) == 2
     with closing(site.connect()) as db:
         assert sweep.sweep_uploads(db, site.store) == (0 if committed else 2)

@@ -11,8 +11,8 @@ from tests.support import MP4_HEAD, Answer, Server, file_part, form, read_answer
 
 MIB = 1024 * 1024
 CONTENTS = [MP4_HEAD + bytes([65 + i]) * (MIB + 1001 * i) for i in range(5)]
-NO_SPACE = {"error": "Not enough disk space for this upload"}
-DATABASE_FULL = {"error": "The database's disk is full"}
+NO_SPACE = {"error": "Not enough disk space for this upload", "code": "insufficient_storage"}
+DATABASE_FULL = {"error": "The database's disk is full", "code": "database_full"}
 
 
 @pytest.fixture(scope="module")

@@ -158,7 +158,7 @@ def test_a_body_that_is_no_object_is_a_400(site: Site, plain: str, body: bytes) 
     answer = site.client.post(url, data=body, headers=site.headers)
     assert answer.status_code == 400
     assert answer.json["error"].startswith("The body must be a JSON object")
-    assert list(answer.json) == ["error"]
+    assert list(answer.json) == ["error", "code"]
     assert site.client.post(url, data=b"x" * 200_000, headers=site.headers).status_code == 413
 
 
@@ -187,7 +187,7 @@ def test_a_job_that_is_gone_is_a_404_and_one_without_files_a_409(site: Site, pla
         (site.upload_dir / name).unlink()
         answer = ask(site, plain)
         assert answer.status_code == 409
-        assert answer.json == {"error": "The files of the job are gone"}
+        assert answer.json == {"error": "The files of the job are gone", "code": "sources_gone"}
         assert uploads_of(site) == {first} - {name}
 
 

@@ -277,12 +277,18 @@ def test_what_is_published_of_an_unfinished_job_can_be_downloaded(site: Site, st
 def test_a_job_without_outputs_is_a_409(site: Site, status: str):
     answer = download(site, make_job(site.server, Clip(outputs=[], status=status)))
     assert answer.status_code == 409
-    assert answer.json == {"error": "No variation of the job is ready yet"}
+    assert answer.json == {
+        "error": "No variation of the job is ready yet",
+        "code": "nothing_to_download",
+    }
 
 
 def test_an_unknown_job_is_a_404(site: Site):
     answer = site.client.get("/api/jobs/unknown/download", headers=site.headers)
-    assert (answer.status_code, answer.json) == (404, {"error": "Job not found"})
+    assert (answer.status_code, answer.json) == (
+        404,
+        {"error": "Job not found", "code": "job_not_found"},
+    )
 
 
 def test_a_removed_job_is_a_410_and_stays_one(site: Site):
@@ -290,21 +296,30 @@ def test_a_removed_job_is_a_410_and_stays_one(site: Site):
     assert site.client.delete(job.url, headers=site.headers).status_code == 200
     for path in (job.download, job.output(), f"{job.output()}/thumbnail"):
         answer = site.client.get(path, headers=site.headers)
-        assert (answer.status_code, answer.json) == (410, {"error": "The job has expired"})
+        assert (answer.status_code, answer.json) == (
+            410,
+            {"error": "The job has expired", "code": "job_expired"},
+        )
     assert site.client.get(job.url, headers=site.headers).status_code == 404
 
 
 def test_an_output_of_another_job_is_a_404(site: Site):
     mine, other = make_job(site.server), make_job(site.server)
     answer = site.client.get(f"{mine.url}/outputs/{other.outputs[0]}", headers=site.headers)
-    assert (answer.status_code, answer.json) == (404, {"error": "Output not found"})
+    assert (answer.status_code, answer.json) == (
+        404,
+        {"error": "Output not found", "code": "output_not_found"},
+    )
 
 
 def test_an_output_whose_file_vanished_is_a_410(site: Site):
     job = make_job(site.server)
     job.paths[0].unlink()
     answer = site.client.get(job.output(), headers=site.headers)
-    assert (answer.status_code, answer.json) == (410, {"error": "The file is gone"})
+    assert (answer.status_code, answer.json) == (
+        410,
+        {"error": "The file is gone", "code": "file_gone"},
+    )
     assert site.client.get(job.output(1), headers=site.headers).status_code == 200
 
 
@@ -316,7 +331,10 @@ def test_a_zip_with_a_missing_member_fails_before_its_first_byte(site: Site, cha
     else:
         job.paths[1].write_bytes(b"!" if change == "shorter" else b"!" * 1000)
     answer = download(site, job)
-    assert (answer.status_code, answer.json) == (410, {"error": "The file is gone"})
+    assert (answer.status_code, answer.json) == (
+        410,
+        {"error": "The file is gone", "code": "file_gone"},
+    )
 
 
 @contextmanager

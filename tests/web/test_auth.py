@@ -133,7 +133,10 @@ def test_the_right_password_gets_a_token_that_opens_the_api(app: Flask) -> None:
 def test_a_body_without_a_password_is_a_400(body: str | bytes, one_app: Flask) -> None:
     for content_type in ("application/json", "text/plain", "application/x-www-form-urlencoded"):
         answer = one_app.test_client().post("/api/auth", data=body, content_type=content_type)
-        assert (answer.status_code, answer.json) == (400, {"error": "Password required"})
+        assert (answer.status_code, answer.json) == (
+            400,
+            {"error": "Password required", "code": "password_required"},
+        )
 
 
 @pytest.mark.parametrize(
@@ -141,14 +144,20 @@ def test_a_body_without_a_password_is_a_400(body: str | bytes, one_app: Flask) -
 )
 def test_a_body_over_16_kb_is_a_400_before_it_is_parsed(body: str, one_app: Flask) -> None:
     answer = one_app.test_client().post("/api/auth", data=body)
-    assert (answer.status_code, answer.json) == (400, {"error": "Password too long"})
+    assert (answer.status_code, answer.json) == (
+        400,
+        {"error": "Password too long", "code": "password_too_long"},
+    )
 
 
 def test_a_long_body_is_a_400_over_the_socket_too_with_and_without_its_length(
     server: Server,
 ) -> None:
     body = b'{"password": "' + b"x" * 1_000_000 + b'"}'
-    assert server.request("POST", "/api/auth", body).json == {"error": "Password too long"}
+    assert server.request("POST", "/api/auth", body).json == {
+        "error": "Password too long",
+        "code": "password_too_long",
+    }
     chunks = iter([body[:500_000], body[500_000:]])
     assert server.request("POST", "/api/auth", chunks).status == 400
 
@@ -172,7 +181,10 @@ def test_a_long_body_is_a_400_over_the_socket_too_with_and_without_its_length(
 )
 def test_a_wrong_password_is_a_401(password: str, app: Flask) -> None:
     answer = sign_in(app, password)
-    assert (answer.status_code, answer.json) == (401, {"error": "Invalid password"})
+    assert (answer.status_code, answer.json) == (
+        401,
+        {"error": "Invalid password", "code": "invalid_password"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,7 +221,10 @@ def test_a_request_without_a_token_is_a_401_that_names_the_scheme(
     authorization: str | None, one_app: Flask
 ) -> None:
     answer = ask(one_app, authorization)
-    assert (answer.status_code, answer.json) == (401, {"error": "Authorization required"})
+    assert (answer.status_code, answer.json) == (
+        401,
+        {"error": "Authorization required", "code": "authorization_required"},
+    )
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
@@ -231,7 +246,10 @@ def test_an_altered_token_is_a_401(name: str, one_app: Flask, good: str) -> None
     assert ask(one_app, f"Bearer {good}").status_code == 200
     for _ in range(2):  # the second answer may come from a cache
         answer = ask(one_app, f"Bearer {altered_tokens(good)[name]}")
-        assert (answer.status_code, answer.json) == (401, {"error": "Invalid or expired token"})
+        assert (answer.status_code, answer.json) == (
+            401,
+            {"error": "Invalid or expired token", "code": "invalid_token"},
+        )
         assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
@@ -287,7 +305,10 @@ def test_two_authorization_headers_are_a_401_whichever_is_good(server: Server) -
 
 def test_a_token_of_10_kb_is_answered_by_the_api(server: Server) -> None:
     answer = server.get("/api/jobs", "x" * 10_240)
-    assert (answer.status, answer.json) == (401, {"error": "Invalid or expired token"})
+    assert (answer.status, answer.json) == (
+        401,
+        {"error": "Invalid or expired token", "code": "invalid_token"},
+    )
 
 
 def test_a_token_in_the_query_or_a_cookie_is_none(one_app: Flask, good: str) -> None:
@@ -402,7 +423,10 @@ def test_the_sixth_wrong_attempt_is_a_429_with_retry_after_even_when_right(app: 
     assert waits == sorted(waits)
     assert waits[0] == 2
     assert waits[-1] > 400
-    assert answers[0].json == {"error": "Too many wrong passwords; try again later"}
+    assert answers[0].json == {
+        "error": "Too many wrong passwords; try again later",
+        "code": "too_many_attempts",
+    }
     other = sign_in(app, PASSWORD, environ_base={"REMOTE_ADDR": "192.0.2.2"})
     assert other.status_code == 200
 

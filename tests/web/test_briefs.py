@@ -128,7 +128,7 @@ def test_a_million_combinations_are_refused_with_their_number(site: Site):
     brief = {"lengths": list(range(1, 1001)), "speeds": [n / 1000 for n in range(500, 1500)]}
     refused = refusal(site, {"videos": CLIP, "brief": brief})
     sentence = "brief would make 1000000 outputs; at most 500 can be made"
-    assert refused == {"error": sentence, "path": "brief"}
+    assert refused == {"error": sentence, "code": "invalid_brief", "path": "brief"}
 
 
 def test_max_outputs_is_a_setting(site: Site):
@@ -182,7 +182,8 @@ def test_a_body_that_is_not_understood_is_refused_with_its_key(site: Site, body:
     ],
 )
 def test_a_body_that_is_no_object_is_refused_with_its_reason(site: Site, body: bytes, reason: str):
-    assert refusal(site, body) == {"error": f"The body must be a JSON object{reason}"}
+    sentence = f"The body must be a JSON object{reason}"
+    assert refusal(site, body) == {"error": sentence, "code": "invalid_json"}
 
 
 def test_a_body_that_is_too_large_is_refused(site: Site):

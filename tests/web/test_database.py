@@ -95,7 +95,7 @@ def test_an_upload_while_another_process_keeps_the_write_lock_is_a_503_and_leave
     with another_process(settings.database, "BEGIN IMMEDIATE"):
         answer = upload(client)
         assert answer.status_code == 503
-        assert answer.json == {"error": "The database is busy; try again"}
+        assert answer.json == {"error": "The database is busy; try again", "code": "database_busy"}
         assert int(answer.headers["Retry-After"]) > 0
         assert kept_names(settings.upload_dir) == set()
         assert client.get("/api/jobs").json == []

@@ -102,7 +102,7 @@ def test_one_range_is_a_206_with_these_bytes(
 def test_a_range_that_cannot_be_is_a_416_as_json(downloaded: Downloaded, range_: str):
     answer = downloaded.get(range_)
     assert answer.status_code == 416
-    assert set(answer.json) == {"error"}
+    assert set(answer.json) == {"error", "code"}
     assert answer.headers["Content-Range"] == f"bytes */{len(downloaded.content)}"
 
 
@@ -180,7 +180,10 @@ def test_if_match_that_does_not_match_is_a_412_as_json(
     """Before its range is parsed, and without a byte of the file (RFC 9110, 13.2.2)."""
     answer = downloaded.get(range_, method, If_Match=named.format(etag=downloaded.etag))
     assert (answer.status_code, answer.content_type) == (412, "application/json")
-    sentence = {"error": "The file is not the one that If-Match names"}
+    sentence = {
+        "error": "The file is not the one that If-Match names",
+        "code": "precondition_failed",
+    }
     assert (answer.json == sentence) if method == "GET" else (answer.data == b"")
     assert not {"Content-Range", "Content-Disposition"} & set(answer.headers.keys())
 
@@ -428,7 +431,7 @@ def test_surplus_downloads_are_a_503_and_others_are_served(own_server: Server, k
     with begin(server, path_of(job, kind)), begin(server, path_of(job, kind)):
         wait_for(lambda: holding(worker, job.paths[0]) == 2, what="two downloads")
         answer = server.get(path_of(job, kind), server.token)
-        assert (answer.status, list(answer.json)) == (503, ["error"])
+        assert (answer.status, list(answer.json)) == (503, ["error", "code"])
         assert answer.headers["Retry-After"].isdigit()
         assert holding(worker, job.paths[0]) == 2
         for path in (f"{job.output()}/thumbnail", job.url, "/api/health"):

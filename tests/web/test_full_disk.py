@@ -19,7 +19,7 @@ from tests.support import MP4_HEAD, Server, Worker, wait_for
 pytestmark = pytest.mark.tools
 
 DAY = 24 * 3600.0
-NO_SPACE = {"error": "Not enough disk space for this upload"}
+NO_SPACE = {"error": "Not enough disk space for this upload", "code": "insufficient_storage"}
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.both_databases
 MANIFESTS = ["manifest.json", "manifest.csv"]
 
 WGET = "Wget/1.21.3"
-GONE = {"error": "The ZIP has changed since; download it from the start"}
+GONE = {"error": "The ZIP has changed since; download it from the start", "code": "zip_changed"}
 
 
 class Zips:

@@ -92,10 +92,11 @@ def test_a_missing_upload_dir_is_a_503_with_the_same_keys_and_the_reason(app: Fl
     settings_of(app).upload_dir.rmdir()
     status, answer = health_of(app)
     assert status == 503
-    assert list(answer) == [*KEYS, "error"]
+    assert list(answer) == [*KEYS, "error", "code"]
     assert answer["status"] == "error"
     assert answer["volumeMounted"] is False
     assert answer["error"] == "UPLOAD_DIR is missing or not writable"
+    assert answer["code"] == "storage_unavailable"
 
 
 def test_an_upload_dir_that_became_a_file_is_a_503(app: Flask) -> None:
@@ -110,7 +111,7 @@ def test_a_folder_of_another_database_is_a_503_that_says_which(app: Flask, folde
     (folder_of(app, folder) / OWNER_FILE).write_text("another")
     status, answer = health_of(app)
     assert status == 503
-    assert list(answer) == [*KEYS, "error"]
+    assert list(answer) == [*KEYS, "error", "code"]
     assert answer["error"] == f"{folder} does not hold the files of this database; is it mounted?"
 
 
@@ -185,10 +186,11 @@ def test_a_database_that_does_not_answer_is_a_503_with_the_same_keys_and_the_rea
     damage(path)
     status, answer = health_of(app)
     assert status == 503
-    assert list(answer) == [*KEYS, "error"]
+    assert list(answer) == [*KEYS, "error", "code"]
     assert answer["status"] == "error"
     assert answer["volumeMounted"] is True
     assert answer["error"].startswith("The database does not answer: ")
+    assert answer["code"] == "database_unavailable"
     assert str(path.parent) not in answer["error"]
 
 

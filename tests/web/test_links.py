@@ -15,7 +15,7 @@ from tests.support import PASSWORD, Site, wait_for
 
 pytestmark = pytest.mark.both_databases
 
-INVALID = {"error": "Invalid or expired token"}
+INVALID = {"error": "Invalid or expired token", "code": "invalid_token"}
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def status(site: Site, address: str, method: str = "GET", **headers: str) -> int
     answer = site.client.open(address, method=method, headers=headers)
     if answer.status_code == 401:
         assert answer.headers["WWW-Authenticate"] == "Bearer"
-        assert set(answer.json) == {"error"}
+        assert set(answer.json) == {"error", "code"}
     return answer.status_code
 
 

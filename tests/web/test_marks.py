@@ -16,7 +16,10 @@ from tests.support import MP4_HEAD, Site, settings_of, wait_for
 
 pytestmark = pytest.mark.both_databases
 
-NOT_AVAILABLE = {"error": "The folder for uploads or outputs is not available"}
+NOT_AVAILABLE = {
+    "error": "The folder for uploads or outputs is not available",
+    "code": "storage_unavailable",
+}
 BOTH = pytest.mark.parametrize("folder", ["upload_dir", "output_dir"])
 
 

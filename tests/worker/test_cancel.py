@@ -10,9 +10,12 @@ from jobserver.worker.render_thread import RenderThread
 from tests.support import Site, processes_naming, wait_for
 from tests.worker.claims import StartWorker, file_versions, run_claims
 
-ENDED = (409, {"error": "The job has ended"})
-NOTHING_TO_RETRY = (409, {"error": "No file of the job has failed or was cancelled"})
-NOT_FOUND = (404, {"error": "Job not found"})
+ENDED = (409, {"error": "The job has ended", "code": "job_ended"})
+NOTHING_TO_RETRY = (
+    409,
+    {"error": "No file of the job has failed or was cancelled", "code": "nothing_to_retry"},
+)
+NOT_FOUND = (404, {"error": "Job not found", "code": "job_not_found"})
 
 
 def answer(site: Site, job_id: str, action: str) -> tuple[int, dict]:
