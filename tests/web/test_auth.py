@@ -27,6 +27,7 @@ PUBLIC = {
     "auth.sign_in",
     "health.show_health",
     "pages.show_page",
+    "pages.show_access",
     "pages.static",
     "pages.headline_font",
 }
