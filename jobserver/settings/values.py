@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from jobserver.storage_url import StorageUrl, public_url, storage_url
+from jobserver.webhooks.address import Allowed, read_allowed
 
 MIB = 1024 * 1024
 CENTURY_S = 100 * 365 * 24 * 3600  # larger values overflow datetime and socket timeouts
@@ -67,6 +68,10 @@ def _containers(raw: Any) -> tuple[str, ...]:
     return tuple(name for name in CONTAINERS if name in named)
 
 
+def _receivers(raw: Any) -> Allowed:
+    return read_allowed(_text(raw).split(",") if isinstance(raw, str) else map(str, raw))
+
+
 def _whole(raw: Any) -> int:
     try:
         return int(str(raw))
@@ -103,6 +108,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Keys = Annotated[tuple[str, ...], BeforeValidator(_keys)]
 Containers = Annotated[tuple[str, ...], BeforeValidator(_containers)]
 Whole = Annotated[int, BeforeValidator(_whole)]
+Receivers = Annotated[Allowed, BeforeValidator(_receivers)]
 StoragePlace = Annotated[StorageUrl, BeforeValidator(lambda raw: storage_url(_text(raw)))]
 PublicUrl = Annotated[str, BeforeValidator(lambda raw: public_url(_text(raw)))]
 AbsolutePath = Annotated[Path, BeforeValidator(absolute_path)]

@@ -2,7 +2,8 @@
 
 auth, sessions, keys, health, jobs, outputs,
 storage, pages                                the blueprints; again: a job over kept files;
-                                              briefs: what a brief would make
+                                              briefs: what a brief would make;
+                                              deliveries: of webhooks
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
 bearers, idempotency                          who asks; a request that is repeated
@@ -22,6 +23,7 @@ from jobserver.web import (
     bearers,
     briefs,
     context,
+    deliveries,
     errors,
     fonts,
     health,
@@ -42,5 +44,6 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, bearers, polling):
         part.init_app(app)
-    for resource in (auth, sessions, keys, health, jobs, again, briefs, outputs, storage, pages):
+    access = (auth, sessions, keys)
+    for resource in (*access, health, jobs, again, briefs, deliveries, outputs, storage, pages):
         app.register_blueprint(resource.bp)

@@ -31,6 +31,7 @@ from jobserver.jobs import (
     retention,
     standing,
     sweep,
+    webhooks,
     workers,
 )
 from jobserver.jobs.clock import Reading
@@ -85,6 +86,7 @@ class Housekeeper:
             note_clock(db, note)
             workers.forget_dead(db, now)
             idempotency.forget_abandoned(db, now)
+            webhooks.forget(db)
             if trusted:
                 retention.forget_expired(db, now - EXPIRED_IDS_KEPT_S)
                 audit.forget(db, now - self._audit_s)
