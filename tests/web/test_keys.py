@@ -176,6 +176,16 @@ def test_each_call_needs_its_scope(
     assert call(site, good, method, path.format(id=job_id)).status_code not in (401, 403)
 
 
+def test_a_status_that_is_kept_ready_is_not_for_a_key_that_may_not_read(site: Site) -> None:
+    url = f"/api/jobs/{site.upload(MP4_HEAD)}"
+    good, bad = make_key(site, "read")["key"], make_key(site, "create", "delete")["key"]
+    tag = [call(site, good, "GET", url) for _ in range(2)][-1].headers["ETag"]
+    for _ in range(2):
+        assert call(site, bad, "GET", url).status_code == 403
+        seen = call(site, bad, "GET", url, environ_base={"HTTP_IF_NONE_MATCH": tag})
+        assert seen.status_code == 403
+
+
 def test_a_key_that_may_not_read_sees_no_job_in_an_answer(site: Site) -> None:
     job_id = site.upload(MP4_HEAD)
     key = make_key(site, "create")["key"]
