@@ -4,6 +4,7 @@ auth, sessions, keys, health, jobs, outputs,
 storage, pages                                the blueprints; again: a job over kept files;
                                               briefs: what a brief would make;
                                               deliveries: of webhooks
+resumable, from_uploads                       uploads by tus; a job of them
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
 bearers, idempotency                          who asks; a request that is repeated
@@ -32,6 +33,7 @@ from jobserver.web import (
     outputs,
     pages,
     polling,
+    resumable,
     sessions,
     storage,
 )
@@ -44,6 +46,6 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, bearers, polling):
         part.init_app(app)
-    access = (auth, sessions, keys)
-    for resource in (*access, health, jobs, again, briefs, deliveries, outputs, storage, pages):
+    access, made = (auth, sessions, keys), (jobs, again, resumable, outputs)
+    for resource in (*access, health, *made, briefs, deliveries, storage, pages):
         app.register_blueprint(resource.bp)
