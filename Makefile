@@ -3,7 +3,7 @@
 # make screenshots: the page's views as docs/*.png.
 # make cluster: faults on many machines, as network namespaces; as root, about 20 minutes.
 
-.PHONY: run test check bench cluster screenshots clean
+.PHONY: run test check bench cluster fuzz screenshots clean
 .DEFAULT_GOAL := run
 
 VENV := .venv
@@ -83,6 +83,10 @@ bench: $(VENV)/.bench
 # Seeds are printed; ARGS="--seed N --rounds 1" repeats a round, --longest 300 takes the store away for longer.
 cluster: $(VENV)/.check
 	$(PYTHON) -m tests.cluster $(ARGS)
+
+# Properties of parsers, tokens, ranges and layouts; FUZZ=50 times as many cases as in make check.
+fuzz: $(VENV)/.test
+	FUZZ=$(or $(FUZZ),50) $(PYTHON) -m pytest -n 2 tests/fuzz
 
 screenshots: $(VENV)/.check
 	$(PYTHON) -m tests.pages.screenshots

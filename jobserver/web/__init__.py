@@ -3,7 +3,7 @@
 auth, sessions, keys, health, jobs, outputs,
 storage, pages                                the blueprints; again: a job over kept files;
                                               briefs: what a brief would make;
-                                              deliveries: of webhooks
+                                              deliveries: of webhooks; metrics: for Prometheus
 resumable, from_uploads                       uploads by tus; a job of them
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
@@ -30,6 +30,7 @@ from jobserver.web import (
     health,
     jobs,
     keys,
+    metrics,
     outputs,
     pages,
     polling,
@@ -49,3 +50,4 @@ def init_app(app: Flask) -> None:
     access, made = (auth, sessions, keys), (jobs, again, resumable, outputs)
     for resource in (*access, health, *made, briefs, deliveries, storage, pages):
         app.register_blueprint(resource.bp)
+    app.register_blueprint(metrics.bp)
