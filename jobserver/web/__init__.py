@@ -3,7 +3,8 @@
 auth, sessions, keys, health, jobs, outputs,
 storage, pages                                the blueprints; again: a job over kept files;
                                               briefs: what a brief would make;
-                                              deliveries: of webhooks; metrics: for Prometheus
+                                              deliveries: of webhooks; metrics: for Prometheus;
+                                              differences: how far outputs are from each other
 resumable, from_uploads                       uploads by tus; a job of them
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
@@ -25,6 +26,7 @@ from jobserver.web import (
     briefs,
     context,
     deliveries,
+    differences,
     errors,
     fonts,
     health,
@@ -47,7 +49,8 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, bearers, polling):
         part.init_app(app)
-    access, made = (auth, sessions, keys), (jobs, again, resumable, outputs)
+    made = (jobs, again, resumable, outputs, differences)
+    access = (auth, sessions, keys)
     for resource in (*access, health, *made, briefs, deliveries, storage, pages):
         app.register_blueprint(resource.bp)
     app.register_blueprint(metrics.bp)

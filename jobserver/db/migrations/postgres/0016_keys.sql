@@ -1,4 +1,4 @@
--- Version 15: keys and the audit. See the script of the same number for SQLite.
+-- Version 16: keys and the audit. See the script of the same number for SQLite.
 
 CREATE TABLE api_key (
     id           TEXT COLLATE "C" PRIMARY KEY,

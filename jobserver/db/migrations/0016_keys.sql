@@ -1,4 +1,4 @@
--- Version 15: keys for programs, and a record of who did what.
+-- Version 16: keys for programs, and a record of who did what.
 
 CREATE TABLE api_key (
     id           TEXT PRIMARY KEY,
