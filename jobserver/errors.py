@@ -80,10 +80,7 @@ class KeyNotFound(AuthError):
 
 
 class TooManyKeys(AuthError):
-    """As many keys as there may be."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"There are {most} keys already: revoke one that is not used")
+    sentence = "There are as many keys as there may be: revoke one that is not used"
 
 
 # -- the form -----------------------------------------------------------------
@@ -312,12 +309,8 @@ class QueueFull(Unavailable):
 
 
 class KeyQueueFull(JobserverError):
-    """As many files of one key wait or are rendered as MAX_QUEUED_FILES_PER_KEY allows."""
-
+    sentence = "Too many files of this key wait; try again later"
     retry_after = 60
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"Too many files of this key wait (at most {most:,}); try again later")
 
 
 class OldWorker(Unavailable):

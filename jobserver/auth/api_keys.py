@@ -46,7 +46,7 @@ def create(db: Connection, name: str, scopes: str, now: float) -> tuple[ApiKey, 
     The caller holds `exclusive`. Raises TooManyKeys.
     """
     if db.value("SELECT COUNT(*) FROM api_key") >= MAX_KEYS:
-        raise TooManyKeys(MAX_KEYS)
+        raise TooManyKeys
     text = PREFIX + secrets.token_hex(32)
     made = ApiKey(generate_id(), name, scopes, created_at=now, last_used_at=None)
     db.write(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from jobserver.brief.seeds import file_seed
 from jobserver.db import Connection
-from jobserver.errors import KeyQueueFull, QueueFull
+from jobserver.errors import QueueFull
 from jobserver.jobs import events, stages, standing, webhooks
 from jobserver.jobs.model import Claim, JobDraft, SourceFacts
 from jobserver.jobs.search import title_key
@@ -60,20 +60,6 @@ def require_room(db: Connection, most: int, incoming: int) -> None:
     """
     if length(db) + incoming > most:
         raise QueueFull(most)
-
-
-def require_room_of_key(db: Connection, key_id: str | None, most: int, incoming: int) -> None:
-    """Raise KeyQueueFull when so many files more of one key would be more than `most`.
-
-    key_id: None for who has signed in by password: bounded by require_room() alone.
-    """
-    if key_id is None:
-        return
-    query = """
-        SELECT CAST(COALESCE(SUM(files), 0) AS BIGINT) FROM job_standing
-        WHERE key_id = :key_id AND files > 0"""
-    if db.value(query, {"key_id": key_id}) + incoming > most:
-        raise KeyQueueFull(most)
 
 
 def insert_job(db: Connection, draft: JobDraft, now: float) -> None:

@@ -161,7 +161,7 @@ def retry_job(job_id: str) -> ResponseReturnValue:
         settings = current_settings()
         queue.require_room(db, settings.max_queued_files, incoming=0)
         most = settings.max_queued_files_per_key
-        queue.require_room_of_key(db, standing.key_of(db, job_id), most, incoming=0)
+        standing.require_room_of_key(db, standing.key_of(db, job_id), most, incoming=0)
     current_app.extensions["ring"](count)
     if "read" not in bearer().scopes:
         return jsonify(jobId=job_id, status="queued"), 202

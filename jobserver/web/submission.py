@@ -19,7 +19,7 @@ from jobserver.brief.stored import dump, load
 from jobserver.db import Connection, DatabaseError, exclusive
 from jobserver.errors import InvalidOption
 from jobserver.ids import generate_id
-from jobserver.jobs import queries, queue, quota, resumable, retention, workers
+from jobserver.jobs import queries, queue, quota, resumable, retention, standing, workers
 from jobserver.jobs.model import Job, JobDraft, NewFile
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.uploads import ReceivedForm
@@ -200,7 +200,7 @@ def require_room(db: Connection, incoming: int) -> None:
     settings = current_settings()
     queue.require_room(db, settings.max_queued_files, incoming)
     most = settings.max_queued_files_per_key
-    queue.require_room_of_key(db, bearer().key_id, most, incoming)
+    standing.require_room_of_key(db, bearer().key_id, most, incoming)
 
 
 def accept(db: Connection, draft: JobDraft, evicted: int, body: str) -> ResponseReturnValue:
