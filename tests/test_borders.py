@@ -36,9 +36,9 @@ WITH_SQL = (
     *(
         f"jobs/{name}.py"
         for name in (
-            *("glance", "idempotency", "overview", "relocation", "shots", "stages", "standing"),
-            "webhooks",
-            "workers",
+            *("differences", "glance", "idempotency", "overview", "relocation", "resumable"),
+            *("shots", "stages", "standing", "webhooks", "workers"),
+            *("gauges", "inventory"),
         )
     ),
 )
@@ -228,6 +228,7 @@ def unwanted_words(text: str) -> list[str]:
         ("PIL", ("render/decode_picture.py", "render/stills.py", "render/text/")),
         ("boto3", ("files/s3/client.py",)),
         ("botocore", ("files/s3/client.py",)),
+        ("prometheus_client", ("metrics/",)),
         ("celery", ("worker/doorbell.py",)),
     ],
 )

@@ -2,7 +2,9 @@
 
 auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
                                               briefs: what a brief would make;
-                                              deliveries: of webhooks
+                                              deliveries: of webhooks; metrics: for Prometheus;
+                                              differences: how far outputs are from each other
+resumable, from_uploads                       uploads by tus; a job of them
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, reasons                              JSON shapes going out
 errors, error_codes                           each error's answer; the table of codes and statuses
@@ -21,13 +23,16 @@ from jobserver.web import (
     briefs,
     context,
     deliveries,
+    differences,
     errors,
     fonts,
     health,
     jobs,
+    metrics,
     outputs,
     pages,
     polling,
+    resumable,
     storage,
 )
 
@@ -39,5 +44,7 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, polling):
         part.init_app(app)
-    for resource in (auth, health, jobs, again, briefs, deliveries, outputs, storage, pages):
+    made = (jobs, again, resumable, outputs, differences)
+    for resource in (auth, health, *made, briefs, deliveries, storage, pages):
         app.register_blueprint(resource.bp)
+    app.register_blueprint(metrics.bp)

@@ -1,5 +1,6 @@
 """What a client asks for becomes a draft of a job, and the draft a promise."""
 
+import json
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,9 @@ from jobserver.brief.parse import parse, used
 from jobserver.brief.plan import plan
 from jobserver.brief.stored import dump, load
 from jobserver.db import Connection, DatabaseError, exclusive
+from jobserver.errors import InvalidOption
 from jobserver.ids import generate_id
-from jobserver.jobs import queries, queue, quota, retention, workers
+from jobserver.jobs import queries, queue, quota, resumable, retention, workers
 from jobserver.jobs.model import Job, JobDraft, NewFile
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.uploads import ReceivedForm
@@ -24,8 +26,9 @@ from jobserver.web.context import current_settings, get_store
 from jobserver.web.fonts import cannot_draw
 from jobserver.web.idempotency import accepted
 
-# Versions of the database from which workers know them.
-BRIEFS, WEBHOOKS = 10, 12
+# Versions of the database from which workers know them; the first two recipes all of them know.
+BRIEFS, RECIPES, WEBHOOKS = 10, 11, 12
+FIRST_RECIPES = ("subtle", "classic")
 _FORM_NAMES = {"webhook_events": "webhookEvents"}  # of fields that are named otherwise here
 
 
@@ -48,6 +51,23 @@ class Wishes(NamedTuple):
         """Take them from the form of an upload, where an empty field says nothing."""
         texts = (fields.get(_FORM_NAMES.get(name, name), "") for name in cls._fields)
         return cls(*(text if text.strip() else None for text in texts))
+
+    @classmethod
+    def of_json(cls, given: Mapping[str, Any]) -> "Wishes":
+        """Take them from a JSON object, where null says nothing. Raises InvalidOption."""
+        names = (name for name in cls._fields if name not in ("brief", "webhook_events"))
+        texts = {name: text_of(name, given.get(name)) for name in names}
+        events = given.get("webhookEvents")
+        return cls(**texts, brief=given.get("brief"), webhook_events=events)
+
+
+def text_of(name: str, value: Any) -> str | None:
+    """Return a value of JSON as the field of a form would have it. Raises InvalidOption."""
+    if name == "recipe" and isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise InvalidOption(f"{name} must be a text or a whole number")
+    return None if value is None else str(value)
 
 
 def files_of_form(form: ReceivedForm) -> list[NewFile]:
@@ -87,7 +107,7 @@ def make_draft(
     planned = plan(brief, needed, current_settings().max_outputs, title)
     return draft._replace(
         files=list(_planned(files, needed, planned)),
-        options=options._replace(variations=planned.variations_per_video),
+        options=options._replace(variations=planned.variations_per_video, recipe=brief.recipe),
         brief=dump(brief),
         total_outputs=planned.total,
     )
@@ -121,25 +141,47 @@ def accepted_body(draft: JobDraft, ignored_fields: Sequence[str]) -> str:
     """Return the JSON of the 202 for a job."""
     status_url = url_for("jobs.show_job", job_id=draft.id)
     answer = schemas.accepted_json(draft, status_url, ignored_fields)
-    return current_app.json.dumps(answer) + "\n"
+    return current_app.json.dumps(answer, separators=(",", ":")) + "\n"  # as jsonify() does
 
 
-def insert(db: Connection, draft: JobDraft, also: Callable[[], None] = lambda: None) -> int:
+def _version_needed(draft: JobDraft) -> int:
+    """Return which version of the database a worker must know to render a job; 0: any."""
+    needed = [0]
+    if draft.brief is not None:
+        needed.append(BRIEFS)
+    if draft.options.recipe not in FIRST_RECIPES:
+        needed.append(RECIPES)
+    if draft.webhook is not None:
+        needed.append(WEBHOOKS)
+    return max(needed)
+
+
+def insert(
+    db: Connection,
+    draft: JobDraft,
+    also: Callable[[], None] = lambda: None,
+    *,
+    from_uploads: bool = False,
+) -> int:
     """Queue a job whose files are durable; return how many others were marked to make room.
 
-    also: what is written in the same transaction, once the job is there.
-    Raises QueueFull, OldWorker, QuotaExceeded or LargerThanQuota, and what `also` raises.
+    also: what is written in the same transaction, once the job is there. from_uploads: its files
+    are resumable uploads, counted already, and taken in the same transaction.
+    Raises QueueFull, OldWorker, QuotaExceeded or LargerThanQuota, what `also` raises, and for
+    uploads what resumable.find_usable() raises.
     """
     settings = current_settings()
     with exclusive(db, "quota"):
         now = db.clock()
-        if draft.brief is not None:
-            workers.require_version(db, BRIEFS, now)
-        if draft.webhook is not None:
-            workers.require_version(db, WEBHOOKS, now)
+        workers.require_version(db, _version_needed(draft), now)
         queue.require_room(db, settings.max_queued_files, len(draft.files))
-        evicted = quota.reserve(db, SpaceLimits.of(settings), draft.size, now)
+        uploads = [file.id for file in draft.files] if from_uploads else []
+        for upload_id in uploads:
+            resumable.find_usable(db, upload_id)
+        incoming = 0 if from_uploads else draft.size
+        evicted = quota.reserve(db, SpaceLimits.of(settings), incoming, now)
         queue.insert_job(db, draft, now)
+        resumable.use(db, uploads, draft.id)
         also()
     return evicted
 
