@@ -2,8 +2,10 @@
 # make check: lint, types and all tests.       make bench: figures beside their floors.
 # make screenshots: the page's views as docs/*.png.
 # make cluster: faults on many machines, as network namespaces; as root, about 20 minutes.
+# make soak: 200 clients and faults on one machine, some minutes.   make fuzz: more cases of properties.
+# make audit: licences of what is installed, known vulnerabilities; a part of make check.
 
-.PHONY: run test check bench cluster screenshots clean
+.PHONY: run test check bench cluster soak fuzz audit screenshots clean
 .DEFAULT_GOAL := run
 
 VENV := .venv
@@ -74,6 +76,7 @@ check: $(VENV)/.check $(VENV)/axe.min.js
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(VENV)/bin/mypy
+	$(PYTHON) -m tests.audit $(if $(STRICT),--strict)
 	$(PYTHON) -m pytest -n 3 --dist loadfile -m 'not slow'
 
 # One table. STRICT=1: a goal that is missed is an error.
@@ -83,6 +86,18 @@ bench: $(VENV)/.bench
 # Seeds are printed; ARGS="--seed N --rounds 1" repeats a round, --longest 300 takes the store away for longer.
 cluster: $(VENV)/.check
 	$(PYTHON) -m tests.cluster $(ARGS)
+
+# The seed is printed; ARGS="--seed N --seconds 600" repeats it for longer. Needs root, or sudo, for a small disk.
+soak: $(VENV)/.test
+	$(PYTHON) -m tests.soak $(ARGS)
+
+# Properties of parsers, tokens, ranges and layouts; FUZZ=50 times as many cases as in make check.
+fuzz: $(VENV)/.test
+	FUZZ=$(or $(FUZZ),50) $(PYTHON) -m pytest -n 2 tests/fuzz
+
+# STRICT=1: a known vulnerability is an error.
+audit: $(VENV)/.check
+	$(PYTHON) -m tests.audit $(if $(STRICT),--strict)
 
 screenshots: $(VENV)/.check
 	$(PYTHON) -m tests.pages.screenshots

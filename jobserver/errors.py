@@ -59,6 +59,30 @@ class AuthorizationRequired(InvalidToken):
     sentence = "Authorization required"
 
 
+class Forbidden(AuthError):
+    """A good bearer token that may not do this."""
+
+
+class InsufficientScope(Forbidden):
+    """A key without the scope that a request needs."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This key may not do that: it lacks the scope '{scope}'")
+        self.scope = scope
+
+
+class SessionRequired(Forbidden):
+    sentence = "Keys may not do that: sign in by password"
+
+
+class KeyNotFound(AuthError):
+    sentence = "Key not found"
+
+
+class TooManyKeys(AuthError):
+    sentence = "There are as many keys as there may be: revoke one that is not used"
+
+
 # -- the form -----------------------------------------------------------------
 
 
@@ -132,6 +156,21 @@ class FileTooLarge(BodyTooLarge):
         super().__init__(f"File too large (at most {in_words(max_size)})")
 
 
+# -- uploads that come in several requests (tus) ---------------------------------
+
+
+class ChecksumMismatch(UploadError):
+    sentence = "The bytes do not have the checksum that was given; none of them was kept"
+
+
+class ProtocolVersion(UploadError):
+    sentence = "Tus-Resumable must be 1.0.0"
+
+
+class UnsupportedType(UploadError):
+    sentence = "Content-Type must be application/offset+octet-stream"
+
+
 # -- space --------------------------------------------------------------------
 
 
@@ -168,6 +207,14 @@ class OutputNotFound(NotFound):
     sentence = "Output not found"
 
 
+class UploadNotFound(NotFound):
+    sentence = "Upload not found"
+
+
+class DeliveryNotFound(NotFound):
+    sentence = "Delivery not found"
+
+
 class Gone(JobserverError):
     """It was there once."""
 
@@ -178,6 +225,12 @@ class JobExpired(Gone):
 
 class OutputGone(Gone):
     sentence = "The file is gone"
+
+
+class UploadGone(Gone):
+    """An upload that a job has taken, or whose bytes have gone."""
+
+    sentence = "The bytes of the upload are gone"
 
 
 class Conflict(JobserverError):
@@ -194,6 +247,22 @@ class JobEnded(Conflict):
 
 class NothingToRetry(Conflict):
     sentence = "No file of the job has failed or was cancelled"
+
+
+class OffsetMismatch(Conflict):
+    sentence = "The upload is at another offset; ask for it with HEAD"
+
+
+class UploadUnfinished(Conflict):
+    sentence = "The upload is not finished"
+
+
+class UploadUsed(Conflict):
+    sentence = "The upload is used by another job"
+
+
+class UploadTakenOver(JobserverError):
+    sentence = "Another request goes on with this upload"
 
 
 class SourcesGone(Conflict):
@@ -239,10 +308,15 @@ class QueueFull(Unavailable):
         super().__init__(f"The queue is full (at most {most:,} files); try again later")
 
 
+class KeyQueueFull(JobserverError):
+    sentence = "Too many files of this key wait; try again later"
+    retry_after = 60
+
+
 class OldWorker(Unavailable):
     """Servers are newer than a worker, during an upgrade."""
 
-    sentence = "A worker of an older version still runs, which cannot render briefs; try again"
+    sentence = "A worker of an older version still runs, which cannot do this; try again"
     retry_after = 60
 
 

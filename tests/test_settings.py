@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from jobserver.settings import (
     load_settings,
     weak_secrets,
 )
+from jobserver.webhooks.address import Allowed
 from tests import support
 from tests.support import PROJECT, Server
 
@@ -33,9 +35,12 @@ GIVEN = {
     "MAX_FILES": ("31", 32, 33),
     "MAX_OUTPUTS": ("34", 35, 36),
     "MAX_QUEUED_FILES": ("35", 36, 37),
+    "MAX_QUEUED_FILES_PER_KEY": ("36", 37, 38),
+    "AUDIT_DAYS": ("37", 38, 39),
     "MAX_UPLOADS": ("41", 42, 43),
     "MAX_DOWNLOADS": ("45", 46, 47),
     "JOB_LIFETIME": ("51", 52, 53),
+    "UPLOAD_LIFETIME": ("51", 52, 53),
     "MIN_FREE_SPACE": ("61", 62, 63),
     "CLIENT_TIMEOUT": ("71", 72, 73),
     "TRUSTED_PROXIES": ("81", 82, 83),
@@ -50,22 +55,25 @@ GIVEN = {
     "MAX_PIXELS": ("101", 102, 103),
     "MAX_DURATION": ("111", 112, 113),
     "RENDER_MEMORY": ("300000001", 300000002, 300000003),
+    "HOST": ("10.0.0.2", "10.0.0.1", "::1"),
     "PORT": ("8091", 8092, 8093),
+    "METRICS_TOKEN": ("environment-token", "file-token", "override-token"),
+    "METRICS_DIR": ("environment-metrics", "file-metrics", "override-metrics"),
     "SCRATCH_DIR": ("environment-scratch", "file-scratch", "override-scratch"),
     "SCRATCH_SIZE": ("121", 122, 123),
     "ORPHAN_AGE": ("131", 132, 133),
     "FONTS_DIR": ("environment-fonts", "file-fonts", "override-fonts"),
 }
-FILES = ["AUTH_PASSWORD_FILE", "SECRET_KEY_FILE", "DATABASE_URL_FILE"]
+FILES = ["AUTH_PASSWORD_FILE", "SECRET_KEY_FILE", "DATABASE_URL_FILE", "METRICS_TOKEN_FILE"]
 STORAGE = ["STORAGE_URL", "STORAGE_PUBLIC_URL"]
 SECRETS = ["SECRET_KEY", "DATABASE_URL"]
-OTHERS = ["ACCEPT", "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP"]
+OTHERS = ["ACCEPT", "LOG_FORMAT", "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP", "WEBHOOK_ALLOW"]
 NAMES = [*GIVEN, *FILES, *STORAGE, *SECRETS, *OTHERS]
 MANY_HOSTS = {"DATABASE_URL": "postgresql://db.test/x", "SECRET_KEY": "a key of twelve and more"}
 NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
 MAY_BE_ZERO = ["MIN_FREE_SPACE", "STORAGE_QUOTA", "TRUSTED_PROXIES", "WORKER_GRACE"]
 MADE = ["DATABASE", "UPLOAD_DIR", "OUTPUT_DIR", "SCRATCH_DIR"]
-PATHS = [*MADE, "FONTS_DIR"]
+PATHS = [*MADE, "FONTS_DIR", "METRICS_DIR"]
 
 
 @pytest.fixture(autouse=True)
@@ -161,11 +169,20 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "max_files": 10,
         "max_outputs": 500,
         "max_queued_files": 100000,
+        "max_queued_files_per_key": 10000,
+        "audit_days": 90,
+        "webhook_allow": Allowed(),
         "max_uploads": 8,
         "job_lifetime": 86400,
+        "upload_lifetime": 86400,
         "min_free_space": 104857600,
         "client_timeout": 60,
         "trusted_proxies": 0,
+        "host": "127.0.0.1",
+        "log_format": "auto",
+        "metrics_dir": instance / "metrics",
+        "metrics_token": None,
+        "metrics_token_file": None,
         "port": 8080,
     }
 
@@ -258,6 +275,14 @@ def test_rate_options_are_split_as_a_shell_splits_words(instance: Path) -> None:
     assert value(instance, "ENCODER_RATE", given) == ("-crf", "23", "-x264-params", "a b")
 
 
+@pytest.mark.parametrize("given", ["A.example, 10.0.0.0/8", ["a.example", "10.0.0.0/8"]])
+def test_receivers_of_webhooks_are_named_by_host_and_by_network(
+    given: object, instance: Path
+) -> None:
+    expected = Allowed(frozenset({"a.example"}), (ip_network("10.0.0.0/8"),))
+    assert value(instance, "WEBHOOK_ALLOW", {"WEBHOOK_ALLOW": given}) == expected
+
+
 @pytest.mark.parametrize(
     ("given", "accept"),
     [
@@ -326,7 +351,16 @@ def test_a_number_out_of_its_range_is_refused_with_one_sentence(
         ),
         ({"ACCEPT": "mp4,avi"}, "ACCEPT cannot be used: 'avi' is none of mp4, mov, webm, mkv"),
         ({"ACCEPT": "mp4,"}, "ACCEPT cannot be used: '' is none of mp4, mov, webm, mkv"),
+        ({"HOST": "::1%"}, "HOST cannot be used: '::1%' is no IP address of this machine"),
+        ({"HOST": "example.org"}, "HOST cannot be used: 'example.org' is no IP address of"),
+        ({"METRICS_TOKEN": "a b"}, "METRICS_TOKEN cannot be used: it holds what no header can"),
+        ({"LOG_FORMAT": "xml"}, "LOG_FORMAT cannot be used: 'xml' is none of auto, json, plain"),
         ({"ACCEPT": []}, "ACCEPT cannot be used: it names nothing"),
+        (
+            {"WEBHOOK_ALLOW": "a.example,10.0.0.1/8"},
+            "WEBHOOK_ALLOW cannot be used: '10.0.0.1/8' is neither a host name nor an address or a"
+            " network",
+        ),
         ({"DATABASE": "a\0b"}, "DATABASE cannot be used: it holds a NUL"),
         ({"AUTH_PASSWORD": " ", "PORT": "0"}, "AUTH_PASSWORD cannot be used: it is empty or not"),
     ],

@@ -11,6 +11,7 @@ Role: TypeAlias = Literal["video", "hook", "ending", "overlay", "music"]
 MAX_ATTEMPTS = 3
 UNFINISHED = ("queued", "processing")
 ENDED = ("completed", "failed", "cancelled")
+WEBHOOK_EVENTS = ("job.completed", "job.failed", "job.cancelled", "output.ready")
 
 
 class JobOptions(NamedTuple):
@@ -39,12 +40,19 @@ class NewFile(NamedTuple):
     planned: int | None = None
 
 
+class Webhook(NamedTuple):
+    """Where events of a job are posted, and which: of WEBHOOK_EVENTS."""
+
+    url: str
+    events: tuple[str, ...]
+
+
 class JobDraft(NamedTuple):
     """A job that is about to be queued.
 
     files: its videos, then what else was sent, each in the sequence of the upload: a place among
     them decides a seed. title: as the client sent it. brief: canonical JSON. total_outputs:
-    that the brief plans.
+    that the brief plans. key_id: of the key that asks for it, None for a session.
     """
 
     id: str
@@ -53,6 +61,8 @@ class JobDraft(NamedTuple):
     title: str | None = None
     brief: str | None = None
     total_outputs: int | None = None
+    key_id: str | None = None
+    webhook: Webhook | None = None
 
     @property
     def size(self) -> int:
@@ -115,7 +125,8 @@ class File(NamedTuple):
     width, height: as displayed. sha256, duration, width, height: None until a worker has probed
     it. thumbnail: the name of its picture, or None. own_seed: see seeds.seed_of.
     thumbnail_place: its key, see keys.placed_key. planned: as of NewFile. weight: of its progress
-    in that of its job, planned seconds; None without a brief: all weigh the same.
+    in that of its job, planned seconds; None without a brief: all weigh the same. credentials:
+    JSON of what its Content Credentials claim, None where it carries none.
     """
 
     id: str
@@ -139,6 +150,7 @@ class File(NamedTuple):
     role: Role = "video"
     planned: int | None = None
     weight: float | None = None
+    credentials: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -151,7 +163,10 @@ class Output(NamedTuple):
 
     number: from 1. name: of its file. parameters: a JSON object. seconds: that rendering it
     took. made_with: server, ffmpeg, encoder. place, thumbnail_place: keys, see keys.placed_key.
-    Of a brief, else None: axes and loudness, JSON objects; width and height; duration, seconds.
+    axes: of a brief, else None, a JSON object. width and height; duration, seconds; loudness, a
+    JSON object, or None of silence. source_bits, opening_bits: how far it is from its source, as
+    a whole and in its first 3 s. nearest_bits: how far from nearest_output, the nearest other
+    output of its file. None where nothing was measured.
     """
 
     id: str
@@ -173,6 +188,10 @@ class Output(NamedTuple):
     height: int | None = None
     duration: float | None = None
     loudness: str | None = None
+    source_bits: float | None = None
+    opening_bits: float | None = None
+    nearest_bits: float | None = None
+    nearest_output: str | None = None
 
 
 class FailedOutput(NamedTuple):
@@ -213,12 +232,17 @@ class Claim(NamedTuple):
         """What log lines call it: no name of a client's, which may hold anything."""
         return f"job {self.job_id} file {self.id}"
 
+    @property
+    def fields(self) -> dict[str, object]:
+        """What JSON lines of a log say of it; see logs.FIELDS."""
+        return {"job": self.job_id, "file": self.id}
+
 
 class SourceFacts(NamedTuple):
     """What a worker found out about a source; see File.
 
     duration: None of a still. width, height: None of music. facts: of a file of a brief, JSON that
-    its later claims read; None without one.
+    its later claims read; None without one. credentials: as of File.
     """
 
     duration: float | None
@@ -228,6 +252,7 @@ class SourceFacts(NamedTuple):
     thumbnail: str | None
     thumbnail_place: str | None = None
     facts: str | None = None
+    credentials: str | None = None
 
 
 class QueueEstimate(NamedTuple):

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 from jobserver.brief.seeds import file_seed
 from jobserver.db import Connection
 from jobserver.errors import QueueFull
-from jobserver.jobs import events, stages, standing
+from jobserver.jobs import events, stages, standing, webhooks
 from jobserver.jobs.model import Claim, JobDraft, SourceFacts
 from jobserver.jobs.search import title_key
 
 
 class NewOutput(NamedTuple):
-    """A whole variation in the store; see model.Output."""
+    """A whole variation in the store; see model.Output. hashes: see differences.py."""
 
     id: str
     number: int
@@ -40,6 +40,11 @@ class NewOutput(NamedTuple):
     height: int | None = None
     duration: float | None = None
     loudness: Mapping[str, Any] | None = None
+    hashes: str | None = None
+    source_bits: float | None = None
+    opening_bits: float | None = None
+    nearest_bits: float | None = None
+    nearest_output: str | None = None
 
 
 def length(db: Connection) -> int:
@@ -95,7 +100,9 @@ def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
             for position, file in enumerate(draft.files)
         ],
     )
-    standing.add(db, draft.id)
+    if draft.webhook is not None:
+        webhooks.insert(db, draft.id, draft.webhook)
+    standing.add(db, draft.id, draft.key_id)
     events.record_changes(db, draft.id, now)
 
 
@@ -182,7 +189,8 @@ def renew(db: Connection, claim: Claim, progress: float, *, lease_s: float, now:
 def record_source(db: Connection, claim: Claim, facts: SourceFacts) -> bool:
     """Record what the source is; False when the file is lost."""
     assignments = """duration = :duration, width = :width, height = :height, sha256 = :sha256,
-        thumbnail = :thumbnail, thumbnail_place = :thumbnail_place, facts = :facts"""
+        thumbnail = :thumbnail, thumbnail_place = :thumbnail_place, facts = :facts,
+        credentials = :credentials"""
     return _update(db, claim, assignments, facts._asdict())
 
 
@@ -234,10 +242,11 @@ def insert_outputs(db: Connection, claim: Claim, outputs: Iterable[NewOutput], n
         """INSERT INTO output
                (id, file_id, number, name, size, sha256, crc32, parameters, seconds, thumbnail,
                 made_with, place, thumbnail_place, axes, width, height, duration, loudness,
-                created_at)
+                hashes, source_bits, opening_bits, nearest_bits, nearest_output, created_at)
            VALUES (:id, :file_id, :number, :name, :size, :sha256, :crc32, :parameters, :seconds,
                    :thumbnail, :made_with, :place, :thumbnail_place, :axes, :width, :height,
-                   :duration, :loudness, :now)""",
+                   :duration, :loudness, :hashes, :source_bits, :opening_bits, :nearest_bits,
+                   :nearest_output, :now)""",
         rows,
     )
     ids = [row["id"] for row in rows]

@@ -7,8 +7,10 @@ recipe, boxes, banner, probe, command, launch, ffmpeg, variations, verify in thi
 """
 
 from jobserver.render import ffmpeg
+from jobserver.render.credentials import Credentials, read_credentials
 from jobserver.render.errors import Cancelled, DiskFull, EngineError, MediaError, RenderError
-from jobserver.render.joins import Joined, JoinPart, Loudness, Mixing, join
+from jobserver.render.joins import Joined, JoinPart, Mixing, join
+from jobserver.render.measure import Fingerprint, Loudness, Measured
 from jobserver.render.media import Media
 from jobserver.render.probe import probe
 from jobserver.render.rate import size_factors
@@ -19,6 +21,7 @@ from jobserver.render.recipe import (
     UnknownRecipe,
     parameters,
 )
+from jobserver.render.sandbox import landlock_version
 from jobserver.render.settings import Encoding, Settings, default_ffmpeg
 from jobserver.render.shots import PictureFile, render_shots, shot_group_size
 from jobserver.render.sound import Music, SoundFile, probe_music, render_music, render_sounds
@@ -46,13 +49,16 @@ __all__ = [
     "RECIPES",
     "BrokenFont",
     "Cancelled",
+    "Credentials",
     "DiskFull",
     "Encoding",
     "EngineError",
+    "Fingerprint",
     "Fonts",
     "JoinPart",
     "Joined",
     "Loudness",
+    "Measured",
     "Media",
     "MediaError",
     "MissingGlyph",
@@ -73,11 +79,13 @@ __all__ = [
     "group_size",
     "is_picture",
     "join",
+    "landlock_version",
     "load_fonts",
     "parameters",
     "probe",
     "probe_music",
     "probe_still",
+    "read_credentials",
     "render",
     "render_music",
     "render_shots",

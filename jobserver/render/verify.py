@@ -5,45 +5,81 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobserver.render.errors import Damaged, MediaError
+from jobserver.render.measure import Decoded, Fingerprint, decode, fault
 from jobserver.render.media import Media
-from jobserver.render.probe import MAX_LOST_SHARE, probe_outputs
+from jobserver.render.memory import decoders_within
+from jobserver.render.probe import MAX_LOST_SHARE
 from jobserver.render.settings import Settings
 
 _AUDIO_TOLERANCE_S = 0.1
 _MAX_PACKETS = 500_000  # of all outputs that one process lists: it keeps an index of them
+_HEARD, _SILENT = -50.0, -70.0  # dBFS: the peak of a source at least, that of its output at most
 
 
 def verify(
-    outs: Sequence[Path], source: Media, settings: Settings, cancel: threading.Event | None = None
-) -> list[Media]:
-    """Probe the outputs of one source and return the Media of each.
+    outs: Sequence[Path],
+    source: Media,
+    settings: Settings,
+    cancel: threading.Event | None = None,
+    *,
+    picture: Fingerprint | None = None,
+    speeds: Sequence[float] | None = None,
+) -> list[Decoded]:
+    """Decode the outputs of one source and return what each is.
 
-    Raises Damaged when one cannot be probed or lacks content of the source, and the errors of
-    ffmpeg.run.
+    picture: of the source, if it is known. speeds: seconds of the source in one of each output;
+    without them 1. Raises Damaged when one cannot be decoded or lacks content of the source, and
+    the errors of ffmpeg.run.
     """
     packets = source.packets.count + sum(sound.count for sound in source.sounds)
-    size = max(1, _MAX_PACKETS // packets)
-    found: list[Media] = []
+    pixels = source.video.width * source.video.height
+    size = max(1, min(_MAX_PACKETS // packets, decoders_within(settings.memory, pixels)))
+    found: list[Decoded] = []
     for start in range(0, len(outs), size):
+        some = outs[start : start + size]
         try:
-            found += probe_outputs(outs[start : start + size], settings, cancel)
+            found += decode(
+                *(some, settings, cancel),
+                sounds=len(source.audio),
+                pixels=pixels * source.frames * len(some),
+            )
         except MediaError as error:
             raise Damaged(detail=f"output: {error} {error.detail}") from error
-    for media in found:
-        if missing := missing_content(source, media):
+    for made, speed in zip(found, speeds or [1.0] * len(outs), strict=True):
+        missing = missing_content(source, made.media, speed) or _undecoded(source, made, speed)
+        if missing:
             raise Damaged(detail=missing)
+        if picture and (wrong := fault(picture, made.fingerprint, speed)):
+            raise Damaged(detail=wrong)
     return found
 
 
-def missing_content(source: Media, out: Media) -> str:
-    """Describe what an output lacks of its source; an empty string when nothing."""
-    if missing := missing_frames(source, out):
+def _undecoded(source: Media, made: Decoded, speed: float) -> str:
+    """Describe what an output lists and a player cannot show; an empty string when nothing."""
+    if made.frames != made.media.frames:
+        return f"{made.frames} frames decoded of {made.media.frames}"
+    for seconds, whole in zip(made.sounds, source.sounds, strict=True):
+        total = whole.total / speed
+        if seconds < total - max(_AUDIO_TOLERANCE_S, MAX_LOST_SHARE * total):
+            return f"{seconds:.3f} s of sound decoded of {total:.3f} s"
+    silent = made.loudness is not None and made.loudness.true_peak <= _SILENT
+    if silent and source.peak is not None and source.peak >= _HEARD:
+        return "the sound is silent"
+    return ""
+
+
+def missing_content(source: Media, out: Media, speed: float = 1.0) -> str:
+    """Describe what an output lacks of its source; an empty string when nothing.
+
+    speed: seconds of the source in one of the output.
+    """
+    if missing := missing_frames(source, out, speed):
         return missing
     if len(out.audio) != len(source.audio):
         return f"{len(out.audio)} sound tracks of {len(source.audio)}"
     for mine, whole in zip(out.sounds, source.sounds, strict=True):
-        if mine.total < whole.total - _AUDIO_TOLERANCE_S:
-            return f"{mine.total:.3f} s of sound, not {whole.total:.3f} s"
+        if mine.total < whole.total / speed - _AUDIO_TOLERANCE_S:
+            return f"{mine.total:.3f} s of sound, not {whole.total / speed:.3f} s"
     return ""
 
 

@@ -4,12 +4,15 @@ import grp
 import os
 import shlex
 import shutil
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator
 
+from jobserver.logs import LogFormat
 from jobserver.storage_url import StorageUrl, public_url, storage_url
+from jobserver.webhooks.address import Allowed, read_allowed
 
 MIB = 1024 * 1024
 CENTURY_S = 100 * 365 * 24 * 3600  # larger values overflow datetime and socket timeouts
@@ -28,6 +31,30 @@ def _password(raw: Any) -> str:
     if "\n" in password or "\r" in password:
         raise ValueError("it holds a line break, which nobody can type")
     return password
+
+
+def _token(raw: Any) -> str:
+    token = _text(raw).strip()
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise ValueError("it holds what no header can carry")
+    return token
+
+
+def _host(raw: Any) -> str:
+    host = _text(raw).strip().removeprefix("[").removesuffix("]")
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        if host == "localhost":
+            return host
+        raise ValueError(f"{host!r} is no IP address of this machine") from None
+
+
+def _log_format(raw: Any) -> str:
+    name = _text(raw).strip().lower()
+    if name not in get_args(LogFormat):
+        raise ValueError(f"{name!r} is none of {', '.join(get_args(LogFormat))}")
+    return name
 
 
 def _group(raw: Any) -> int:
@@ -67,6 +94,10 @@ def _containers(raw: Any) -> tuple[str, ...]:
     return tuple(name for name in CONTAINERS if name in named)
 
 
+def _receivers(raw: Any) -> Allowed:
+    return read_allowed(_text(raw).split(",") if isinstance(raw, str) else map(str, raw))
+
+
 def _whole(raw: Any) -> int:
     try:
         return int(str(raw))
@@ -98,11 +129,15 @@ def _postgres_url(raw: Any) -> str:
 Text = Annotated[str, BeforeValidator(_text)]
 Url = Annotated[str, BeforeValidator(_postgres_url)]
 Password = Annotated[str, BeforeValidator(_password)]
+Token = Annotated[str, BeforeValidator(_token)]
+Host = Annotated[str, BeforeValidator(_host)]
+LogForm = Annotated[LogFormat, BeforeValidator(_log_format)]
 Group = Annotated[int, BeforeValidator(_group)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Keys = Annotated[tuple[str, ...], BeforeValidator(_keys)]
 Containers = Annotated[tuple[str, ...], BeforeValidator(_containers)]
 Whole = Annotated[int, BeforeValidator(_whole)]
+Receivers = Annotated[Allowed, BeforeValidator(_receivers)]
 StoragePlace = Annotated[StorageUrl, BeforeValidator(lambda raw: storage_url(_text(raw)))]
 PublicUrl = Annotated[str, BeforeValidator(lambda raw: public_url(_text(raw)))]
 AbsolutePath = Annotated[Path, BeforeValidator(absolute_path)]

@@ -11,11 +11,11 @@ from jobserver import uploads
 from jobserver.brief.model import Brief
 from jobserver.brief.stored import to_document
 from jobserver.db import Connection
-from jobserver.errors import InvalidOption, JobNotFound, SourcesGone
+from jobserver.errors import JobNotFound, SourcesGone
 from jobserver.files.keys import source_key
 from jobserver.files.store import Store
-from jobserver.jobs import queries, queue, quota
-from jobserver.jobs.model import Job, NewFile
+from jobserver.jobs import queries, quota, webhooks
+from jobserver.jobs.model import Job, NewFile, Webhook
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.web import idempotency, params
 from jobserver.web.auth import require_auth
@@ -30,6 +30,8 @@ from jobserver.web.submission import (
     brief_of,
     insert,
     make_draft,
+    require_room,
+    text_of,
 )
 
 MAX_BODY_SIZE = 128 * 1024  # bytes; a brief has half of it
@@ -42,9 +44,10 @@ bp.before_request(require_auth)
 def make_again(job_id: str) -> ResponseReturnValue:
     """Answer 202 with a new job over the kept files of this one; 400, 404, 409, 503 or 507.
 
-    Body: a JSON object with `brief`, `variations`, `recipe`, `seed` and `title`. What it leaves
-    out is as it was, but a new brief leaves no variations; `null` is what an upload without the
-    field would be. With Idempotency-Key a second request gets the first one's 202; 409 or 422.
+    Body: a JSON object with `brief`, `variations`, `recipe`, `seed`, `title`, `webhook` and
+    `webhookEvents`. What it leaves out is as it was, but a new brief leaves no variations, no
+    webhook has no events; `null` is what an upload without the field would be.
+    With Idempotency-Key a second request gets the first one's 202; 409 or 422.
     """
     with idempotency.attempt() as attempt:
         given = json_object(MAX_BODY_SIZE)
@@ -60,16 +63,18 @@ def _make(
     job = queries.find_job(db, job_id)
     if job is None:
         raise JobNotFound
-    wishes = _wishes(job, brief_of(db, job), given)
+    wishes = _wishes(job, brief_of(db, job), webhooks.find(db, job_id), given)
     draft = make_draft(_kept_files(db, job_id, wishes), wishes, unused_allowed=True)
-    queue.require_room(db, settings.max_queued_files, len(draft.files))
+    require_room(db, len(draft.files))
     slots, limits = (current_app.extensions[name] for name in ("upload_slots", "upload_limits"))
     with uploads.upload_slot(slots, limits, None):  # a store may take its time to copy
         quota.make_room(db, store, SpaceLimits.of(settings), 0, now=db.clock())
         with _copied(store, draft.files) as files:
             draft = draft._replace(files=files)
             body = accepted_body(draft, params.ignored_fields(given))
-            evicted = insert(db, draft, lambda: attempt.keep(draft.id, body, asked))
+            evicted = insert(
+                db, draft, lambda: attempt.keep(draft.id, body, asked), action="job.again"
+            )
     return accept(db, draft, evicted, body)
 
 
@@ -82,27 +87,32 @@ def _kept_files(db: Connection, job_id: str, wishes: Wishes) -> list[NewFile]:
     ]
 
 
-def _wishes(job: Job, brief: Brief | None, given: Mapping[str, Any]) -> Wishes:
-    """Return what is asked for of the new job. brief: of the other one. Raises InvalidOption."""
+def _wishes(
+    job: Job, brief: Brief | None, webhook: Webhook | None, given: Mapping[str, Any]
+) -> Wishes:
+    """Return what is asked for of the new job. brief, webhook: of the other one.
+
+    Raises InvalidOption.
+    """
     before: dict[str, Any] = {
         "variations": wished_variations(job, brief),
         "recipe": job.recipe,
         "seed": job.seed,
         "title": job.title,
+        "webhook": webhook and webhook.url,
         "brief": brief and to_document(brief),
     }
+    events = webhook and webhook.events
+    if given.get("webhook", webhook) is None:
+        events = None
     if given.get("brief") is not None:
         before["variations"] = None
+    elif "recipe" in given and before["brief"]:
+        before["brief"] |= {"recipe": None}
     wanted = {name: given.get(name, value) for name, value in before.items()}
-    texts = {name: _text(name, value) for name, value in wanted.items() if name != "brief"}
-    return Wishes(**texts, brief=wanted["brief"])
-
-
-def _text(name: str, value: Any) -> str | None:
-    """Return a value as the field of a form would have it. Raises InvalidOption."""
-    if isinstance(value, bool) or not isinstance(value, str | int | None):
-        raise InvalidOption(f"{name} must be a text or a whole number")
-    return None if value is None else str(value)
+    texts = {name: text_of(name, value) for name, value in wanted.items() if name != "brief"}
+    events = given.get("webhookEvents", events)
+    return Wishes(**texts, brief=wanted["brief"], webhook_events=events)
 
 
 @contextmanager

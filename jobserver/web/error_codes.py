@@ -46,6 +46,14 @@ CODES: dict[str, ErrorCode] = {
     "invalid_token": _line(
         401, "a token or signed link is forged, malformed or expired", errors.InvalidToken
     ),
+    "insufficient_scope": _line(
+        403, "a key lacks the scope that the request needs", errors.InsufficientScope
+    ),
+    "session_required": _line(
+        403, "keys may not do it: sign in by password", errors.SessionRequired
+    ),
+    "key_not_found": _line(404, "no key has this id", errors.KeyNotFound),
+    "too_many_keys": _line(409, "there are 100 keys already", errors.TooManyKeys),
     # what is asked for
     "invalid_option": _line(
         400, "a field or query has no value that it may have", errors.InvalidOption
@@ -107,6 +115,29 @@ CODES: dict[str, ErrorCode] = {
         errors.BodyTooLarge,
         http.RequestEntityTooLarge,
     ),
+    # resumable uploads
+    "unknown_protocol_version": _line(
+        412, "an upload in several requests without `Tus-Resumable: 1.0.0`", errors.ProtocolVersion
+    ),
+    "unsupported_media_type": _line(
+        415,
+        "bytes of an upload that are not `application/offset+octet-stream`",
+        errors.UnsupportedType,
+        http.UnsupportedMediaType,
+    ),
+    "upload_not_found": _line(404, "no upload has this id", errors.UploadNotFound),
+    "upload_gone": _line(410, "the upload is part of a job, or has gone", errors.UploadGone),
+    "offset_mismatch": _line(
+        409, "Upload-Offset is not where the upload is: ask with HEAD", errors.OffsetMismatch
+    ),
+    "upload_taken_over": _line(
+        423, "a later request goes on with this upload", errors.UploadTakenOver
+    ),
+    "checksum_mismatch": _line(
+        460, "the bytes do not have their Upload-Checksum; none was kept", errors.ChecksumMismatch
+    ),
+    "upload_unfinished": _line(409, "a job of an upload that lacks bytes", errors.UploadUnfinished),
+    "upload_used": _line(409, "a job of an upload that another job has", errors.UploadUsed),
     # space
     "insufficient_storage": _line(507, "the disk has no space for it", errors.InsufficientStorage),
     "database_full": _line(507, "the disk of the database is full", db.DatabaseFull),
@@ -121,6 +152,9 @@ CODES: dict[str, ErrorCode] = {
     "job_not_found": _line(404, "no job has this id", errors.JobNotFound),
     "output_not_found": _line(
         404, "the job has no such output, source or picture", errors.OutputNotFound
+    ),
+    "delivery_not_found": _line(
+        404, "the job has no such delivery of its webhook", errors.DeliveryNotFound
     ),
     "job_expired": _line(410, "the job was deleted when its time was over", errors.JobExpired),
     "file_gone": _line(410, "the file is not there any more", errors.OutputGone),
@@ -152,9 +186,15 @@ CODES: dict[str, ErrorCode] = {
     "queue_full": _line(
         503, "as many files wait as MAX_QUEUED_FILES allows", errors.QueueFull, retry=True
     ),
+    "key_queue_full": _line(
+        429,
+        "as many files of one key wait as MAX_QUEUED_FILES_PER_KEY allows",
+        errors.KeyQueueFull,
+        retry=True,
+    ),
     "old_worker": _line(
         503,
-        "during an upgrade: a worker still runs that cannot render briefs",
+        "during an upgrade: a worker still runs that does not know the brief, recipe or webhook",
         errors.OldWorker,
         retry=True,
     ),

@@ -6,15 +6,18 @@ from flask import Blueprint, Request, Response, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from jobserver import uploads
+from jobserver.auth import audit
 from jobserver.db import Connection, exclusive, removing
 from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetry
-from jobserver.jobs import queries, queue, quota, retention, shots, workers
+from jobserver.jobs import queries, queue, quota, retention, shots, standing, workers
 from jobserver.jobs.model import Job
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.web import idempotency, params, pieces, polling, reasons, schemas
 from jobserver.web.auth import require_auth
+from jobserver.web.bearers import actor, bearer
 from jobserver.web.conditional import conditional, conditional_json, json_body
 from jobserver.web.context import current_settings, get_db, get_store
+from jobserver.web.from_uploads import create_from_uploads
 from jobserver.web.idempotency import Attempt
 from jobserver.web.links import links
 from jobserver.web.polling import Seen
@@ -25,6 +28,7 @@ from jobserver.web.submission import (
     files_of_form,
     insert,
     make_draft,
+    require_room,
 )
 
 bp = Blueprint("jobs", __name__, url_prefix="/api/jobs")
@@ -52,8 +56,11 @@ class UploadRequest(Request):
 def create_job() -> ResponseReturnValue:
     """Accept videos and queue one job: 202 and Location; 400, 408, 413, 503 or 507 as JSON.
 
-    With Idempotency-Key a second request gets the first one's 202; 409 or 422.
+    A body of JSON names resumable uploads, see from_uploads.py; any other is a form. With
+    Idempotency-Key a second request gets the first one's 202; 409 or 422.
     """
+    if request.mimetype == "application/json":
+        return create_from_uploads()
     store, settings = get_store(), current_settings()
     slots, upload_limits = current_app.extensions["upload_slots"], _upload_limits()
     with (
@@ -65,7 +72,7 @@ def create_job() -> ResponseReturnValue:
             request.form  # noqa: B018  reads the body, for its fingerprint
             return attempt.replay()
         db = get_db()
-        queue.require_room(db, settings.max_queued_files, incoming=1)
+        require_room(db, incoming=1)
         limits, size = SpaceLimits.of(settings), request.content_length or 0
         quota.make_room(db, store, limits, size, now=db.clock())
         with uploads.receive(request, store) as form:  # the body: whole, durable files, or none
@@ -128,6 +135,8 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
     with removing(db, "queue"):
         now = db.clock()
         count = queue.cancel(db, job_id, now)
+        if count:
+            audit.record(db, actor(), "job.cancel", now, job_id=job_id)
         unneeded = shots.drop_unneeded(db, job_id)
     if not count:
         raise JobEnded
@@ -137,15 +146,25 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
 
 @bp.post("/<job_id>/retry")
 def retry_job(job_id: str) -> ResponseReturnValue:
-    """Answer 202 with the job, failed and cancelled files queued again; 404, 409 or 503."""
+    """Answer 202 with the job, failed and cancelled files queued again; 404, 409, 429 or 503.
+
+    A key that may not read is not shown the job.
+    """
     db = get_db()
     _job_or_404(db, job_id)
     with exclusive(db, "queue"):
-        count = queue.retry(db, job_id, db.clock())
+        now = db.clock()
+        count = queue.retry(db, job_id, now)
         if not count:
             raise NothingToRetry
-        queue.require_room(db, current_settings().max_queued_files, incoming=0)
+        audit.record(db, actor(), "job.retry", now, job_id=job_id)
+        settings = current_settings()
+        queue.require_room(db, settings.max_queued_files, incoming=0)
+        most = settings.max_queued_files_per_key
+        standing.require_room_of_key(db, standing.key_of(db, job_id), most, incoming=0)
     current_app.extensions["ring"](count)
+    if "read" not in bearer().scopes:
+        return jsonify(jobId=job_id, status="queued"), 202
     body = json_body(_job_json(db, job_id, _look(job_id)))
     return Response(body, 202, mimetype="application/json")
 
@@ -157,7 +176,12 @@ def delete_job(job_id: str) -> ResponseReturnValue:
     Its files go as well, at the latest in the next round of a worker.
     """
     db = get_db()
-    if not retention.delete(db, get_store(), job_id, db.clock()):
+    now = db.clock()
+
+    def record() -> None:
+        audit.record(db, actor(), "job.delete", now, job_id=job_id)
+
+    if not retention.delete(db, get_store(), job_id, now, also=record):
         raise JobNotFound
     return jsonify(jobId=job_id, status="deleted")
 

@@ -2,21 +2,24 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
+from jobserver.brief.parse import parse_recipe
 from jobserver.brief.text import problem
 from jobserver.errors import InvalidOption
-from jobserver.jobs.model import JobOptions
-from jobserver.render import DEFAULT_RECIPE, RECIPES
+from jobserver.jobs.model import WEBHOOK_EVENTS, JobOptions, Webhook
+from jobserver.render import DEFAULT_RECIPE, UnknownRecipe
+from jobserver.webhooks.address import Allowed, read_url
 
 DEFAULT_VARIATIONS = 5
 MAX_VARIATIONS = 20
 MAX_SEED = 2**53 - 1  # the largest whole number that JSON carries through JavaScript
+DEFAULT_EVENTS = tuple(event for event in WEBHOOK_EVENTS if event.startswith("job."))
 PAGE_SIZE = 50
 MAX_TITLE_LENGTH = 200  # characters
 # That the form of an upload may have.
-FIELDS = frozenset({"variations", "recipe", "seed", "title", "brief"})
+FIELDS = frozenset({"variations", "recipe", "seed", "title", "brief", "webhook", "webhookEvents"})
 # ECMA-262, 19.2.5 parseInt and 12.2, 12.3: what is white space there; `0x` alone is no number.
 _INTEGER = re.compile(
     "[\t-\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]*"
@@ -27,17 +30,29 @@ _INTEGER = re.compile(
 def job_options(fields: Mapping[str, str], new_seed: int) -> JobOptions:
     """Read `variations`, `recipe` and `seed`; `new_seed` when none is given.
 
-    Raises InvalidOption.
+    Raises InvalidOption, or BriefError for a recipe that is an object.
     """
-    recipe = fields.get("recipe") or DEFAULT_RECIPE
-    if recipe not in RECIPES:
-        raise InvalidOption(f"Unknown recipe (choose one of: {', '.join(RECIPES)})")
-    return JobOptions(variations(fields.get("variations")), recipe, _seed(fields, new_seed))
+    drawn_from = recipe(fields.get("recipe"))
+    return JobOptions(variations(fields.get("variations")), drawn_from, _seed(fields, new_seed))
 
 
-def ignored_fields(fields: Mapping[str, Any]) -> list[str]:
-    """Return the names that mean nothing here, as `recipies`, each once, in their sequence."""
-    return [name for name in fields if name not in FIELDS]
+def recipe(text: str | None) -> str:
+    """Return the text of a recipe (brief/recipes.py), that of the default one without one.
+
+    text: a name, or ranges as a JSON object. Raises InvalidOption or BriefError.
+    """
+    try:
+        return parse_recipe(text or DEFAULT_RECIPE)
+    except UnknownRecipe as error:
+        raise InvalidOption(str(error)) from error
+
+
+def ignored_fields(fields: Mapping[str, Any], known: Container[str] = ()) -> list[str]:
+    """Return the names that mean nothing here, as `recipies`, each once, in their sequence.
+
+    known: names that do beside FIELDS.
+    """
+    return [name for name in fields if name not in FIELDS and name not in known]
 
 
 def variations(text: str | None) -> int:
@@ -68,6 +83,31 @@ def title(text: str | None) -> str | None:
     if found and ("\n" in found or problem(found)):
         raise InvalidOption("title must be one line of text without control characters")
     return found or None
+
+
+def webhook(url: str | None, events: Any, allowed: Allowed) -> Webhook | None:
+    """Return what a job posts where; None without a URL.
+
+    events: names in a text, between commas or spaces, or a list of them; None: those of the job.
+    allowed: what WEBHOOK_ALLOW names. Raises InvalidOption.
+    """
+    if url is None:
+        if events is not None:
+            raise InvalidOption("webhookEvents needs a webhook")
+        return None
+    try:
+        read_url(url.strip(), allowed)
+    except ValueError as error:
+        raise InvalidOption(f"webhook {error}") from error
+    return Webhook(url.strip(), DEFAULT_EVENTS if events is None else _events(events))
+
+
+def _events(value: Any) -> tuple[str, ...]:
+    names = value.replace(",", " ").split() if isinstance(value, str) else value
+    known = isinstance(names, list | tuple) and all(each in WEBHOOK_EVENTS for each in names)
+    if not known or not names:
+        raise InvalidOption(f"webhookEvents must name some of: {', '.join(WEBHOOK_EVENTS)}")
+    return tuple(event for event in WEBHOOK_EVENTS if event in names)
 
 
 def search(text: str | None) -> str | None:

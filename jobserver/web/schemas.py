@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
+from jobserver.brief import recipes
 from jobserver.brief.model import Brief
 from jobserver.jobs.model import (
     FailedOutput,
@@ -22,7 +23,9 @@ from jobserver.jobs.model import (
 )
 from jobserver.jobs.progress import finished_at, percent, share_of
 from jobserver.jobs.seeds import seed_of
+from jobserver.render.measure import label
 from jobserver.web import names
+from jobserver.web.credentials import credentials_json
 from jobserver.web.fit import placements_of
 from jobserver.web.hot_path import timestamp
 from jobserver.web.reasons import Reason
@@ -52,7 +55,7 @@ def accepted_json(
         "files": files,
         "variationsPerVideo": options.variations,
         "totalVariations": draft.total_variations,
-        "recipe": options.recipe,
+        "recipe": recipes.shown(options.recipe),
         "seed": options.seed,
         "statusUrl": status_url,
         "ignoredFields": list(ignored_fields),
@@ -154,7 +157,7 @@ def job_json(
         "totalVideos": job.total_videos,
         "variationsPerVideo": job.variations_per_video,
         "totalVariations": job.total_variations,
-        "recipe": job.recipe,
+        "recipe": recipes.shown(job.recipe),
         "seed": job.seed,
         "downloadUrl": link("outputs.download", job_id=job.id) if made else None,
         "files": [
@@ -212,6 +215,7 @@ def _asset_json(file: File, link: Link) -> dict[str, Any]:
         "sha256": file.sha256,
         "url": _source_url(file, link),
         "thumbnailUrl": _thumbnail_url(file, link),
+        "contentCredentials": credentials_json(file),
     }
 
 
@@ -271,6 +275,7 @@ def _file_json(job: Job, file: File, completed: int, link: Link) -> dict[str, An
         "seed": seed_of(job, file),
         "url": _source_url(file, link),
         "thumbnailUrl": _thumbnail_url(file, link),
+        "contentCredentials": credentials_json(file),
     }
 
 
@@ -282,7 +287,7 @@ def rounded(seconds: float | None) -> float | None:
 def output_json(job_id: str, output: Output, stem: str, link: Link) -> dict[str, Any]:
     """Describe one variation. stem: what the name it is saved under begins with.
 
-    What only a brief's outputs have is None of others.
+    axes are None without a brief.
     """
     ids = {"job_id": job_id, "output_id": output.id}
     return {
@@ -301,4 +306,23 @@ def output_json(job_id: str, output: Output, stem: str, link: Link) -> dict[str,
         "duration": rounded(output.duration),
         "loudness": output.loudness and orjson.loads(output.loudness),
         "placements": placements_of(output),
+        "difference": difference_json(output),
+    }
+
+
+def difference_json(output: Output) -> dict[str, Any] | None:
+    """Say how far an output is from its source and its nearest sibling: bits of 64.
+
+    None of one that was published before this was measured.
+    """
+    source, nearest = output.source_bits, output.nearest_bits
+    if source is None and nearest is None:
+        return None
+    return {
+        "source": source,
+        "opening": output.opening_bits,
+        "nearest": nearest,
+        "nearestOutput": output.nearest_output,
+        "label": None if source is None else label(source),
+        "nearestLabel": None if nearest is None else label(nearest),
     }

@@ -1,5 +1,6 @@
 """What a client asks for becomes a draft of a job, and the draft a promise."""
 
+import json
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -9,28 +10,35 @@ from typing import Any, NamedTuple
 from flask import current_app, url_for
 from flask.typing import ResponseReturnValue
 
+from jobserver.auth import audit
+from jobserver.auth.audit import Action
 from jobserver.brief.model import ROLE_OF, Brief, Part, Plan, Sources
 from jobserver.brief.parse import parse, used
 from jobserver.brief.plan import plan
 from jobserver.brief.stored import dump, load
 from jobserver.db import Connection, DatabaseError, exclusive
+from jobserver.errors import InvalidOption
 from jobserver.ids import generate_id
-from jobserver.jobs import queries, queue, quota, retention, workers
+from jobserver.jobs import queries, queue, quota, resumable, retention, standing, workers
 from jobserver.jobs.model import Job, JobDraft, NewFile
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.uploads import ReceivedForm
 from jobserver.web import params, schemas
+from jobserver.web.bearers import actor, bearer, confirm
 from jobserver.web.context import current_settings, get_store
 from jobserver.web.fonts import cannot_draw
 from jobserver.web.idempotency import accepted
 
-BRIEFS = 10  # the version of the database from which workers know them
+# Versions of the database from which workers know them; the first two recipes all of them know.
+BRIEFS, RECIPES, WEBHOOKS = 10, 11, 12
+FIRST_RECIPES = ("subtle", "classic")
+_FORM_NAMES = {"webhook_events": "webhookEvents"}  # of fields that are named otherwise here
 
 
 class Wishes(NamedTuple):
     """What is asked for beside files, as the fields of a form say it; None: nothing is said.
 
-    brief: JSON text, or its decoded value.
+    brief: JSON text, or its decoded value. webhook_events: a text, or a list of texts.
     """
 
     variations: str | None
@@ -38,12 +46,31 @@ class Wishes(NamedTuple):
     seed: str | None
     title: str | None
     brief: Any
+    webhook: str | None = None
+    webhook_events: Any = None
 
     @classmethod
     def of_form(cls, fields: Mapping[str, str]) -> "Wishes":
         """Take them from the form of an upload, where an empty field says nothing."""
-        texts = (fields.get(name, "") for name in cls._fields)
+        texts = (fields.get(_FORM_NAMES.get(name, name), "") for name in cls._fields)
         return cls(*(text if text.strip() else None for text in texts))
+
+    @classmethod
+    def of_json(cls, given: Mapping[str, Any]) -> "Wishes":
+        """Take them from a JSON object, where null says nothing. Raises InvalidOption."""
+        names = (name for name in cls._fields if name not in ("brief", "webhook_events"))
+        texts = {name: text_of(name, given.get(name)) for name in names}
+        events = given.get("webhookEvents")
+        return cls(**texts, brief=given.get("brief"), webhook_events=events)
+
+
+def text_of(name: str, value: Any) -> str | None:
+    """Return a value of JSON as the field of a form would have it. Raises InvalidOption."""
+    if name == "recipe" and isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise InvalidOption(f"{name} must be a text or a whole number")
+    return None if value is None else str(value)
 
 
 def files_of_form(form: ReceivedForm) -> list[NewFile]:
@@ -65,7 +92,9 @@ def make_draft(
     fields = {name: text for name, text in wishes._asdict().items() if text is not None}
     options = params.job_options(fields, new_seed=secrets.randbits(32))
     title = params.title(wishes.title)
-    draft = JobDraft(generate_id(), list(files), options, title=title)
+    allowed = current_settings().webhook_allow
+    webhook = params.webhook(wishes.webhook, wishes.webhook_events, allowed)
+    draft = JobDraft(generate_id(), list(files), options, title=title, webhook=webhook)
     if wishes.brief is None and not draft.assets:
         return draft
     sources = _sources(files)
@@ -81,7 +110,7 @@ def make_draft(
     planned = plan(brief, needed, current_settings().max_outputs, title)
     return draft._replace(
         files=list(_planned(files, needed, planned)),
-        options=options._replace(variations=planned.variations_per_video),
+        options=options._replace(variations=planned.variations_per_video, recipe=brief.recipe),
         brief=dump(brief),
         total_outputs=planned.total,
     )
@@ -115,25 +144,63 @@ def accepted_body(draft: JobDraft, ignored_fields: Sequence[str]) -> str:
     """Return the JSON of the 202 for a job."""
     status_url = url_for("jobs.show_job", job_id=draft.id)
     answer = schemas.accepted_json(draft, status_url, ignored_fields)
-    return current_app.json.dumps(answer) + "\n"
+    return current_app.json.dumps(answer, separators=(",", ":")) + "\n"  # as jsonify() does
 
 
-def insert(db: Connection, draft: JobDraft, also: Callable[[], None] = lambda: None) -> int:
+def _version_needed(draft: JobDraft) -> int:
+    """Return which version of the database a worker must know to render a job; 0: any."""
+    needed = [0]
+    if draft.brief is not None:
+        needed.append(BRIEFS)
+    if draft.options.recipe not in FIRST_RECIPES:
+        needed.append(RECIPES)
+    if draft.webhook is not None:
+        needed.append(WEBHOOKS)
+    return max(needed)
+
+
+def insert(
+    db: Connection,
+    draft: JobDraft,
+    also: Callable[[], None] = lambda: None,
+    *,
+    action: Action = "job.create",
+    from_uploads: bool = False,
+) -> int:
     """Queue a job whose files are durable; return how many others were marked to make room.
 
-    also: what is written in the same transaction, once the job is there.
-    Raises QueueFull, OldWorker, QuotaExceeded or LargerThanQuota, and what `also` raises.
+    also: what is written in the same transaction, once the job is there. action: for the audit.
+    from_uploads: its files are resumable uploads, counted already, and taken in the same
+    transaction.
+    Raises QueueFull, KeyQueueFull, OldWorker, QuotaExceeded or LargerThanQuota, InvalidToken when
+    the token is void by now, what `also` raises, and for uploads what resumable.find_usable()
+    raises.
     """
-    settings = current_settings()
+    settings, asked_by = current_settings(), bearer()
+    draft = draft._replace(key_id=asked_by.key_id)
     with exclusive(db, "quota"):
         now = db.clock()
-        if draft.brief is not None:
-            workers.require_version(db, BRIEFS, now)
-        queue.require_room(db, settings.max_queued_files, len(draft.files))
-        evicted = quota.reserve(db, SpaceLimits.of(settings), draft.size, now)
+        confirm(db, asked_by)
+        workers.require_version(db, _version_needed(draft), now)
+        require_room(db, len(draft.files))
+        uploads = [file.id for file in draft.files] if from_uploads else []
+        for upload_id in uploads:
+            resumable.find_usable(db, upload_id)
+        incoming = 0 if from_uploads else draft.size
+        evicted = quota.reserve(db, SpaceLimits.of(settings), incoming, now)
         queue.insert_job(db, draft, now)
+        audit.record(db, actor(), action, now, job_id=draft.id)
+        resumable.use(db, uploads, draft.id)
         also()
     return evicted
+
+
+def require_room(db: Connection, incoming: int) -> None:
+    """Raise QueueFull or KeyQueueFull when so many files more may not wait."""
+    settings = current_settings()
+    queue.require_room(db, settings.max_queued_files, incoming)
+    most = settings.max_queued_files_per_key
+    standing.require_room_of_key(db, bearer().key_id, most, incoming)
 
 
 def accept(db: Connection, draft: JobDraft, evicted: int, body: str) -> ResponseReturnValue:

@@ -14,7 +14,7 @@ from typing import Any
 
 from celery import Celery, signals
 
-from jobserver import db, render
+from jobserver import db, metrics, render
 from jobserver.db import DatabaseError
 from jobserver.errors import JobserverError
 from jobserver.fault_log import FaultLog
@@ -22,6 +22,7 @@ from jobserver.files.store import Store
 from jobserver.folders import prepare_folders
 from jobserver.jobs import ownership
 from jobserver.settings import Settings
+from jobserver.worker.deliveries import Deliveries
 from jobserver.worker.engine import fonts_of, render_settings
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.maintenance import HOUSEKEEPING_S, House
@@ -88,6 +89,7 @@ class Bench:
         self.bell = Doorbell(settings.celery_broker_url or "")
         self.living = ExitStack()
         self.living.enter_context(self.heartbeat.running())
+        self.living.enter_context(Deliveries(settings, faults).running())
 
 
 @app.task(name=ATTEMPT)
@@ -169,6 +171,8 @@ def _prepare(**_: object) -> None:
         db.check(settings.database_place)
     except (JobserverError, render.EngineError) as error:
         sys.exit(f"jobserver: {error}")
+    if settings.metrics_token is not None:
+        metrics.start(settings.metrics_dir)
     store.prepare_worker()
     with closing(db.connect(settings.database_place)) as database:
         ownership.adopt_at_start(database, store)

@@ -28,6 +28,7 @@ JOB_KEYS = [
 FILE_KEYS = [
     *("id", "name", "size", "status", "progress", "error", "completedVariations"),
     *("totalVariations", "duration", "width", "height", "sha256", "seed", "url", "thumbnailUrl"),
+    "contentCredentials",
     *("failedVariations", "outputs", "failedOutputs"),
 ]
 
@@ -148,6 +149,7 @@ def test_a_job_progresses_with_its_files(db: Connection):
         "duration": None,
         "loudness": None,
         "placements": None,
+        "difference": None,
     }
 
 

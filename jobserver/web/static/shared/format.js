@@ -103,13 +103,44 @@ const DIFFERENCES = {
     (value < 0 ? "counter-clockwise" : "clockwise"),
   brightness: (value) => signed(value, "brighter", "darker"),
   contrast: (value) => signed(value - 1, "more contrast", "less contrast"),
+  gamma: (value) => signed(value - 1, "lighter midtones", "darker midtones"),
   saturation: (value) => signed(value - 1, "more colour", "less colour"),
+  warmth: (value) => signed(value, "warmer", "cooler"),
+  grain: (value) => (value ? `grain ${value}` : ""),
+  speed: (value) => signed(value - 1, "faster", "slower"),
+  mirror: (value) => (value ? "mirrored" : ""),
 };
+
+/** A recipe: its name, or an object with ranges of its own. */
+export function recipe(given) {
+  if (typeof given === "string") return `recipe ${given}`;
+  return given.like ? `ranges like ${given.like}` : "ranges of its own";
+}
 
 /** How a variation differs from its source, from its recipe parameters. */
 export function differences(parameters) {
   return Object.keys(DIFFERENCES)
     .filter((name) => typeof parameters[name] === "number")
     .map((name) => DIFFERENCES[name](parameters[name]))
+    .filter(Boolean)
     .join(", ");
+}
+
+/** "a, b, and c" */
+export const listed = (names) => new Intl.ListFormat("en").format(names);
+
+/** How far an output is from its source and its nearest sibling; "" where that was not measured. */
+export function distances({ difference }) {
+  if (!difference) return "";
+  const { source, opening, nearest } = difference;
+  const beside = typeof nearest === "number" ? `; ${nearest.toFixed(1)} from the nearest sibling` : "";
+  const first = typeof opening === "number" ? ` (opening ${opening.toFixed(1)})` : "";
+  return `${source.toFixed(1)} bits from the source${first}${beside}`;
+}
+
+/** What a source's Content Credentials claim, in words; "" without any. */
+export function credentials({ contentCredentials: found }) {
+  if (!found) return "";
+  const by = found.claimGenerator ? ` Claim generator: ${found.claimGenerator}.` : "";
+  return `${found.sentence}${by}${found.aiMade ? " Marked as made with AI." : ""}`;
 }
