@@ -156,6 +156,8 @@ def test_everything_can_be_done_with_the_keyboard_alone(
     keyboard.press("Escape")
     assert visitor.focused_text() == "Play variation 1 of close-up.mp4"
     keyboard.press("Shift+Tab")
+    assert visitor.focused_text() == "Compare with each other"
+    keyboard.press("Shift+Tab")
     assert visitor.focused_text() == "Delete"
     keyboard.press("Enter")
     expect(visitor.button("Keep")).to_be_focused()
