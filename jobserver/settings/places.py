@@ -7,6 +7,7 @@ from jobserver.settings.values import (
     MIB,
     AbsolutePath,
     Group,
+    Origins,
     PublicUrl,
     StoragePlace,
     Text,
@@ -48,5 +49,8 @@ class Places(SettingsGroup):
         None, description="nginx's internal location of OUTPUT_DIR; None: files are sent from here"
     )
     celery_broker_url: Text | None = Field(None, repr=False, description="of Celery's workers")
+    cors_origins: Origins = Field(
+        (), description="origins whose pages may use the API, comma-separated; none by default"
+    )
     trusted_proxies: Whole = Field(0, ge=0, description="reverse proxies in front of gunicorn")
     port: Whole = Field(8080, ge=1, le=65535, description="TCP port of gunicorn on 127.0.0.1")

@@ -8,12 +8,14 @@ errors, error_codes                           each error's answer; the table of 
 context, fonts                                settings, store, database, fonts of a request
 downloads, archive, manifest, names           ranges and ETags; the ZIP and its names
 conditional, links                            304; signed links
+cors                                          pages of other origins
 polling, pieces, hot_path                     what makes a status call cheap
 static/, templates/                           the page
 """
 
 from flask import Flask
 
+from jobserver.settings import Settings
 from jobserver.web import (
     again,
     auth,
@@ -28,6 +30,7 @@ from jobserver.web import (
     polling,
     storage,
 )
+from jobserver.web.cors import CrossOrigin
 
 __all__ = ["fonts", "init_app"]
 
@@ -39,3 +42,8 @@ def init_app(app: Flask) -> None:
         part.init_app(app)
     for resource in (auth, health, jobs, again, briefs, outputs, storage, pages):
         app.register_blueprint(resource.bp)
+    settings: Settings = app.extensions["settings"]
+    if settings.cors_origins:
+        app.wsgi_app = CrossOrigin(  # type: ignore[method-assign]
+            app.wsgi_app, settings.cors_origins
+        )
