@@ -3,13 +3,14 @@
 auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
                                               briefs: what a brief would make
 params, body, submission                      what comes in as text or JSON; the job it asks for
-schemas, reasons                              JSON shapes going out
+schemas, shapes, reasons                      JSON going out, and the types of its shapes
 errors, error_codes                           each error's answer; the table of codes and statuses
 context, fonts                                settings, store, database, fonts of a request
 downloads, archive, manifest, names           ranges and ETags; the ZIP and its names
 conditional, links                            304; signed links
 cors                                          pages of other origins
 polling, pieces, hot_path                     what makes a status call cheap
+openapi/                                      what OpenAPI says of each route
 static/, templates/                           the page
 """
 
@@ -31,6 +32,7 @@ from jobserver.web import (
     storage,
 )
 from jobserver.web.cors import CrossOrigin
+from jobserver.web.openapi import pages as api_pages
 
 __all__ = ["fonts", "init_app"]
 
@@ -40,7 +42,7 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, polling):
         part.init_app(app)
-    for resource in (auth, health, jobs, again, briefs, outputs, storage, pages):
+    for resource in (auth, health, jobs, again, briefs, outputs, storage, pages, api_pages):
         app.register_blueprint(resource.bp)
     settings: Settings = app.extensions["settings"]
     if settings.cors_origins:

@@ -1,7 +1,5 @@
 """HTTP in and out of jobs: a view reads the request, calls the steps, answers."""
 
-from typing import Any
-
 from flask import Blueprint, Request, Response, current_app, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -11,7 +9,7 @@ from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetr
 from jobserver.jobs import queries, queue, quota, retention, shots, workers
 from jobserver.jobs.model import Job
 from jobserver.jobs.quota import SpaceLimits
-from jobserver.web import params, pieces, polling, reasons, schemas
+from jobserver.web import params, pieces, polling, reasons, schemas, shapes
 from jobserver.web.auth import require_auth
 from jobserver.web.conditional import conditional, conditional_json, json_body
 from jobserver.web.context import current_settings, get_db, get_store
@@ -137,7 +135,8 @@ def delete_job(job_id: str) -> ResponseReturnValue:
     db = get_db()
     if not retention.delete(db, get_store(), job_id, db.clock()):
         raise JobNotFound
-    return jsonify(jobId=job_id, status="deleted")
+    answer: shapes.DeletedJob = {"jobId": job_id, "status": "deleted"}
+    return jsonify(answer)
 
 
 def _upload_limits() -> uploads.UploadLimits:
@@ -157,9 +156,7 @@ def _look(job_id: str, outputs: bool = True) -> Seen | None:
     return polling.look(app, job_id, prefix=prefix, outputs=outputs)
 
 
-def _job_json(
-    db: Connection, job_id: str, seen: Seen | None, outputs: bool = True
-) -> dict[str, Any]:
+def _job_json(db: Connection, job_id: str, seen: Seen | None, outputs: bool = True) -> shapes.Job:
     """Describe all of a job, in as few statements as its state allows. Raises JobNotFound.
 
     seen: what was seen just before. What it has of others, as the place, is taken from there;
@@ -186,7 +183,7 @@ def _job_json(
     )
 
 
-def _reasons(db: Connection, jobs: list[Job]) -> dict[str, reasons.Reason]:
+def _reasons(db: Connection, jobs: list[Job]) -> dict[str, shapes.Reason]:
     """Return what each of these jobs waits for beside its turn, if anything, by id."""
     waiting = [job.id for job in jobs if not job.ended]
     if not waiting:

@@ -106,7 +106,8 @@ def headline_font() -> ResponseReturnValue:
 
 
 @bp.after_request
-def _protect(response: Response) -> Response:
+def protect(response: Response) -> Response:
+    """Say what a page may load, and who may frame it."""
     response.headers.update(HEADERS)
     origin = get_store().link_origin()
     response.headers["Content-Security-Policy"] = POLICY.format(store=f" {origin}" * bool(origin))

@@ -21,7 +21,7 @@ from jobserver.db import DatabaseError, thread_connection
 from jobserver.errors import InvalidToken
 from jobserver.jobs.glance import Glance, glance
 from jobserver.version import VERSION
-from jobserver.web import reasons, schemas
+from jobserver.web import reasons, schemas, shapes
 from jobserver.web.auth import check_authorization, link_signer_of
 from jobserver.web.conditional import CACHE_CONTROL
 from jobserver.web.hot_path import new_request_id
@@ -47,7 +47,7 @@ class Seen(NamedTuple):
     """A job as its ETag has it."""
 
     glance: Glance
-    reason: reasons.Reason | None
+    reason: shapes.Reason | None
     etag: str
 
 
@@ -72,7 +72,7 @@ def look(app: Flask, job_id: str, *, prefix: str, outputs: bool) -> Seen | None:
     return Seen(found, reason, etag)
 
 
-def _of_unfinished(found: Glance, reason: reasons.Reason | None) -> tuple[Any, ...]:
+def _of_unfinished(found: Glance, reason: shapes.Reason | None) -> tuple[Any, ...]:
     estimate = found.estimate
     if estimate is None:
         return ()

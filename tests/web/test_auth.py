@@ -29,6 +29,8 @@ PUBLIC = {
     "pages.show_page",
     "pages.static",
     "pages.headline_font",
+    "openapi.openapi",
+    "openapi.docs",
 }
 KEY = "key for tests"
 

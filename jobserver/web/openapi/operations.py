@@ -1,0 +1,211 @@
+"""Jobs, signing in, health, storage, as OpenAPI says it."""
+
+from typing import Any
+
+from jobserver.jobs.model import ENDED, UNFINISHED
+from jobserver.render import RECIPES
+from jobserver.web import shapes
+from jobserver.web.openapi.model import (
+    BYTES,
+    ETAG,
+    EVERYBODY,
+    FORM,
+    NOT_MODIFIED,
+    TEXT,
+    Answer,
+    Body,
+    JsonSchema,
+    Operation,
+    Parameter,
+)
+from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_TITLE_LENGTH, PAGE_SIZE
+
+PASSWORD: JsonSchema = {
+    "type": "object",
+    "required": ["password"],
+    "properties": {"password": {"type": "string", "minLength": 1}},
+}
+BRIEF: JsonSchema = {"x-schema": "Brief"}
+
+# What an upload may say beside its files. All are texts there; `variations` is read as far as it
+# is a number.
+OPTIONS: dict[str, JsonSchema] = {
+    "variations": {
+        "description": f"of each video, brought into 1 to 20; {DEFAULT_VARIATIONS} where it does "
+        "not begin with a number. Beside a brief: looks of the recipe, none without it",
+        "type": ["integer", "string"],
+    },
+    "recipe": {"description": "what a look changes", "enum": list(RECIPES)},
+    "seed": {
+        "description": "the same seed, files and options give the same bytes; chosen without it",
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MAX_SEED,
+    },
+    "title": {
+        "description": "one line; shown, searched for, begins the names of files",
+        "type": "string",
+        "maxLength": MAX_TITLE_LENGTH,
+        "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$",
+    },
+}
+BRIEF_AS_TEXT: JsonSchema = {
+    "description": "a Brief as JSON text, at most 64 KiB",
+    "type": "string",
+    "contentMediaType": "application/json",
+    "contentSchema": BRIEF,
+}
+
+
+def _files(name: str, description: str, most: int = 10, least: int = 0) -> dict[str, JsonSchema]:
+    schema = {"type": "array", "items": BYTES, "minItems": least, "maxItems": most}
+    return {name: {"description": description, **schema}}
+
+
+UPLOAD: JsonSchema = {
+    "type": "object",
+    "required": ["videos"],
+    "properties": {
+        **_files("videos", "the main clips", least=1),
+        **_files("hooks", "clips that are played before"),
+        **_files("endings", "clips or pictures (PNG, JPEG, WebP) that are shown after"),
+        **_files("overlays", "pictures for a logo, 20 MiB each"),
+        **_files("music", "M4A, MP3, WAV, FLAC or OGG, 100 MiB each"),
+        **OPTIONS,
+        "brief": BRIEF_AS_TEXT,
+    },
+}
+
+
+def _nullable(schema: JsonSchema) -> JsonSchema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+AGAIN: JsonSchema = {
+    "description": "What is left out is as it was; null is what an upload without the field is.",
+    "type": "object",
+    "properties": {
+        **{name: _nullable(schema) for name, schema in OPTIONS.items()},
+        "brief": _nullable(BRIEF),
+    },
+}
+UPLOAD_ERRORS = (
+    *("invalid_option", "invalid_brief", "no_videos", "format_not_accepted", "empty_file"),
+    *("unexpected_part", "too_many_files", "malformed_body", "incomplete_body"),
+    *("request_timeout", "file_too_large", "body_too_large"),
+)
+QUEUE_ERRORS = (
+    *("queue_full", "old_worker", "insufficient_storage", "database_full", "larger_than_quota"),
+    *("quota_exceeded", "storage_unavailable", "store_unreachable"),
+)
+JSON_ERRORS = ("invalid_json", "incomplete_body", "request_timeout", "body_too_large")
+ACCEPTED = Answer(
+    "The job is queued, and kept whatever happens",
+    shapes.AcceptedJob,
+    headers={"Location": "of the job"},
+)
+WITHOUT_OUTPUTS = Parameter("outputs", "`false` leaves the outputs out, as for polling")
+STATUSES: list[Any] = [*UNFINISHED, *ENDED]
+
+OPERATIONS: dict[str, Operation] = {
+    "POST /api/auth": Operation(
+        "Sign in",
+        {200: Answer("A token for the header `Authorization: Bearer <token>`", shapes.Token)},
+        errors=(
+            *("password_required", "password_too_long", "invalid_password", "too_many_attempts"),
+            *("incomplete_body", "request_timeout", "database_full"),
+        ),
+        bodies=(Body(PASSWORD),),
+        access=EVERYBODY,
+    ),
+    "GET /api/health": Operation(
+        "Ask whether the server serves",
+        {
+            200: Answer("It does; `degraded`: something waits for the operator", shapes.Health),
+            503: Answer("It does not, for the reason in `error`", shapes.Health),
+        },
+        access=EVERYBODY,
+    ),
+    "GET /api/openapi.json": Operation(
+        "Describe this API",
+        {
+            200: Answer("This document", content=("application/json",), headers=ETAG),
+            304: NOT_MODIFIED,
+        },
+        access=EVERYBODY,
+    ),
+    "GET /api/docs": Operation(
+        "Show this description as a page",
+        {200: Answer("The page", content=("text/html",))},
+        access=EVERYBODY,
+    ),
+    "GET /api/storage": Operation(
+        "Show used and free space",
+        {200: Answer("What is used and what is free", shapes.Storage)},
+        errors=("storage_unavailable", "store_unreachable"),
+    ),
+    "POST /api/jobs": Operation(
+        "Upload videos as a job",
+        {202: ACCEPTED},
+        errors=(*UPLOAD_ERRORS, *QUEUE_ERRORS),
+        bodies=(Body(UPLOAD, FORM),),
+    ),
+    "GET /api/jobs": Operation(
+        "List jobs, newest first",
+        {
+            200: Answer(
+                "A page of the list",
+                list[shapes.JobSummary],
+                headers={**ETAG, "Link": '`<...>; rel="next"`: the next page, if there is one'},
+            ),
+            304: NOT_MODIFIED,
+        },
+        errors=("invalid_option",),
+        parameters=(
+            Parameter(
+                "limit", f"jobs on a page, {PAGE_SIZE} at most", {"type": "integer", "minimum": 1}
+            ),
+            Parameter("before", "id of a job: list those that are older"),
+            Parameter(
+                "q", "list those whose title contains this", {**TEXT, "maxLength": MAX_TITLE_LENGTH}
+            ),
+        ),
+    ),
+    "GET /api/jobs/<job_id>": Operation(
+        "Show a job",
+        {200: Answer("The job as it is", shapes.Job, headers=ETAG), 304: NOT_MODIFIED},
+        errors=("job_not_found",),
+        parameters=(WITHOUT_OUTPUTS,),
+    ),
+    "DELETE /api/jobs/<job_id>": Operation(
+        "Delete a job, its files and outputs; cancel it first if it runs",
+        {200: Answer("It is gone", shapes.DeletedJob)},
+        errors=("job_not_found",),
+    ),
+    "POST /api/jobs/<job_id>/cancel": Operation(
+        "Cancel a job; finished outputs stay",
+        {200: Answer("Nothing more of it will be rendered", shapes.CancelledJob)},
+        errors=("job_not_found", "job_ended", "database_full"),
+    ),
+    "POST /api/jobs/<job_id>/retry": Operation(
+        "Queue the failed and cancelled files of a job again",
+        {202: Answer("The job, queued again", shapes.Job)},
+        errors=("job_not_found", "nothing_to_retry", "queue_full", "database_full"),
+    ),
+    "POST /api/jobs/<job_id>/again": Operation(
+        "Make a new job over the kept files of this one",
+        {202: ACCEPTED},
+        errors=(
+            *("job_not_found", "sources_gone", "no_videos", "invalid_option", "invalid_brief"),
+            *JSON_ERRORS,
+            *QUEUE_ERRORS,
+        ),
+        bodies=(Body(AGAIN, required=False),),
+    ),
+    "POST /api/briefs/plan": Operation(
+        "Plan what a brief would make, before anything is uploaded",
+        {200: Answer("What that upload would make", shapes.Plan)},
+        errors=("invalid_option", "invalid_brief", *JSON_ERRORS),
+        bodies=(Body({"x-schema": "PlanRequest"}),),
+    ),
+}
