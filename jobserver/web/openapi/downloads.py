@@ -36,6 +36,9 @@ PICTURE = {
 }
 
 
+SOURCES = ("video/*", "image/*", "audio/*", "application/octet-stream")
+
+
 def _file(description: str, *content: str, elsewhere: bool = True) -> dict[int, Answer]:
     return {
         200: Answer(description, content=content, headers=FILE_HEADERS),
@@ -67,7 +70,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /api/jobs/<job_id>/files/<file_id>": Operation(
         "Download a file as it was sent",
-        _file("The file", "video/*", "image/*", "audio/*", "application/octet-stream"),
+        _file("The file", *SOURCES),
         errors=("job_not_found", "output_not_found", *RANGE_ERRORS, *STORE_ERRORS),
         parameters=(INLINE, RANGE, IF_RANGE),
         access=TOKEN_OR_LINK,
