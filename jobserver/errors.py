@@ -70,6 +70,10 @@ class NotAJsonObject(InvalidOption):
     """A body that should be one JSON object."""
 
 
+class InvalidIdempotencyKey(InvalidOption):
+    sentence = "Idempotency-Key must have 1 to 255 printable ASCII characters"
+
+
 class UploadError(JobserverError):
     """An upload that cannot be accepted."""
 
@@ -194,6 +198,19 @@ class NothingToRetry(Conflict):
 
 class SourcesGone(Conflict):
     sentence = "The files of the job are gone"
+
+
+class IdempotencyKeyInUse(Conflict):
+    """Another request with the same key runs, or has made the job meanwhile."""
+
+    sentence = "Another request with this Idempotency-Key is running; try again"
+    retry_after = 5
+
+
+class IdempotencyKeyReused(JobserverError):
+    """A key that named another request before."""
+
+    sentence = "This Idempotency-Key was used for another request; choose a new one"
 
 
 # -- the server's own state ---------------------------------------------------

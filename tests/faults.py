@@ -10,6 +10,8 @@ and says that it took all.
 
 Steps are the calls of `os` that the local store makes (open, write, fstat, fdatasync, rename,
 fsync) and those of the database: begin (before it), commit (before it), committed (after it).
+
+IDEMPOTENCY_LEASE_S in the environment: how long a request holds its key, in seconds.
 """
 
 import errno
@@ -23,6 +25,7 @@ from typing import Any
 
 from jobserver.db import sqlite
 from jobserver.files import durability, local, part_file
+from jobserver.jobs import idempotency
 from wsgi import app as real_app
 
 WHOLE = 1 << 30  # pages: as many as SQLite likes
@@ -103,3 +106,4 @@ class FaultyConnection(sqlite.SqliteConnection):
 
 local.os = part_file.os = durability.os = FaultyOs()  # type: ignore[assignment]
 sqlite.SqliteConnection = FaultyConnection  # type: ignore[misc]
+idempotency.LEASE_S = float(os.environ.get("IDEMPOTENCY_LEASE_S", idempotency.LEASE_S))

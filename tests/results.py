@@ -53,8 +53,12 @@ def make_job(
     variations: int = 5,
     title: str | None = None,
     axes: dict[str, Any] | None = None,
+    measured: dict[str, Any] | None = None,
 ) -> Job:
-    """Put a job's files and rows where a server and a worker would have put them."""
+    """Put a job's files and rows where a server and a worker would have put them.
+
+    measured: what NewOutput has of each output beside its axes.
+    """
     now = time.time() if created_at is None else created_at
     outputs = Path(server.settings["OUTPUT_DIR"])
     with closing(connect(server.place)) as db:
@@ -67,7 +71,7 @@ def make_job(
         for clip, file in zip(clips or (Clip(),), queries.files_of(db, job_id), strict=True):
             _finish(db, file, clip, now if ended_at is None else ended_at)
             rows = [
-                published(outputs / job_id, file, n, content)._replace(axes=axes)
+                published(outputs / job_id, file, n, content)._replace(axes=axes, **measured or {})
                 for n, content in enumerate(clip.outputs, 1)
             ]
             with exclusive(db, "publish"):

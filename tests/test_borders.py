@@ -36,7 +36,8 @@ WITH_SQL = (
     *(
         f"jobs/{name}.py"
         for name in (
-            *("glance", "overview", "relocation", "shots", "stages", "standing", "workers"),
+            *("glance", "idempotency", "overview", "relocation", "shots", "stages", "standing"),
+            "workers",
         )
     ),
 )

@@ -140,6 +140,8 @@ def test_two_hooks_a_clip_and_a_still_in_two_formats_from_curl_to_zip(journey: J
         seconds = HOOKS[hook][0] + CLIP_S + STILL_S
         assert abs(output["duration"] - seconds) < 0.1
         assert output["loudness"]["integrated"] == pytest.approx(-14, abs=0.6)
+        assert output["placements"]["TikTok In-Feed"][0].startswith("The picture ")  # too small
+        assert "Meta Feed" in lines[path]["placements"].split("; ")
         (journey.folder / "output.mp4").write_bytes(content)
         check_plays(journey.folder / "output.mp4", SHAPES[shape], seconds)
     check_made_again(journey, manifest)

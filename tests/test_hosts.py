@@ -98,6 +98,22 @@ def test_one_host_takes_a_job_and_another_renders_and_shows_it(hosts: Hosts, cli
     assert hosts.other.get(f"/api/jobs/{job_id}", hosts.one.token).status == 404
 
 
+def test_of_requests_with_one_key_on_both_hosts_one_makes_the_job(
+    hosts: Hosts, clip: bytes
+) -> None:
+    assert hosts.one.token
+    assert hosts.other.token
+    before = hosts.one.rows("SELECT COUNT(*) FROM job")[0][0]
+    headers = {"Idempotency-Key": "on both hosts"}
+    with ThreadPoolExecutor(8) as pool:
+        servers = [hosts.one, hosts.other] * 4
+        answers = list(pool.map(lambda each: each.post(form(file_part(clip)), headers), servers))
+    accepted = [answer for answer in answers if answer.status == 202]
+    assert {answer.status for answer in answers} <= {202, 409}
+    assert len({answer.body for answer in accepted}) == 1
+    assert hosts.one.rows("SELECT COUNT(*) FROM job") == [(before + 1,)]
+
+
 def test_when_the_worker_that_kept_house_is_killed_another_does(hosts: Hosts) -> None:
     def noted() -> float:
         query = "SELECT value FROM meta WHERE name = 'clock'"

@@ -170,7 +170,7 @@ def test_the_folder_itself_cannot_be_reached(server: Server, job: Job):
         "/.outputs../db.sqlite3",
     ):
         answer = server.get(path, server.token)
-        assert (answer.status, set(answer.json)) == (404, {"error"}), path
+        assert (answer.status, set(answer.json)) == (404, {"error", "code"}), path
 
 
 def test_a_file_that_vanished_is_a_410(server: Server, job: Job):

@@ -99,7 +99,18 @@ class Swept(Protocol):
         """
 
 
-class Store(Swept, Protocol):
+class Receiver(Protocol):
+    """What an upload asks of a store."""
+
+    def receive(self, client_name: str) -> Incoming:
+        """Begin an upload that no sweep removes while it lives.
+
+        client_name: the file's name as the client sent it. It decides the key, which object
+        stores have to know before the first byte.
+        """
+
+
+class Store(Swept, Receiver, Protocol):
     """Receives, publishes, opens and deletes objects."""
 
     @property
@@ -115,13 +126,6 @@ class Store(Swept, Protocol):
 
     def is_writable(self) -> bool:
         """Return whether it looks as if it took uploads. Raises StoreUnreachable."""
-
-    def receive(self, client_name: str) -> Incoming:
-        """Begin an upload that no sweep removes while it lives.
-
-        client_name: the file's name as the client sent it. It decides the key, which object
-        stores have to know before the first byte.
-        """
 
     def copy_upload(self, key: str) -> Incoming:
         """Begin an upload that has the bytes of another one; nothing is to be written to it.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from jobserver.errors import EmptyFile, FileTooLarge, NothingChosen, NoVideos, UploadError
 from jobserver.files.keys import source_key
-from jobserver.files.store import Store
+from jobserver.files.store import Receiver
 from jobserver.uploads.kinds import FIELDS, VIDEOS, Beginning
 
 MAX_NAME_LENGTH = 255  # characters
@@ -30,7 +30,7 @@ class IncomingFile:
 
     def __init__(
         self,
-        store: Store,
+        store: Receiver,
         max_file_size: int,
         *,
         name: str,

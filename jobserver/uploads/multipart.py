@@ -1,6 +1,6 @@
 """multipart/form-data (RFC 7578) becomes fields and IncomingFiles, while the body comes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, NamedTuple, Protocol, TypeAlias
 
@@ -18,9 +18,10 @@ from jobserver.errors import (
     TooManyFiles,
     UnexpectedPart,
 )
-from jobserver.files.store import Store
+from jobserver.files.store import Receiver, Store
 from jobserver.uploads.committed import committed
 from jobserver.uploads.containers import CONTAINERS, media_types
+from jobserver.uploads.fingerprint import Fingerprint
 from jobserver.uploads.incoming import IncomingFile, StoredFile
 from jobserver.uploads.kinds import FIELDS, VIDEOS
 from jobserver.uploads.limits import MAX_BRIEF_SIZE, MAX_FIELD_SIZE, UploadLimits
@@ -85,10 +86,20 @@ class UploadParser(FormDataParser):
     folder and takes a body cut short for an empty form (see ARCHITECTURE.md, Decisions).
     """
 
-    def __init__(self, store: Store, limits: UploadLimits) -> None:
+    def __init__(
+        self,
+        store: Receiver,
+        limits: UploadLimits,
+        *,
+        fingerprint: Fingerprint | None = None,
+        on_chunk: Callable[[], None] = lambda: None,
+    ) -> None:
+        """fingerprint: takes what comes, if it is wanted. on_chunk: called as the body comes."""
         super().__init__(silent=False)
         self._store = store
         self._limits = limits
+        self._fingerprint = fingerprint
+        self._on_chunk = on_chunk
 
     def parse(
         self,
@@ -101,15 +112,20 @@ class UploadParser(FormDataParser):
 
         Raises the class of errors.py that names the mistake; then no file is left.
         """
-        parts = Parts(self._store, self._limits)
+        parts = Parts(self._store, self._limits, self._fingerprint)
         if mimetype == "multipart/form-data":
             boundary = (options or {}).get("boundary", "").encode("latin-1", "replace")
             try:
-                _parse(_chunks(stream, content_length), boundary, parts)
+                _parse(self._chunks(stream, content_length), boundary, parts)
             except BaseException:
                 parts.discard()
                 raise
         return stream, parts.form, parts.files
+
+    def _chunks(self, stream: IO[bytes], content_length: int | None) -> Iterator[bytes]:
+        for chunk in _chunks(stream, content_length):
+            self._on_chunk()
+            yield chunk
 
 
 def _parse(chunks: Iterator[bytes], boundary: bytes, parts: "Parts") -> None:
@@ -140,13 +156,16 @@ def _chunks(stream: IO[bytes], content_length: int | None) -> Iterator[bytes]:
 class Parts:
     """What the parts of one body became: `form` fields and `files`."""
 
-    def __init__(self, store: Store, limits: UploadLimits) -> None:
+    def __init__(
+        self, store: Receiver, limits: UploadLimits, fingerprint: Fingerprint | None = None
+    ) -> None:
         self.form: Form = MultiDict()
         self.files: Files = MultiDict()
         self.count = 0
         self.content_size = 0  # bytes between the parts' headers and boundaries
         self._store = store
         self._limits = limits
+        self._fingerprint = fingerprint
         self._part: Field | IncomingFile | None = None
 
     def take(self, event: MultipartSegment | bytes | None) -> None:
@@ -161,6 +180,8 @@ class Parts:
         else:
             self.content_size += len(event)
             self._part.write(event)
+            if self._fingerprint is not None:
+                self._fingerprint.update(event)
 
     def discard(self) -> None:
         """Remove every file received so far."""
@@ -169,6 +190,8 @@ class Parts:
 
     def _begin(self, segment: MultipartSegment) -> "Field | IncomingFile":
         name = _client_name(segment)
+        if self._fingerprint is not None:
+            self._fingerprint.begin(_decoded(segment.name or ""), name)
         if segment.name in FIELDS and name is not None:
             return self._begin_file(segment.name, name, segment.content_type)
         if not segment.name or name is not None or segment.content_type in VIDEO_TYPES:

@@ -17,12 +17,20 @@ from jobserver.files.store import Store
 from jobserver.jobs import queries, queue, quota
 from jobserver.jobs.model import Job, NewFile
 from jobserver.jobs.quota import SpaceLimits
-from jobserver.web import params
+from jobserver.web import idempotency, params
 from jobserver.web.auth import require_auth
 from jobserver.web.body import json_object
 from jobserver.web.context import current_settings, get_db, get_store
+from jobserver.web.idempotency import Attempt
 from jobserver.web.schemas import wished_variations
-from jobserver.web.submission import Wishes, accept, brief_of, insert, make_draft
+from jobserver.web.submission import (
+    Wishes,
+    accept,
+    accepted_body,
+    brief_of,
+    insert,
+    make_draft,
+)
 
 MAX_BODY_SIZE = 128 * 1024  # bytes; a brief has half of it
 
@@ -36,10 +44,19 @@ def make_again(job_id: str) -> ResponseReturnValue:
 
     Body: a JSON object with `brief`, `variations`, `recipe`, `seed` and `title`. What it leaves
     out is as it was, but a new brief leaves no variations; `null` is what an upload without the
-    field would be.
+    field would be. With Idempotency-Key a second request gets the first one's 202; 409 or 422.
     """
+    with idempotency.attempt() as attempt:
+        given = json_object(MAX_BODY_SIZE)
+        asked = uploads.of_json([job_id, given])
+        return attempt.replay(asked) if attempt.kept else _make(job_id, given, attempt, asked)
+
+
+def _make(
+    job_id: str, given: Mapping[str, Any], attempt: Attempt, asked: str
+) -> ResponseReturnValue:
+    """Make the new job. asked: the fingerprint of the request."""
     db, store, settings = get_db(), get_store(), current_settings()
-    given = json_object(MAX_BODY_SIZE)
     job = queries.find_job(db, job_id)
     if job is None:
         raise JobNotFound
@@ -51,8 +68,9 @@ def make_again(job_id: str) -> ResponseReturnValue:
         quota.make_room(db, store, SpaceLimits.of(settings), 0, now=db.clock())
         with _copied(store, draft.files) as files:
             draft = draft._replace(files=files)
-            evicted = insert(db, draft)
-    return accept(db, draft, evicted, params.ignored_fields(given))
+            body = accepted_body(draft, params.ignored_fields(given))
+            evicted = insert(db, draft, lambda: attempt.keep(draft.id, body, asked))
+    return accept(db, draft, evicted, body)
 
 
 def _kept_files(db: Connection, job_id: str, wishes: Wishes) -> list[NewFile]:

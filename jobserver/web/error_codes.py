@@ -54,6 +54,22 @@ CODES: dict[str, ErrorCode] = {
     "invalid_brief": _line(
         400, "a brief cannot be followed; `path` names the key at fault", BriefError
     ),
+    "invalid_idempotency_key": _line(
+        400,
+        "Idempotency-Key must have 1 to 255 printable ASCII characters",
+        errors.InvalidIdempotencyKey,
+    ),
+    "idempotency_key_in_use": _line(
+        409,
+        "another request with this Idempotency-Key is running",
+        errors.IdempotencyKeyInUse,
+        retry=True,
+    ),
+    "idempotency_key_reused": _line(
+        422,
+        "another content came with this Idempotency-Key before: choose a new one",
+        errors.IdempotencyKeyReused,
+    ),
     "no_videos": _line(400, "no file in the field `videos`", errors.NoVideos),
     "format_not_accepted": _line(
         400,

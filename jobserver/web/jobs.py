@@ -1,6 +1,6 @@
 """HTTP in and out of jobs: a view reads the request, calls the steps, answers."""
 
-from flask import Blueprint, Request, Response, current_app, jsonify, request, url_for
+from flask import Blueprint, Request, Response, current_app, g, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
 from jobserver import uploads
@@ -9,15 +9,17 @@ from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetr
 from jobserver.jobs import queries, queue, quota, retention, shots, workers
 from jobserver.jobs.model import Job
 from jobserver.jobs.quota import SpaceLimits
-from jobserver.web import params, pieces, polling, reasons, schemas, shapes
+from jobserver.web import idempotency, params, pieces, polling, reasons, schemas, shapes
 from jobserver.web.auth import require_auth
 from jobserver.web.conditional import conditional, conditional_json, json_body
 from jobserver.web.context import current_settings, get_db, get_store
+from jobserver.web.idempotency import Attempt
 from jobserver.web.links import links
 from jobserver.web.polling import Seen
 from jobserver.web.submission import (
     Wishes,
     accept,
+    accepted_body,
     files_of_form,
     insert,
     make_draft,
@@ -31,24 +33,44 @@ class UploadRequest(Request):
     """A request whose multipart form streams into the store when it is first looked at."""
 
     def make_form_data_parser(self) -> uploads.UploadParser:
-        """Return the parser that keeps this server's limits."""
-        return uploads.UploadParser(get_store(), _upload_limits())
+        """Return the parser that keeps this server's limits.
+
+        What is received again for a key that has its job is kept nowhere.
+        """
+        attempt: Attempt = g.get("attempt") or Attempt(None)
+        return uploads.UploadParser(
+            uploads.Nowhere() if attempt.kept else get_store(),
+            _upload_limits(),
+            fingerprint=attempt.fingerprint,
+            on_chunk=attempt.renew,
+        )
 
 
 @bp.post("")
 def create_job() -> ResponseReturnValue:
-    """Accept videos and queue one job: 202 and Location; 400, 408, 413, 503 or 507 as JSON."""
+    """Accept videos and queue one job: 202 and Location; 400, 408, 413, 503 or 507 as JSON.
+
+    With Idempotency-Key a second request gets the first one's 202; 409 or 422.
+    """
     store, settings = get_store(), current_settings()
     slots, upload_limits = current_app.extensions["upload_slots"], _upload_limits()
-    with uploads.upload_slot(slots, upload_limits, request.content_length):
+    with (
+        idempotency.attempt() as attempt,
+        uploads.upload_slot(slots, upload_limits, request.content_length),
+    ):
+        g.attempt = attempt
+        if attempt.kept:
+            request.form  # noqa: B018  reads the body, for its fingerprint
+            return attempt.replay()
         db = get_db()
         queue.require_room(db, settings.max_queued_files, incoming=1)
         limits, size = SpaceLimits.of(settings), request.content_length or 0
         quota.make_room(db, store, limits, size, now=db.clock())
         with uploads.receive(request, store) as form:  # the body: whole, durable files, or none
             draft = make_draft(files_of_form(form), Wishes.of_form(form.fields))
-            evicted = insert(db, draft)
-    return accept(db, draft, evicted, params.ignored_fields(form.fields))
+            body = accepted_body(draft, params.ignored_fields(form.fields))
+            evicted = insert(db, draft, lambda: attempt.keep(draft.id, body))
+    return accept(db, draft, evicted, body)
 
 
 @bp.get("/<job_id>")

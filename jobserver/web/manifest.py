@@ -16,12 +16,14 @@ from jobserver.brief.stored import to_document
 from jobserver.files.zip import Member, text_member
 from jobserver.jobs.model import File, Job, Output
 from jobserver.jobs.seeds import seed_of
+from jobserver.web.fit import fitting, placements_of
 from jobserver.web.schemas import wished_variations
 
 CHANGING = ("sha256", "status", "error")  # of a source, without a new output
 ROOM = 512  # bytes a source: a hash, a status and an error
 MAX_ERROR_LENGTH = 200  # characters; no sentence of ours is as long
 MEASURES = ("width", "height", "duration", "integrated", "truePeak", "size", "sha256", "outputId")
+FITS = "placements"
 # What a spreadsheet would take for a formula, also behind what some take for the end of a cell.
 # Source: https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA = re.compile(r"(^|[\t\r\n;,|\"'])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
@@ -74,7 +76,7 @@ class Manifest:
         """Return a line an output, in their sequence in the status."""
         text = io.StringIO()
         lines = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
-        lines.writerow(("path", *AXES, *MEASURES))
+        lines.writerow(("path", *AXES, *MEASURES, FITS))
         positions = {file.id: (file.position, file.name) for file in self._files}
         for output in sorted(outputs, key=lambda each: (positions[each.file_id], each.number)):
             lines.writerow(map(harmless, self._line(output, positions[output.file_id][1])))
@@ -91,7 +93,7 @@ class Manifest:
             "outputId": output.id,
         }
         values = [*(axes.get(name) for name in AXES), *(measured[name] for name in MEASURES)]
-        return [self._path(output), *values]
+        return [self._path(output), *values, fitting(placements_of(output))]
 
 
 def harmless(value: Any) -> Any:
@@ -131,6 +133,7 @@ def _output_entry(output: Output, path: str) -> dict[str, Any]:
         "height": output.height,
         "duration": output.duration,
         "loudness": output.loudness and json.loads(output.loudness),
+        "placements": placements_of(output),
         "madeWith": output.made_with,
     }
 

@@ -23,6 +23,7 @@ from jobserver.jobs.model import (
 from jobserver.jobs.progress import finished_at, percent, share_of
 from jobserver.jobs.seeds import seed_of
 from jobserver.web import names, shapes
+from jobserver.web.fit import placements_of
 from jobserver.web.hot_path import timestamp
 from jobserver.web.shapes import Reason
 
@@ -312,4 +313,5 @@ def output_json(job_id: str, output: Output, stem: str, link: Link) -> shapes.Jo
         "height": output.height,
         "duration": rounded(output.duration),
         "loudness": orjson.loads(output.loudness) if output.loudness else None,
+        "placements": placements_of(output),
     }

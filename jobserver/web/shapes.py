@@ -207,6 +207,7 @@ class JobOutput(TypedDict):
     """An output that is complete. url, thumbnailUrl: signed, need no token.
 
     parameters: of its look, by name. axes, width, height, duration, loudness: null without a brief.
+    placements: why it does not fit each, by name; none: it fits.
     """
 
     id: str
@@ -223,6 +224,7 @@ class JobOutput(TypedDict):
     height: int | None
     duration: float | None
     loudness: Loudness | None
+    placements: dict[str, list[str]] | None
 
 
 class FailedOutput(TypedDict):

@@ -2,11 +2,11 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from flask import current_app, jsonify, url_for
+from flask import current_app, url_for
 from flask.typing import ResponseReturnValue
 
 from jobserver.brief.model import ROLE_OF, Brief, Part, Plan, Sources
@@ -22,6 +22,7 @@ from jobserver.uploads import ReceivedForm
 from jobserver.web import params, schemas
 from jobserver.web.context import current_settings, get_store
 from jobserver.web.fonts import cannot_draw
+from jobserver.web.idempotency import accepted
 
 BRIEFS = 10  # the version of the database from which workers know them
 
@@ -110,10 +111,18 @@ def brief_of(db: Connection, job: Job) -> Brief | None:
     return None if text is None else load(text)
 
 
-def insert(db: Connection, draft: JobDraft) -> int:
+def accepted_body(draft: JobDraft, ignored_fields: Sequence[str]) -> str:
+    """Return the JSON of the 202 for a job."""
+    status_url = url_for("jobs.show_job", job_id=draft.id)
+    answer = schemas.accepted_json(draft, status_url, ignored_fields)
+    return current_app.json.dumps(answer) + "\n"
+
+
+def insert(db: Connection, draft: JobDraft, also: Callable[[], None] = lambda: None) -> int:
     """Queue a job whose files are durable; return how many others were marked to make room.
 
-    Raises QueueFull, OldWorker, QuotaExceeded or LargerThanQuota.
+    also: what is written in the same transaction, once the job is there.
+    Raises QueueFull, OldWorker, QuotaExceeded or LargerThanQuota, and what `also` raises.
     """
     settings = current_settings()
     with exclusive(db, "quota"):
@@ -123,17 +132,14 @@ def insert(db: Connection, draft: JobDraft) -> int:
         queue.require_room(db, settings.max_queued_files, len(draft.files))
         evicted = quota.reserve(db, SpaceLimits.of(settings), draft.size, now)
         queue.insert_job(db, draft, now)
+        also()
     return evicted
 
 
-def accept(
-    db: Connection, draft: JobDraft, evicted: int, ignored_fields: Sequence[str]
-) -> ResponseReturnValue:
+def accept(db: Connection, draft: JobDraft, evicted: int, body: str) -> ResponseReturnValue:
     """Answer 202 and Location for a job that was queued; call workers, remove what must go."""
     current_app.extensions["ring"](len(draft.files))
     if evicted:
         with suppress(DatabaseError, OSError):  # the job is promised; the housekeeping goes on
             retention.remove_marked(db, get_store(), db.clock())
-    status_url = url_for("jobs.show_job", job_id=draft.id)
-    answer = schemas.accepted_json(draft, status_url, ignored_fields)
-    return jsonify(answer), 202, {"Location": status_url}
+    return accepted(body)

@@ -22,7 +22,16 @@ from jobserver.db import (
 )
 from jobserver.fault_log import FaultLog
 from jobserver.files.store import Store
-from jobserver.jobs import clock, ownership, quota, retention, standing, sweep, workers
+from jobserver.jobs import (
+    clock,
+    idempotency,
+    ownership,
+    quota,
+    retention,
+    standing,
+    sweep,
+    workers,
+)
 from jobserver.jobs.clock import Reading
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.settings import Settings
@@ -66,6 +75,7 @@ class Housekeeper:
         with removing(db, "housekeeping"):
             note_clock(db, note)
             workers.forget_dead(db, now)
+            idempotency.forget_abandoned(db, now)
             if trusted:
                 retention.forget_expired(db, now - EXPIRED_IDS_KEPT_S)
         db.reserve.restore()

@@ -32,7 +32,7 @@ def test_files_stay_when_nobody_knows_whether_their_rows_do(
         answer = site.post(file_part(CLIP), file_part(CLIP))
     assert (answer.status_code, answer.json) == (
         503,
-        {"error": "The database is not available", "code": "database_unavailable"},
+        {"error": "The database is not available", "code": "outcome_unknown"},
     )
     assert len(names(site)) == 2
     with closing(site.connect()) as db:

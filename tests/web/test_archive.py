@@ -16,6 +16,7 @@ import pytest
 from werkzeug.http import parse_options_header
 
 from jobserver import render
+from jobserver.placements import PLACEMENTS
 from jobserver.web.manifest import harmless
 from jobserver.web.names import content_disposition
 from jobserver.worker.render_thread import RenderThread
@@ -213,6 +214,30 @@ def test_the_manifest_as_csv_has_a_line_an_output(site: Site):
     assert [line["size"] for line in lines] == ["1", "2"]
     assert [line["outputId"] for line in lines] == job.outputs
     assert text.endswith("\r\n")
+
+
+def test_status_and_manifests_say_which_placements_an_output_fits(site: Site):
+    measured = {"width": 1080, "height": 1920, "duration": 8.0}
+    job = make_job(site.server, Clip("a.mp4", [b"1" * 600_000]), measured=measured)
+    with unzipped(site, job) as read:
+        listed = manifest_of(read)["sources"][0]["outputs"][0]["placements"]
+        (line,) = csv.DictReader(io.StringIO(read.read("manifest.csv").decode()))
+    assert listed == site.show(job.id)["files"][0]["outputs"][0]["placements"]
+    assert [name for name, reasons in listed.items() if not reasons] == line["placements"].split(
+        "; "
+    )
+    assert set(listed) == {placement.name for placement in PLACEMENTS}
+    assert listed["Meta Reels"] == []
+    assert listed["LinkedIn"] == []
+
+
+def test_an_output_that_was_not_measured_has_no_placements(site: Site):
+    job = make_job(site.server, Clip("a.mp4", [b"1"]))
+    with unzipped(site, job) as read:
+        assert manifest_of(read)["sources"][0]["outputs"][0]["placements"] is None
+        (line,) = csv.DictReader(io.StringIO(read.read("manifest.csv").decode()))
+    assert line["placements"] == ""
+    assert site.show(job.id)["files"][0]["outputs"][0]["placements"] is None
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_variations_of_the_form_reach_the_job(client, sent, number):
 def test_a_request_without_files_is_a_400(app, client, body, content_type):
     answer = client.post("/api/jobs", data=body, content_type=content_type)
     assert answer.status_code == 400
-    assert list(answer.json) == ["error"]
+    assert list(answer.json) == ["error", "code"]
     assert [path.name for path in settings_of(app).upload_dir.iterdir()] == [".database"]
 
 
@@ -214,7 +214,7 @@ def test_a_moment_is_iso_8601_utc_in_milliseconds(seconds):
 def test_an_unknown_job_is_a_404_in_json(client, path):
     answer = client.get(f"/api/jobs/{path}")
     assert answer.status_code == 404
-    assert list(answer.json) == ["error"]
+    assert list(answer.json) == ["error", "code"]
 
 
 def test_an_unknown_job_is_not_found(client):
@@ -402,5 +402,5 @@ def test_a_limit_of_5000_digits_is_the_greatest_page(app, client):
 def test_another_method_is_a_405_in_json(client, method, path):
     answer = client.open(path, method=method)
     assert answer.status_code == 405
-    assert list(answer.json) == ["error"]
+    assert list(answer.json) == ["error", "code"]
     assert answer.headers["Allow"]

@@ -117,7 +117,7 @@ def test_an_upload_with_refused_options_leaves_nothing(
     parts = [field_part(field, value), file_part(clip)]
     refused = site.post(*(parts if first else parts[::-1]))
     assert refused.status_code == 400
-    assert list(refused.json) == ["error"]
+    assert list(refused.json) == ["error", "code"]
     assert [path for path in site.upload_dir.iterdir() if path.name != ".database"] == []
     assert site.rows("SELECT id FROM job") == []
 

@@ -147,6 +147,7 @@ def test_a_job_progresses_with_its_files(db: Connection):
         "height": None,
         "duration": None,
         "loudness": None,
+        "placements": None,
     }
 
 

@@ -133,7 +133,7 @@ def test_pictures_of_unknown_files_and_outputs_are_404s(site: Site, clip: bytes)
     (file,) = site.show(job_id)["files"]
     for path in (f"files/{file['id']}", "files/unknown", "outputs/unknown"):
         answer = site.client.get(f"/api/jobs/{job_id}/{path}/thumbnail", headers=site.headers)
-        assert (answer.status_code, set(answer.json)) == (404, {"error"})
+        assert (answer.status_code, set(answer.json)) == (404, {"error", "code"})
 
 
 def test_a_picture_whose_file_is_gone_is_a_410(

@@ -1,27 +1,27 @@
 """Where a frame stays free of what apps and players draw over it.
 
-The numbers are data with a date, and with the page that each was read from (safe_zones.json).
+The numbers are those of the placements: data with a date and a page for each.
 """
 
-import json
+from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
-from typing import Any
 
+from jobserver import placements
+from jobserver.placements import Margins
 from jobserver.render.framing import Box
 
 # Of a headline beside a logo; the page draws its preview by the same numbers.
 LOGO_GAP = 0.02  # between the two, a share of the frame's height
 LEAST_ZONE = 0.4  # of the safe zone's height; a logo that leaves less is drawn over
 
-_FILE = Path(__file__).with_name("safe_zones.json")
-
 
 @cache
-def margins() -> dict[str, Any]:
-    """Return the data file: for each format the shares of width and height that are kept free."""
-    formats: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))["formats"]
-    return formats
+def margins() -> Mapping[str, Margins]:
+    """Return for each format the shares of width and height that are kept free.
+
+    The largest margins that a placement of the format asks for, so a headline suits all of them.
+    """
+    return placements.margins()
 
 
 def safe_zone(width: int, height: int) -> Box:

@@ -102,7 +102,17 @@ JSON_ERRORS = ("invalid_json", "incomplete_body", "request_timeout", "body_too_l
 ACCEPTED = Answer(
     "The job is queued, and kept whatever happens",
     shapes.AcceptedJob,
-    headers={"Location": "of the job"},
+    headers={
+        "Location": "of the job",
+        "Idempotent-Replayed": "`true`: the answer to an earlier request with this Idempotency-Key",
+    },
+)
+IDEMPOTENT_ERRORS = ("invalid_idempotency_key", "idempotency_key_in_use", "idempotency_key_reused")
+IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    "1 to 255 printable ASCII characters: the same request with the same key makes no second job",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    where="header",
 )
 WITHOUT_OUTPUTS = Parameter("outputs", "`false` leaves the outputs out, as for polling")
 STATUSES: list[Any] = [*UNFINISHED, *ENDED]
@@ -147,7 +157,8 @@ OPERATIONS: dict[str, Operation] = {
     "POST /api/jobs": Operation(
         "Upload videos as a job",
         {202: ACCEPTED},
-        errors=(*UPLOAD_ERRORS, *QUEUE_ERRORS),
+        errors=(*UPLOAD_ERRORS, *QUEUE_ERRORS, *IDEMPOTENT_ERRORS),
+        parameters=(IDEMPOTENCY_KEY,),
         bodies=(Body(UPLOAD, FORM),),
     ),
     "GET /api/jobs": Operation(
@@ -199,7 +210,9 @@ OPERATIONS: dict[str, Operation] = {
             *("job_not_found", "sources_gone", "no_videos", "invalid_option", "invalid_brief"),
             *JSON_ERRORS,
             *QUEUE_ERRORS,
+            *IDEMPOTENT_ERRORS,
         ),
+        parameters=(IDEMPOTENCY_KEY,),
         bodies=(Body(AGAIN, required=False),),
     ),
     "POST /api/briefs/plan": Operation(

@@ -34,7 +34,7 @@ def test_an_upload_whose_commit_has_no_answer_keeps_its_file_if_it_has_a_row(
         lost.setattr(PostgresConnection, "commit", lose)
         answer = site.post(file_part(MP4_HEAD * 10))
     assert answer.status_code == 503
-    assert answer.json == {"error": "The database is not available", "code": "database_unavailable"}
+    assert answer.json == {"error": "The database is not available", "code": "outcome_unknown"}
     rows = site.rows("SELECT stored_name FROM job_file")
     assert len(rows) == was_done
     assert len(site.server.uploads()) == 1
