@@ -6,9 +6,11 @@ from flask.typing import ResponseReturnValue
 from jobserver import uploads
 from jobserver.db import Connection, exclusive, removing
 from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetry
-from jobserver.jobs import queries, queue, quota, retention, shots, workers
+from jobserver.jobs import queries, queue, quota, retention, search, shots, workers
 from jobserver.jobs.model import Job
+from jobserver.jobs.queries import Place
 from jobserver.jobs.quota import SpaceLimits
+from jobserver.jobs.search import Wanted
 from jobserver.web import idempotency, params, pieces, polling, reasons, schemas, shapes
 from jobserver.web.auth import require_auth
 from jobserver.web.conditional import conditional, conditional_json, json_body
@@ -96,25 +98,28 @@ def show_job(job_id: str) -> ResponseReturnValue:
 def list_jobs() -> ResponseReturnValue:
     """Answer 200 with at most `limit` jobs, newest first, or 304; Link leads to those after.
 
-    `?q=` lists those alone whose title contains it.
+    `?status=` and `?q=` list those alone that are in that state, and whose title or file names
+    contain that; see jobs/search.py.
     """
-    db, link = get_db(), links()
-    limit = params.page_size(request.args.get("limit"))
-    title = params.search(request.args.get("q"))
-    jobs = _jobs_on_page(db, request.args.get("before"), limit + 1, title)
-    files = queries.file_summaries(db, [job.id for job in jobs[:limit]])
-    waiting = _reasons(db, jobs[:limit])
+    db, link, query = get_db(), links(), request.args
+    limit = params.page_size(query.get("limit"))
+    wanted = Wanted(params.job_status(query.get("status")), params.search(query.get("q")))
+    jobs, rest_before = search.page(db, _place_of(db, query.get("before")), limit, wanted)
+    files = queries.file_summaries(db, [job.id for job in jobs])
+    waiting = _reasons(db, jobs)
     lifetime_s = current_settings().job_lifetime
     page = [
         schemas.summary_json(
             job, files[job.id], lifetime_s=lifetime_s, link=link, waits_for=waiting.get(job.id)
         )
-        for job in jobs[:limit]
+        for job in jobs
         if files[job.id]  # else it was removed since
     ]
-    if len(jobs) <= limit:
+    if rest_before is None:
         return conditional_json(page)
-    rest = url_for("jobs.list_jobs", limit=limit, before=jobs[limit - 1].id, q=title)
+    rest = url_for(
+        "jobs.list_jobs", limit=limit, before=rest_before, status=wanted.status, q=wanted.words
+    )
     return conditional_json(page, {"Link": f'<{rest}>; rel="next"'})
 
 
@@ -214,10 +219,9 @@ def _reasons(db: Connection, jobs: list[Job]) -> dict[str, shapes.Reason]:
     return reasons.of_jobs(db, workers.workforce(db, now), waiting, now)
 
 
-def _jobs_on_page(db: Connection, before: str | None, limit: int, title: str | None) -> list[Job]:
-    if before is None:
-        return queries.newest_jobs(db, limit, title)
-    place = queries.place_of(db, before)
-    if place is None:
+def _place_of(db: Connection, before: str | None) -> Place | None:
+    """Return where a page ends that `before` names. Raises InvalidOption."""
+    place = None if before is None else queries.place_of(db, before)
+    if place is None and before is not None:
         raise InvalidOption("before must be the id of a job")
-    return queries.jobs_before(db, place, limit, title)
+    return place

@@ -7,13 +7,14 @@ from typing import Any
 
 from jobserver.brief.text import problem
 from jobserver.errors import InvalidOption
-from jobserver.jobs.model import JobOptions
+from jobserver.jobs.model import ENDED, UNFINISHED, JobOptions
 from jobserver.render import DEFAULT_RECIPE, RECIPES
 
 DEFAULT_VARIATIONS = 5
 MAX_VARIATIONS = 20
 MAX_SEED = 2**53 - 1  # the largest whole number that JSON carries through JavaScript
 PAGE_SIZE = 50
+STATUSES = (*UNFINISHED, *ENDED)
 MAX_TITLE_LENGTH = 200  # characters
 # That the form of an upload may have.
 FIELDS = frozenset({"variations", "recipe", "seed", "title", "brief"})
@@ -71,10 +72,17 @@ def title(text: str | None) -> str | None:
 
 
 def search(text: str | None) -> str | None:
-    """Return what titles shall contain, None for anything. Raises InvalidOption."""
+    """Return what titles or file names shall contain, None for anything. Raises InvalidOption."""
     if len(text or "") > MAX_TITLE_LENGTH:
         raise InvalidOption(f"q must have at most {MAX_TITLE_LENGTH} characters")
     return (text or "").strip() or None
+
+
+def job_status(text: str | None) -> str | None:
+    """Return the state that listed jobs shall have, None for any. Raises InvalidOption."""
+    if text and text not in STATUSES:
+        raise InvalidOption(f"status must be one of: {', '.join(STATUSES)}")
+    return text or None
 
 
 def output_ids(value: Any) -> list[str] | None:

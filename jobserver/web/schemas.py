@@ -83,6 +83,7 @@ def summary_json(
 ) -> shapes.JobSummary:
     """Describe a job in the list. files: of every role."""
     videos = [file for file in files if file.role == "video"]
+    completed = sum(file.completed_variations for file in videos)
     return {
         "id": job.id,
         "status": job.status,
@@ -102,9 +103,10 @@ def summary_json(
             for file in videos
         ],
         "jobId": job.id,
-        "completedVariations": sum(file.completed_variations for file in videos),
+        "completedVariations": completed,
         **_ended_otherwise(videos),
         "title": job.title,
+        "downloadUrl": link("outputs.download", job_id=job.id) if completed else None,
     }
 
 

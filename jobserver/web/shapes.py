@@ -144,7 +144,10 @@ class SummaryFile(TypedDict):
 
 
 class JobSummary(EndedOtherwise):
-    """A job in the list. waitsFor: what it waits for beside its turn."""
+    """A job in the list. waitsFor: what it waits for beside its turn.
+
+    downloadUrl: of the ZIP, signed, needs no token; null before there is an output.
+    """
 
     id: str
     status: State
@@ -158,6 +161,7 @@ class JobSummary(EndedOtherwise):
     jobId: str
     completedVariations: int
     title: str | None
+    downloadUrl: str | None
 
 
 class CancelledJob(TypedDict):

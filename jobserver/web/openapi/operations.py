@@ -1,8 +1,5 @@
 """Jobs, signing in, health, storage, as OpenAPI says it."""
 
-from typing import Any
-
-from jobserver.jobs.model import ENDED, UNFINISHED
 from jobserver.render import RECIPES
 from jobserver.web import shapes
 from jobserver.web.openapi.model import (
@@ -18,7 +15,7 @@ from jobserver.web.openapi.model import (
     Operation,
     Parameter,
 )
-from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_TITLE_LENGTH, PAGE_SIZE
+from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_TITLE_LENGTH, PAGE_SIZE, STATUSES
 
 PASSWORD: JsonSchema = {
     "type": "object",
@@ -115,7 +112,6 @@ IDEMPOTENCY_KEY = Parameter(
     where="header",
 )
 WITHOUT_OUTPUTS = Parameter("outputs", "`false` leaves the outputs out, as for polling")
-STATUSES: list[Any] = [*UNFINISHED, *ENDED]
 
 OPERATIONS: dict[str, Operation] = {
     "POST /api/auth": Operation(
@@ -165,7 +161,8 @@ OPERATIONS: dict[str, Operation] = {
         "List jobs, newest first",
         {
             200: Answer(
-                "A page of the list",
+                "A page of the list. With `status` or `q` it may be short, or empty, "
+                "although Link leads on",
                 list[shapes.JobSummary],
                 headers={**ETAG, "Link": '`<...>; rel="next"`: the next page, if there is one'},
             ),
@@ -177,8 +174,11 @@ OPERATIONS: dict[str, Operation] = {
                 "limit", f"jobs on a page, {PAGE_SIZE} at most", {"type": "integer", "minimum": 1}
             ),
             Parameter("before", "id of a job: list those that are older"),
+            Parameter("status", "list those in this state", {"enum": list(STATUSES)}),
             Parameter(
-                "q", "list those whose title contains this", {**TEXT, "maxLength": MAX_TITLE_LENGTH}
+                "q",
+                "list those whose title or file names contain this",
+                {**TEXT, "maxLength": MAX_TITLE_LENGTH},
             ),
         ),
     ),
