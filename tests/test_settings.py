@@ -165,6 +165,7 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "job_lifetime": 86400,
         "min_free_space": 104857600,
         "client_timeout": 60,
+        "cors_origins": (),
         "trusted_proxies": 0,
         "port": 8080,
     }
