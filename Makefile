@@ -1,9 +1,10 @@
 # make run: everything on embedded defaults.   make test: what pip alone can test.
 # make check: lint, types and all tests.       make bench: figures beside their floors.
+# make fuzz: 10,000 requests and more that the API's description permits, or not (schemathesis).
 # make screenshots: the page's views as docs/*.png.
 # make cluster: faults on many machines, as network namespaces; as root, about 20 minutes.
 
-.PHONY: run test check bench cluster screenshots clean
+.PHONY: run test check bench cluster fuzz screenshots clean
 .DEFAULT_GOAL := run
 
 VENV := .venv
@@ -83,6 +84,10 @@ bench: $(VENV)/.bench
 # Seeds are printed; ARGS="--seed N --rounds 1" repeats a round, --longest 300 takes the store away for longer.
 cluster: $(VENV)/.check
 	$(PYTHON) -m tests.cluster $(ARGS)
+
+# A seed repeats a run; ARGS="--seed N --cases M" chooses them.
+fuzz: $(VENV)/.check
+	$(PYTHON) -m tests.fuzzing $(ARGS)
 
 screenshots: $(VENV)/.check
 	$(PYTHON) -m tests.pages.screenshots

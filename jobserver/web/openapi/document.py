@@ -15,6 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from jobserver.brief.schema import SCHEMA as BRIEF
 from jobserver.uploads import UploadLimits
+from jobserver.uploads.containers import media_types
 from jobserver.version import VERSION
 from jobserver.web import shapes
 from jobserver.web.briefs import request_schema
@@ -122,7 +123,7 @@ def _operation_json(app: Flask, operation: Operation, rule: str, endpoint: str) 
     if operation.bodies:
         described["requestBody"] = {
             "required": all(body.required for body in operation.bodies),
-            "content": {body.media_type: _body(body) for body in operation.bodies},
+            "content": {body.media_type: _body(app, body) for body in operation.bodies},
         }
     return {name: value for name, value in described.items() if value != ""}
 
@@ -140,8 +141,12 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _body(body: Body) -> dict[str, Any]:
-    encoding = {name: {"contentType": kind} for name, kind in body.encoding.items()}
+def _body(app: Flask, body: Body) -> dict[str, Any]:
+    limits: UploadLimits = app.extensions["upload_limits"]
+    videos = ", ".join(media_types(limits.accept))
+    encoding = {
+        name: {"contentType": kind.format(videos=videos)} for name, kind in body.encoding.items()
+    }
     return {"schema": body.schema, **({"encoding": encoding} if body.media_type == FORM else {})}
 
 

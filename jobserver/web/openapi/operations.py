@@ -74,6 +74,16 @@ UPLOAD: JsonSchema = {
 }
 
 
+# What the parts of the form are; {videos}: what ACCEPT names.
+KINDS = {
+    **dict.fromkeys(("videos", "hooks"), "{videos}"),
+    "endings": "{videos}, image/png, image/jpeg, image/webp",
+    "overlays": "image/png, image/jpeg, image/webp",
+    "music": "audio/mp4, audio/mpeg, audio/wav, audio/flac, audio/ogg",
+    "brief": "text/plain",
+}
+
+
 def _nullable(schema: JsonSchema) -> JsonSchema:
     return {"anyOf": [schema, {"type": "null"}]}
 
@@ -155,7 +165,7 @@ OPERATIONS: dict[str, Operation] = {
         {202: ACCEPTED},
         errors=(*UPLOAD_ERRORS, *QUEUE_ERRORS, *IDEMPOTENT_ERRORS),
         parameters=(IDEMPOTENCY_KEY,),
-        bodies=(Body(UPLOAD, FORM),),
+        bodies=(Body(UPLOAD, FORM, encoding=KINDS),),
     ),
     "GET /api/jobs": Operation(
         "List jobs, newest first",
