@@ -168,6 +168,10 @@ class OutputNotFound(NotFound):
     sentence = "Output not found"
 
 
+class DeliveryNotFound(NotFound):
+    sentence = "Delivery not found"
+
+
 class Gone(JobserverError):
     """It was there once."""
 
@@ -242,7 +246,7 @@ class QueueFull(Unavailable):
 class OldWorker(Unavailable):
     """Servers are newer than a worker, during an upgrade."""
 
-    sentence = "A worker of an older version still runs, which cannot render briefs; try again"
+    sentence = "A worker of an older version still runs, which cannot do this; try again"
     retry_after = 60
 
 

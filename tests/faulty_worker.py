@@ -8,7 +8,8 @@ the first time. `step:FFMPEG`: it kills the first ffmpeg of that step instead.
 Steps, in their sequence: claimed (committed, no heartbeat yet); probing and rendering (ffmpeg has
 begun to work); written (outputs whole, none durable or renamed); renaming (the first of a group
 is renamed); renamed (all are, not committed); committed. In the stages of a file of a brief they
-are named after the stage: `probe.probing`, `shots.rendering`, `joins.renamed`.
+are named after the stage: `probe.probing`, `shots.rendering`, `joins.renamed`. Of a webhook:
+delivering (claimed, not connected yet), answered (not recorded), recorded.
 """
 
 import logging
@@ -26,6 +27,7 @@ from jobserver.jobs import stages, workers
 from jobserver.render import ffmpeg
 from jobserver.worker import (
     attempt,
+    deliveries,
     group,
     heartbeat,
     idling,
@@ -37,6 +39,7 @@ from jobserver.worker import (
     render_thread,
     shots,
 )
+from jobserver.worker.deliveries import Deliveries
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.maintenance import Housekeeper
 from jobserver.worker.presence import Presence
@@ -107,6 +110,15 @@ def reached_before(call: Callable[..., Any], step: str) -> Callable[..., Any]:
     def called(*args: Any, **named: Any) -> Any:
         fault.reach(step)
         return call(*args, **named)
+
+    return called
+
+
+def reached_after(call: Callable[..., Any], step: str) -> Callable[..., Any]:
+    def called(*args: Any, **named: Any) -> Any:
+        result = call(*args, **named)
+        fault.reach(step)
+        return result
 
     return called
 
@@ -208,6 +220,11 @@ def place_faults() -> None:
     Heartbeat._renew = using_database(Heartbeat._renew)  # type: ignore[method-assign]
     Presence.beat = using_database(Presence.beat)  # type: ignore[method-assign]
     Housekeeper.round = using_database(Housekeeper.round)  # type: ignore[method-assign]
+    Deliveries._start_due = using_database(Deliveries._start_due)  # type: ignore[method-assign]
+    deliveries.post = reached_after(reached_before(deliveries.post, "delivering"), "answered")
+    Deliveries._end = reached_after(  # type: ignore[method-assign]
+        using_database(Deliveries._end), "recorded"
+    )
 
 
 def shorten_times() -> None:
@@ -216,6 +233,7 @@ def shorten_times() -> None:
         if name in os.environ:
             setattr(module, name, float(os.environ[name]))
     heartbeat.HEARTBEAT_ON_MANY_HOSTS_S = heartbeat.HEARTBEAT_S
+    deliveries.LEASE_S, deliveries.IDLE_S = heartbeat.LEASE_S, idling.IDLE_S
     idling.IDLE_ON_MANY_HOSTS_S = (idling.IDLE_S, idling.IDLE_S)
     if delays := os.environ.get("RETRY_DELAYS_S"):
         attempt.RETRY_DELAYS_S = tuple(map(float, delays.split(",")))  # type: ignore[assignment]

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from jobserver.settings import (
     load_settings,
     weak_secrets,
 )
+from jobserver.webhooks.address import Allowed
 from tests import support
 from tests.support import PROJECT, Server
 
@@ -59,7 +61,7 @@ GIVEN = {
 FILES = ["AUTH_PASSWORD_FILE", "SECRET_KEY_FILE", "DATABASE_URL_FILE"]
 STORAGE = ["STORAGE_URL", "STORAGE_PUBLIC_URL"]
 SECRETS = ["SECRET_KEY", "DATABASE_URL"]
-OTHERS = ["ACCEPT", "CORS_ORIGINS", "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP"]
+OTHERS = ["ACCEPT", "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP", "WEBHOOK_ALLOW", "CORS_ORIGINS"]
 NAMES = [*GIVEN, *FILES, *STORAGE, *SECRETS, *OTHERS]
 MANY_HOSTS = {"DATABASE_URL": "postgresql://db.test/x", "SECRET_KEY": "a key of twelve and more"}
 NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
@@ -161,6 +163,7 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "max_files": 10,
         "max_outputs": 500,
         "max_queued_files": 100000,
+        "webhook_allow": Allowed(),
         "max_uploads": 8,
         "job_lifetime": 86400,
         "min_free_space": 104857600,
@@ -257,6 +260,14 @@ def test_a_secret_key_may_be_a_list_newest_first(instance: Path) -> None:
 def test_rate_options_are_split_as_a_shell_splits_words(instance: Path) -> None:
     given = {"ENCODER_RATE": "-crf 23 -x264-params 'a b'"}
     assert value(instance, "ENCODER_RATE", given) == ("-crf", "23", "-x264-params", "a b")
+
+
+@pytest.mark.parametrize("given", ["A.example, 10.0.0.0/8", ["a.example", "10.0.0.0/8"]])
+def test_receivers_of_webhooks_are_named_by_host_and_by_network(
+    given: object, instance: Path
+) -> None:
+    expected = Allowed(frozenset({"a.example"}), (ip_network("10.0.0.0/8"),))
+    assert value(instance, "WEBHOOK_ALLOW", {"WEBHOOK_ALLOW": given}) == expected
 
 
 @pytest.mark.parametrize(
@@ -356,6 +367,11 @@ def test_a_number_out_of_its_range_is_refused_with_one_sentence(
         ({"ACCEPT": "mp4,avi"}, "ACCEPT cannot be used: 'avi' is none of mp4, mov, webm, mkv"),
         ({"ACCEPT": "mp4,"}, "ACCEPT cannot be used: '' is none of mp4, mov, webm, mkv"),
         ({"ACCEPT": []}, "ACCEPT cannot be used: it names nothing"),
+        (
+            {"WEBHOOK_ALLOW": "a.example,10.0.0.1/8"},
+            "WEBHOOK_ALLOW cannot be used: '10.0.0.1/8' is neither a host name nor an address or a"
+            " network",
+        ),
         ({"DATABASE": "a\0b"}, "DATABASE cannot be used: it holds a NUL"),
         ({"AUTH_PASSWORD": " ", "PORT": "0"}, "AUTH_PASSWORD cannot be used: it is empty or not"),
     ],

@@ -2,11 +2,11 @@
 
 from flask import Flask
 
-from jobserver.cli import jobs, maintenance, migrate, serve
+from jobserver.cli import jobs, maintenance, migrate, serve, webhooks
 
 COMMANDS = (
     *(serve.init_db, serve.worker, jobs.jobs, maintenance.sweep_all, maintenance.adopt),
-    migrate.migrate_to,
+    *(migrate.migrate_to, webhooks.webhook_secret),
 )
 
 

@@ -1,14 +1,16 @@
 """Every change of state of a job, a file or an output, in the transaction that makes it.
 
 Kinds: `job.` and `file.` with the new status (queued, processing, completed, failed,
-cancelled), `output.ready`, `output.removed`. An event is kept as long as its job.
+cancelled), `output.ready`, `output.removed`. An event is kept as long as its job. What a webhook
+asked for is delivered from a row of its own, written here as well.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from jobserver.db import Connection
+from jobserver.jobs import webhooks
 
 
 class Event(NamedTuple):
@@ -85,11 +87,14 @@ def _record(db: Connection, job_id: str, files: Iterable[_Change], now: float) -
     ]
     if rows:
         db.write_many(_INSERT, rows)
+    for about, change in changes:
+        if about == "job":
+            webhooks.record_job(db, job_id, f"job.{change.status}", now)
     return bool(rows)
 
 
 def record_outputs(
-    db: Connection, job_id: str, file_id: str, *, kind: str, ids: Iterable[str], now: float
+    db: Connection, job_id: str, file_id: str, *, kind: str, ids: Collection[str], now: float
 ) -> None:
     """Record that outputs of a file appeared (`output.ready`) or went (`output.removed`)."""
     rows = [
@@ -104,6 +109,7 @@ def record_outputs(
         for output_id in ids
     ]
     db.write_many(_INSERT, rows)
+    webhooks.record_outputs(db, job_id, kind=kind, ids=ids, now=now)
 
 
 def events_of(db: Connection, job_id: str) -> list[Event]:

@@ -11,6 +11,7 @@ Role: TypeAlias = Literal["video", "hook", "ending", "overlay", "music"]
 MAX_ATTEMPTS = 3
 UNFINISHED = ("queued", "processing")
 ENDED = ("completed", "failed", "cancelled")
+WEBHOOK_EVENTS = ("job.completed", "job.failed", "job.cancelled", "output.ready")
 
 
 class JobOptions(NamedTuple):
@@ -39,6 +40,13 @@ class NewFile(NamedTuple):
     planned: int | None = None
 
 
+class Webhook(NamedTuple):
+    """Where events of a job are posted, and which: of WEBHOOK_EVENTS."""
+
+    url: str
+    events: tuple[str, ...]
+
+
 class JobDraft(NamedTuple):
     """A job that is about to be queued.
 
@@ -53,6 +61,7 @@ class JobDraft(NamedTuple):
     title: str | None = None
     brief: str | None = None
     total_outputs: int | None = None
+    webhook: Webhook | None = None
 
     @property
     def size(self) -> int:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from jobserver.brief.seeds import file_seed
 from jobserver.db import Connection
 from jobserver.errors import QueueFull
-from jobserver.jobs import events, stages, standing
+from jobserver.jobs import events, stages, standing, webhooks
 from jobserver.jobs.model import Claim, JobDraft, SourceFacts
 from jobserver.jobs.search import title_key
 
@@ -95,6 +95,8 @@ def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
             for position, file in enumerate(draft.files)
         ],
     )
+    if draft.webhook is not None:
+        webhooks.insert(db, draft.id, draft.webhook)
     standing.add(db, draft.id)
     events.record_changes(db, draft.id, now)
 

@@ -76,7 +76,7 @@ def workforce(db: Connection, now: float) -> Workforce:
 def require_version(db: Connection, version: int, now: float) -> None:
     """Raise OldWorker while a worker lives whose code knows no database of this version.
 
-    It would claim files that it cannot render.
+    It would claim files that it cannot render, or end a job and deliver no webhook.
     """
     query = f"""
         SELECT EXISTS (SELECT 1 FROM worker

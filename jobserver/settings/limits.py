@@ -3,7 +3,8 @@
 from pydantic import Field
 
 from jobserver.settings.base import SettingsGroup
-from jobserver.settings.values import CENTURY_S, MIB, Containers, Whole
+from jobserver.settings.values import CENTURY_S, MIB, Containers, Receivers, Whole
+from jobserver.webhooks.address import Allowed
 
 
 class Limits(SettingsGroup):
@@ -23,4 +24,9 @@ class Limits(SettingsGroup):
     job_lifetime: Whole = Field(24 * 3600, ge=1, le=CENTURY_S, description="seconds")
     storage_quota: Whole = Field(0, ge=0, description="bytes of uploads and outputs; 0: no quota")
     min_free_space: Whole = Field(100 * MIB, ge=0, description="bytes of the disk no upload uses")
+    webhook_allow: Receivers = Field(
+        Allowed(),
+        description="hosts and networks, comma-separated, that webhooks may go to by http and"
+        " though they are private",
+    )
     client_timeout: Whole = Field(60, ge=1, le=CENTURY_S, description="seconds without a byte")

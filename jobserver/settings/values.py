@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from jobserver.storage_url import StorageUrl, public_url, storage_url
+from jobserver.webhooks.address import Allowed, read_allowed
 
 MIB = 1024 * 1024
 CENTURY_S = 100 * 365 * 24 * 3600  # larger values overflow datetime and socket timeouts
@@ -81,6 +82,10 @@ def _origins(raw: Any) -> tuple[str, ...]:
     return origins
 
 
+def _receivers(raw: Any) -> Allowed:
+    return read_allowed(_text(raw).split(",") if isinstance(raw, str) else map(str, raw))
+
+
 def _whole(raw: Any) -> int:
     try:
         return int(str(raw))
@@ -118,6 +123,7 @@ Keys = Annotated[tuple[str, ...], BeforeValidator(_keys)]
 Containers = Annotated[tuple[str, ...], BeforeValidator(_containers)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Whole = Annotated[int, BeforeValidator(_whole)]
+Receivers = Annotated[Allowed, BeforeValidator(_receivers)]
 StoragePlace = Annotated[StorageUrl, BeforeValidator(lambda raw: storage_url(_text(raw)))]
 PublicUrl = Annotated[str, BeforeValidator(lambda raw: public_url(_text(raw)))]
 AbsolutePath = Annotated[Path, BeforeValidator(absolute_path)]

@@ -1,7 +1,8 @@
 """HTTP in and out, one module a resource.
 
 auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
-                                              briefs: what a brief would make
+                                              briefs: what a brief would make;
+                                              deliveries: of webhooks
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, shapes, reasons                      JSON going out, and the types of its shapes
 errors, error_codes                           each error's answer; the table of codes and statuses
@@ -22,6 +23,7 @@ from jobserver.web import (
     auth,
     briefs,
     context,
+    deliveries,
     errors,
     fonts,
     health,
@@ -42,8 +44,9 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, polling):
         part.init_app(app)
-    for resource in (auth, health, jobs, again, briefs, outputs, storage, pages, api_pages):
+    for resource in (auth, health, jobs, again, briefs, deliveries, outputs, storage, pages):
         app.register_blueprint(resource.bp)
+    app.register_blueprint(api_pages.bp)
     settings: Settings = app.extensions["settings"]
     if settings.cors_origins:
         app.wsgi_app = CrossOrigin(  # type: ignore[method-assign]

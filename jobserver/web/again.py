@@ -14,8 +14,8 @@ from jobserver.db import Connection
 from jobserver.errors import InvalidOption, JobNotFound, SourcesGone
 from jobserver.files.keys import source_key
 from jobserver.files.store import Store
-from jobserver.jobs import queries, queue, quota
-from jobserver.jobs.model import Job, NewFile
+from jobserver.jobs import queries, queue, quota, webhooks
+from jobserver.jobs.model import Job, NewFile, Webhook
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.web import idempotency, params
 from jobserver.web.auth import require_auth
@@ -42,9 +42,10 @@ bp.before_request(require_auth)
 def make_again(job_id: str) -> ResponseReturnValue:
     """Answer 202 with a new job over the kept files of this one; 400, 404, 409, 503 or 507.
 
-    Body: a JSON object with `brief`, `variations`, `recipe`, `seed` and `title`. What it leaves
-    out is as it was, but a new brief leaves no variations; `null` is what an upload without the
-    field would be. With Idempotency-Key a second request gets the first one's 202; 409 or 422.
+    Body: a JSON object with `brief`, `variations`, `recipe`, `seed`, `title`, `webhook` and
+    `webhookEvents`. What it leaves out is as it was, but a new brief leaves no variations, no
+    webhook has no events; `null` is what an upload without the field would be.
+    With Idempotency-Key a second request gets the first one's 202; 409 or 422.
     """
     with idempotency.attempt() as attempt:
         given = json_object(MAX_BODY_SIZE)
@@ -60,7 +61,7 @@ def _make(
     job = queries.find_job(db, job_id)
     if job is None:
         raise JobNotFound
-    wishes = _wishes(job, brief_of(db, job), given)
+    wishes = _wishes(job, brief_of(db, job), webhooks.find(db, job_id), given)
     draft = make_draft(_kept_files(db, job_id, wishes), wishes, unused_allowed=True)
     queue.require_room(db, settings.max_queued_files, len(draft.files))
     slots, limits = (current_app.extensions[name] for name in ("upload_slots", "upload_limits"))
@@ -82,20 +83,30 @@ def _kept_files(db: Connection, job_id: str, wishes: Wishes) -> list[NewFile]:
     ]
 
 
-def _wishes(job: Job, brief: Brief | None, given: Mapping[str, Any]) -> Wishes:
-    """Return what is asked for of the new job. brief: of the other one. Raises InvalidOption."""
+def _wishes(
+    job: Job, brief: Brief | None, webhook: Webhook | None, given: Mapping[str, Any]
+) -> Wishes:
+    """Return what is asked for of the new job. brief, webhook: of the other one.
+
+    Raises InvalidOption.
+    """
     before: dict[str, Any] = {
         "variations": wished_variations(job, brief),
         "recipe": job.recipe,
         "seed": job.seed,
         "title": job.title,
+        "webhook": webhook and webhook.url,
         "brief": brief and to_document(brief),
     }
+    events = webhook and webhook.events
+    if given.get("webhook", webhook) is None:
+        events = None
     if given.get("brief") is not None:
         before["variations"] = None
     wanted = {name: given.get(name, value) for name, value in before.items()}
     texts = {name: _text(name, value) for name, value in wanted.items() if name != "brief"}
-    return Wishes(**texts, brief=wanted["brief"])
+    events = given.get("webhookEvents", events)
+    return Wishes(**texts, brief=wanted["brief"], webhook_events=events)
 
 
 def _text(name: str, value: Any) -> str | None:

@@ -26,7 +26,7 @@ from jobserver.errors import (
     TooManyAttempts,
 )
 from jobserver.serving.client_limits import shorten_timeout
-from jobserver.web import hot_path, shapes
+from jobserver.web import hot_path, service_shapes
 from jobserver.web.context import current_settings, get_db
 
 MAX_BODY_SIZE = 16 * 1024  # bytes
@@ -49,7 +49,7 @@ def sign_in() -> ResponseReturnValue:
     if not correct:
         raise InvalidPassword
     token = hot_path.token_signer(*_signing_inputs(current_app)).issue()
-    found: shapes.Token = {"token": token, "expiresIn": settings.token_max_age}
+    found: service_shapes.Token = {"token": token, "expiresIn": settings.token_max_age}
     answer = jsonify(found)
     answer.headers["Cache-Control"] = "no-store"
     return answer

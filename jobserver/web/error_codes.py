@@ -122,6 +122,9 @@ CODES: dict[str, ErrorCode] = {
     "output_not_found": _line(
         404, "the job has no such output, source or picture", errors.OutputNotFound
     ),
+    "delivery_not_found": _line(
+        404, "the job has no such delivery of its webhook", errors.DeliveryNotFound
+    ),
     "job_expired": _line(410, "the job was deleted when its time was over", errors.JobExpired),
     "file_gone": _line(410, "the file is not there any more", errors.OutputGone),
     "nothing_to_download": _line(409, "no output is ready yet", errors.NothingToDownload),
@@ -154,7 +157,7 @@ CODES: dict[str, ErrorCode] = {
     ),
     "old_worker": _line(
         503,
-        "during an upgrade: a worker still runs that cannot render briefs",
+        "during an upgrade: a worker still runs that knows no briefs or webhooks",
         errors.OldWorker,
         retry=True,
     ),

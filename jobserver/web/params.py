@@ -7,17 +7,19 @@ from typing import Any
 
 from jobserver.brief.text import problem
 from jobserver.errors import InvalidOption
-from jobserver.jobs.model import ENDED, UNFINISHED, JobOptions
+from jobserver.jobs.model import ENDED, UNFINISHED, WEBHOOK_EVENTS, JobOptions, Webhook
 from jobserver.render import DEFAULT_RECIPE, RECIPES
+from jobserver.webhooks.address import Allowed, read_url
 
 DEFAULT_VARIATIONS = 5
 MAX_VARIATIONS = 20
 MAX_SEED = 2**53 - 1  # the largest whole number that JSON carries through JavaScript
+DEFAULT_EVENTS = tuple(event for event in WEBHOOK_EVENTS if event.startswith("job."))
 PAGE_SIZE = 50
 STATUSES = (*UNFINISHED, *ENDED)
 MAX_TITLE_LENGTH = 200  # characters
 # That the form of an upload may have.
-FIELDS = frozenset({"variations", "recipe", "seed", "title", "brief"})
+FIELDS = frozenset({"variations", "recipe", "seed", "title", "brief", "webhook", "webhookEvents"})
 # ECMA-262, 19.2.5 parseInt and 12.2, 12.3: what is white space there; `0x` alone is no number.
 _INTEGER = re.compile(
     "[\t-\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]*"
@@ -69,6 +71,31 @@ def title(text: str | None) -> str | None:
     if found and ("\n" in found or problem(found)):
         raise InvalidOption("title must be one line of text without control characters")
     return found or None
+
+
+def webhook(url: str | None, events: Any, allowed: Allowed) -> Webhook | None:
+    """Return what a job posts where; None without a URL.
+
+    events: names in a text, between commas or spaces, or a list of them; None: those of the job.
+    allowed: what WEBHOOK_ALLOW names. Raises InvalidOption.
+    """
+    if url is None:
+        if events is not None:
+            raise InvalidOption("webhookEvents needs a webhook")
+        return None
+    try:
+        read_url(url.strip(), allowed)
+    except ValueError as error:
+        raise InvalidOption(f"webhook {error}") from error
+    return Webhook(url.strip(), DEFAULT_EVENTS if events is None else _events(events))
+
+
+def _events(value: Any) -> tuple[str, ...]:
+    names = value.replace(",", " ").split() if isinstance(value, str) else value
+    known = isinstance(names, list | tuple) and all(each in WEBHOOK_EVENTS for each in names)
+    if not known or not names:
+        raise InvalidOption(f"webhookEvents must name some of: {', '.join(WEBHOOK_EVENTS)}")
+    return tuple(event for event in WEBHOOK_EVENTS if event in names)
 
 
 def search(text: str | None) -> str | None:

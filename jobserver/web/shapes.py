@@ -27,6 +27,7 @@ BriefJson: TypeAlias = Annotated[
     Any, WithJsonSchema({"anyOf": [{"x-schema": "Brief"}, {"type": "null"}]})
 ]
 Looks: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["integer", "null"]})]
+Credentials: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["object", "null"]})]
 Parameters: TypeAlias = Annotated[Any, WithJsonSchema({"type": "object"})]
 
 
@@ -38,54 +39,11 @@ class Error(TypedDict):
     path: NotRequired[Annotated[str, Field(description="of `invalid_brief`: the key at fault")]]
 
 
-class Token(TypedDict):
-    """A bearer token. expiresIn: seconds."""
-
-    token: str
-    expiresIn: int
-
-
 class Reason(TypedDict):
     """Why something waits: a code for programs, a sentence for people."""
 
     code: WaitsFor
     message: str
-
-
-class Workers(TypedDict):
-    """Workers that live, and when one was seen last; null where the database does not answer."""
-
-    count: int | None
-    lastSeen: Time | None
-
-
-class Health(TypedDict):
-    """Whether the server serves. degraded: it does, and something waits for the operator.
-
-    uptime: seconds. freeBytes: of the fuller disk, null where that has no end. error, code: of
-    status `error`.
-    """
-
-    status: Literal["ok", "degraded", "error"]
-    timestamp: Time
-    volumeMounted: bool
-    pythonVersion: str
-    version: str
-    uptime: int
-    worker: Workers
-    freeBytes: int | None
-    reasons: NotRequired[list[Reason]]
-    error: NotRequired[str]
-    code: NotRequired[str]
-
-
-class Storage(TypedDict):
-    """Bytes used by jobs, the quota and bytes free for uploads (null: no end), and jobs."""
-
-    used: int
-    quota: int | None
-    free: int | None
-    jobs: int
 
 
 class AcceptedFile(TypedDict):
@@ -207,6 +165,17 @@ class Loudness(TypedDict):
     limited: NotRequired[bool]
 
 
+class Difference(TypedDict):
+    """Bits of 64, mean over time, to the source (opening: its first 3 s), to the nearest sibling."""
+
+    source: float | None
+    opening: float | None
+    nearest: float | None
+    nearestOutput: str | None
+    label: str | None
+    nearestLabel: str | None
+
+
 class JobOutput(TypedDict):
     """An output that is complete. url, thumbnailUrl: signed, need no token.
 
@@ -229,6 +198,7 @@ class JobOutput(TypedDict):
     duration: float | None
     loudness: Loudness | None
     placements: dict[str, list[str]] | None
+    difference: NotRequired[Difference | None]
 
 
 class FailedOutput(TypedDict):
@@ -261,6 +231,7 @@ class JobFile(TypedDict):
     url: str | None
     thumbnailUrl: str | None
     failedVariations: int
+    contentCredentials: NotRequired[Credentials]
     outputs: NotRequired[list[JobOutput]]
     failedOutputs: NotRequired[list[FailedOutput]]
 
@@ -281,6 +252,7 @@ class JobAsset(TypedDict):
     sha256: Digest | None
     url: str | None
     thumbnailUrl: str | None
+    contentCredentials: NotRequired[Credentials]
 
 
 class Job(EndedOtherwise):

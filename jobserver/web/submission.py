@@ -24,13 +24,15 @@ from jobserver.web.context import current_settings, get_store
 from jobserver.web.fonts import cannot_draw
 from jobserver.web.idempotency import accepted
 
-BRIEFS = 10  # the version of the database from which workers know them
+# Versions of the database from which workers know them.
+BRIEFS, WEBHOOKS = 10, 12
+_FORM_NAMES = {"webhook_events": "webhookEvents"}  # of fields that are named otherwise here
 
 
 class Wishes(NamedTuple):
     """What is asked for beside files, as the fields of a form say it; None: nothing is said.
 
-    brief: JSON text, or its decoded value.
+    brief: JSON text, or its decoded value. webhook_events: a text, or a list of texts.
     """
 
     variations: str | None
@@ -38,11 +40,13 @@ class Wishes(NamedTuple):
     seed: str | None
     title: str | None
     brief: Any
+    webhook: str | None = None
+    webhook_events: Any = None
 
     @classmethod
     def of_form(cls, fields: Mapping[str, str]) -> "Wishes":
         """Take them from the form of an upload, where an empty field says nothing."""
-        texts = (fields.get(name, "") for name in cls._fields)
+        texts = (fields.get(_FORM_NAMES.get(name, name), "") for name in cls._fields)
         return cls(*(text if text.strip() else None for text in texts))
 
 
@@ -65,7 +69,9 @@ def make_draft(
     fields = {name: text for name, text in wishes._asdict().items() if text is not None}
     options = params.job_options(fields, new_seed=secrets.randbits(32))
     title = params.title(wishes.title)
-    draft = JobDraft(generate_id(), list(files), options, title=title)
+    allowed = current_settings().webhook_allow
+    webhook = params.webhook(wishes.webhook, wishes.webhook_events, allowed)
+    draft = JobDraft(generate_id(), list(files), options, title=title, webhook=webhook)
     if wishes.brief is None and not draft.assets:
         return draft
     sources = _sources(files)
@@ -129,6 +135,8 @@ def insert(db: Connection, draft: JobDraft, also: Callable[[], None] = lambda: N
         now = db.clock()
         if draft.brief is not None:
             workers.require_version(db, BRIEFS, now)
+        if draft.webhook is not None:
+            workers.require_version(db, WEBHOOKS, now)
         queue.require_room(db, settings.max_queued_files, len(draft.files))
         evicted = quota.reserve(db, SpaceLimits.of(settings), draft.size, now)
         queue.insert_job(db, draft, now)

@@ -15,6 +15,7 @@ plans          a job with a brief at one moment: its outputs, what is missing, h
 planned        the timelines of a brief over its parts, computed once
 workbench      what all of these share
 publish        rendered files become visible together with their rows
+deliveries     webhooks, in threads of their own
 maintenance    the housekeeping round
 engine         settings of rendering
 """

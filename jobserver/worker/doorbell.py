@@ -22,6 +22,7 @@ from jobserver.files.store import Store
 from jobserver.folders import prepare_folders
 from jobserver.jobs import ownership
 from jobserver.settings import Settings
+from jobserver.worker.deliveries import Deliveries
 from jobserver.worker.engine import fonts_of, render_settings
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.maintenance import HOUSEKEEPING_S, House
@@ -88,6 +89,7 @@ class Bench:
         self.bell = Doorbell(settings.celery_broker_url or "")
         self.living = ExitStack()
         self.living.enter_context(self.heartbeat.running())
+        self.living.enter_context(Deliveries(settings, faults).running())
 
 
 @app.task(name=ATTEMPT)

@@ -30,6 +30,7 @@ from jobserver.jobs import (
     retention,
     standing,
     sweep,
+    webhooks,
     workers,
 )
 from jobserver.jobs.clock import Reading
@@ -76,6 +77,7 @@ class Housekeeper:
             note_clock(db, note)
             workers.forget_dead(db, now)
             idempotency.forget_abandoned(db, now)
+            webhooks.forget(db)
             if trusted:
                 retention.forget_expired(db, now - EXPIRED_IDS_KEPT_S)
         db.reserve.restore()

@@ -15,6 +15,7 @@ from jobserver.files.store import Store
 from jobserver.jobs import ownership
 from jobserver.settings import Settings
 from jobserver.worker import heartbeat
+from jobserver.worker.deliveries import Deliveries
 from jobserver.worker.engine import fonts_of, render_settings
 from jobserver.worker.heartbeat import Heartbeat
 from jobserver.worker.maintenance import House
@@ -38,7 +39,13 @@ def run(settings: Settings, store: Store, *, once: bool = False) -> None:
     fonts_of(engine)
     place, stopping = settings.database_place, threading.Event()
     beat = Heartbeat(place, settings.workers)
-    with _shutdown_signal() as (shutdown, ended), closing(connect(place)) as db, beat.running():
+    deliveries = Deliveries(settings, beat.presence.faults)
+    with (
+        _shutdown_signal() as (shutdown, ended),
+        closing(connect(place)) as db,
+        beat.running(),
+        deliveries.running(),
+    ):
         store.prepare_worker()
         ownership.adopt_at_start(db, store)
         name = beat.presence.name
@@ -55,6 +62,9 @@ def run(settings: Settings, store: Store, *, once: bool = False) -> None:
             if once:
                 house.round()
                 done = _wait_for_all(threads, shutdown)
+                if done:
+                    drained = deliveries.drain(lambda: ended.send(_ENDED))
+                    _wait_for_all([drained], shutdown)
             else:
                 house.keep(shutdown)
         finally:

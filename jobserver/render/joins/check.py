@@ -1,7 +1,8 @@
 """Read a joined output as a player does, so that nothing incomplete is ever published.
 
-All packets are listed, all sound is decoded, and the first frames behind each joint. The frames
-between were decoded when their shot was verified, and are copies of it.
+All packets are listed and all sound is decoded. Frames were decoded when their shot was verified:
+they must be copies of it, byte for byte. Where shots need another decoder configuration, ffmpeg
+writes it into the first frame of each; then the frames behind each joint are decoded instead.
 """
 
 import re
@@ -77,18 +78,25 @@ def _loudness(log: str) -> Loudness | None:
 
 @dataclass
 class _Report:
-    """What ffmpeg prints: when each frame is shown, by stream, and how many samples it decoded."""
+    """What ffmpeg prints: when each frame is shown, by stream, and how many samples it decoded.
+
+    checksums: of the packets of the picture.
+    """
 
     size: tuple[int, int] = (0, 0)
     shown: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     ends: dict[int, int] = field(default_factory=dict)
+    checksums: list[int] = field(default_factory=list)
 
     def add_line(self, line: bytes) -> bool:
         """Parse one line of framecrc; every line shows progress."""
         if found := _SIZE.match(line):
             self.size = int(found[1]), int(found[2])
         elif line and not line.startswith(b"#"):
-            stream, _, pts, duration, _ = map(int, line.split(b",", 5)[:5])
+            *numbers, checksum = line.split(b",", 6)[:6]
+            stream, _, pts, duration, _ = map(int, numbers)
+            if stream == 0:
+                self.checksums.append(int(checksum, 16))
             self.shown[stream].append(pts)
             self.ends[stream] = max(self.ends.get(stream, 0), pts + duration)
         return True
@@ -98,13 +106,15 @@ class _Report:
 
         Times may be off by a tick, where frames are no whole number of them.
         """
-        shown, joints = sorted(self.shown[0]), len(track.cuts) - 1
+        shown, joints = sorted(self.shown[0]), len(track.decoded_joints)
         if len(shown) != len(track.shown):
             return f"{len(shown)} frames, not {len(track.shown)}"
         if any(abs(a - b) > 1 for a, b in zip(shown, track.shown, strict=True)):
             return "frames are not shown when they should be"
         if abs(self.ends[0] - track.starts[-1]) > 1:
             return f"the picture ends at {self.ends[0]}, not {track.starts[-1]}"
+        if track.alike and self.checksums != track.checksums:
+            return "the frames are not those of the shots"
         for stream in range(1, joints + 1):
             if len(self.shown[stream]) < min(FRAMES_AT_A_JOINT, len(track.cuts[stream].shown)):
                 return f"joint {stream} was not decoded"

@@ -122,13 +122,13 @@ def _factor(decibels: float) -> float:
 def check_command(
     path: Path, track: PictureTrack, *, sound: bool, thumbnail: Path | None, settings: Settings
 ) -> list[str]:
-    """List all packets of the picture, decode all sound and the first frames behind each joint.
+    """List all packets of the picture, decode all sound, and the first frames behind some joints.
 
     Prints a line for each packet, and for each piece that was decoded: stream 0 is the picture,
-    then come the joints, last is the sound, if there is any. The log holds its loudness.
-    thumbnail: written as well.
+    then come the joints (`track.decoded_joints`), last is the sound, if there is any. The log
+    holds its loudness. thumbnail: written as well.
     """
-    joints = list(enumerate(track.starts[1:-1], start=1))
+    joints = list(enumerate(track.decoded_joints, start=1))
     inputs = [word for _, tick in joints for word in _from_keyframe(path, track, tick)]
     graph = [f"[{n}:v]{_FIRST_FRAMES}[j{n}]" for n, _ in joints]
     graph += ["[0:a]ebur128=peak=true:framelog=quiet[sound]"] if sound else []

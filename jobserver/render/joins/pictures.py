@@ -20,13 +20,14 @@ _MICRO = 1_000_000  # the list's times are whole numbers of these
 class Cut:
     """The beginning of a shot.
 
-    shown: when each of its frames is shown, sorted, ticks from the first one. ticks: how long it
-    is. outpoint: seconds of decoding from which on nothing is taken; None: all is. delay: ticks
-    from decoding to showing its first frame.
+    shown: when each of its frames is shown, sorted, ticks from the first one. checksums: of its
+    frames, in the sequence of decoding. ticks: how long it is. outpoint: seconds of decoding from
+    which on nothing is taken; None: all is. delay: ticks from decoding to showing its first frame.
     """
 
     path: Path
     shown: Sequence[int]
+    checksums: Sequence[int]
     ticks: int
     outpoint: float | None
     delay: int
@@ -49,6 +50,15 @@ class PictureTrack:
         return list(accumulate((cut.ticks for cut in self.cuts), initial=0))
 
     @property
+    def decoded_joints(self) -> list[int]:
+        """When those joints are whose frames must be decoded to know that they play: ticks.
+
+        None where all shots have the same decoder configuration: frames that are byte for byte
+        those of a verified shot, from a keyframe on, decode as they did there.
+        """
+        return [] if self.alike else self.starts[1:-1]
+
+    @property
     def seconds(self) -> float:
         return self.starts[-1] / self.timescale
 
@@ -57,6 +67,11 @@ class PictureTrack:
         """When each frame of the output is shown, in ticks."""
         pairs = zip(self.starts, self.cuts, strict=False)
         return [start + at for start, cut in pairs for at in cut.shown]
+
+    @property
+    def checksums(self) -> list[int]:
+        """Return those of all frames of the output, in the sequence of decoding."""
+        return [checksum for cut in self.cuts for checksum in cut.checksums]
 
     @property
     def sounds(self) -> list[int]:
@@ -101,7 +116,12 @@ def _cut(part: JoinPart, frames: Frames) -> Cut:
     end = frames.end if part.seconds is None else round(part.seconds * frames.timescale)
     if end + min(frames.durations) > frames.end:
         return Cut(
-            path=path, shown=sorted(frames.shown), ticks=frames.end, outpoint=None, delay=delay
+            path=path,
+            shown=sorted(frames.shown),
+            checksums=frames.checksums,
+            ticks=frames.end,
+            outpoint=None,
+            delay=delay,
         )
     key = min(frames.keys, key=lambda place: abs(frames.shown[place] - end))
     if not key or abs(frames.shown[key] - end) > max(frames.durations):
@@ -113,6 +133,7 @@ def _cut(part: JoinPart, frames: Frames) -> Cut:
     return Cut(
         path=path,
         shown=sorted(frames.shown[:key]),
+        checksums=frames.checksums[:key],
         ticks=frames.shown[key],
         outpoint=before / frames.timescale,
         delay=delay,

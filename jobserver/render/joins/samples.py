@@ -1,15 +1,17 @@
-"""The frames of a picture shot, as the index of its MP4 lists them.
+"""The frames of a picture shot, as the index of its MP4 lists them, and checksums of their bytes.
 
 Only for files that `render_shots` wrote: one track, at most one edit, no fragments. What a
 client uploaded is read by `boxes`, which trusts nothing.
 
-Source: ISO/IEC 14496-12 (8.4.2 mdhd, 8.6.1.2 stts, 8.6.1.3 ctts, 8.6.2 stss, 8.6.6 elst).
+Source: ISO/IEC 14496-12 (8.4.2 mdhd, 8.6.1.2 stts, 8.6.1.3 ctts, 8.6.2 stss, 8.6.6 elst,
+8.7.3 stsz, 8.7.4 stsc, 8.7.5 stco and co64).
 """
 
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +28,7 @@ class Frames:
 
     timescale: ticks a second of all other numbers. decoded, shown: when each is, counted from
     second 0 of a player. durations: of each. keys: places of those that decoding can begin with.
+    checksums: Adler-32 of the bytes of each, as ffmpeg's framecrc counts it (from 0, not 1).
     configuration: what a decoder must know before the first one (size, SPS, PPS).
     """
 
@@ -34,6 +37,7 @@ class Frames:
     shown: Sequence[int]
     durations: Sequence[int]
     keys: Sequence[int]
+    checksums: Sequence[int]
     configuration: bytes
 
     @property
@@ -43,10 +47,11 @@ class Frames:
 
 
 def read_frames(path: Path) -> Frames:
-    """Read the index of a shot. Raises Damaged when it is none, and OSError."""
+    """Read the index of a shot and its frames. Raises Damaged when it is none, and OSError."""
     try:
         with path.open("rb") as file:
-            return _frames(dict(_boxes(_index(file))))
+            boxes = dict(_boxes(_index(file)))
+            return _frames(boxes, list(_checksums(file, boxes)))
     except (struct.error, KeyError, ValueError) as error:
         raise Damaged(detail=f"{path.name} is no shot: {error!r}") from error
 
@@ -77,7 +82,7 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         start += max(8, length)
 
 
-def _frames(boxes: dict[bytes, bytes]) -> Frames:
+def _frames(boxes: dict[bytes, bytes], checksums: Sequence[int]) -> Frames:
     durations = [ticks for count, ticks in _entries(boxes[b"stts"], ">II") for _ in range(count)]
     delays = [0] * len(durations)
     if b"ctts" in boxes:
@@ -93,8 +98,32 @@ def _frames(boxes: dict[bytes, bytes]) -> Frames:
         shown=shown,
         durations=durations,
         keys=keys,
+        checksums=checksums,
         configuration=_configuration(boxes[b"stsd"]),
     )
+
+
+def _checksums(file: BinaryIO, boxes: dict[bytes, bytes]) -> Iterator[int]:
+    """Yield the checksum of each frame's bytes."""
+    sizes = (size for (size,) in _entries(boxes[b"stsz"][4:], ">I"))
+    if uniform := int.from_bytes(boxes[b"stsz"][4:8]):
+        sizes = (uniform for _ in range(int.from_bytes(boxes[b"stsz"][8:12])))
+    for offset, count in _chunks(boxes):
+        file.seek(offset)
+        for size in islice(sizes, count):
+            yield zlib.adler32(file.read(size), 0)
+
+
+def _chunks(boxes: dict[bytes, bytes]) -> Iterator[tuple[int, int]]:
+    """Yield where each chunk of the file begins, and how many frames lie in it."""
+    table, layout = (b"co64", ">Q") if b"co64" in boxes else (b"stco", ">I")
+    offsets = [offset for (offset,) in _entries(boxes[table], layout)]
+    runs = _entries(boxes[b"stsc"], ">III")  # first chunk, frames in each, description
+    ends = [*(first for first, *_ in runs[1:]), len(offsets) + 1]
+    counts = [
+        count for (first, count, _), end in zip(runs, ends, strict=True) for _ in range(end - first)
+    ]
+    return zip(offsets, counts, strict=True)
 
 
 def _entries(payload: bytes, layout: str) -> list[tuple[int, ...]]:

@@ -17,7 +17,7 @@ from jobserver.brief.schema import SCHEMA as BRIEF
 from jobserver.uploads import UploadLimits
 from jobserver.uploads.containers import media_types
 from jobserver.version import VERSION
-from jobserver.web import shapes
+from jobserver.web import service_shapes, shapes
 from jobserver.web.briefs import request_schema
 from jobserver.web.error_codes import CODES
 from jobserver.web.openapi.model import (
@@ -69,7 +69,8 @@ def routes(app: Flask) -> Iterator[tuple[str, str, str]]:
     """Yield method, rule and endpoint of all that is served under /api."""
     for rule in app.url_map.iter_rules():
         if rule.rule.startswith(PREFIX):
-            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            methods = (rule.methods or set()) - {"OPTIONS"}
+            for method in sorted(methods - {"HEAD"} or methods):  # GET brings a HEAD
                 yield method, rule.rule, rule.endpoint
 
 
@@ -106,6 +107,7 @@ def _path(rule: str) -> str:
 def _operation_json(app: Flask, operation: Operation, rule: str, endpoint: str) -> dict[str, Any]:
     answers = {str(status): _answer(answer) for status, answer in operation.answers.items()}
     codes = (*operation.access.codes, *operation.errors, *ALWAYS)
+    codes = tuple(code for code in codes if code in CODES)
     for status, answer in _errors(codes):
         answers.setdefault(status, answer)
     described: dict[str, Any] = {
@@ -204,8 +206,9 @@ def _shapes() -> dict[str, Any]:
     """Return the JSON Schemas of all shapes, by their names."""
     kinds = [
         kind
-        for kind in vars(shapes).values()
-        if isinstance(kind, type) and kind.__module__ == shapes.__name__
+        for module in (shapes, service_shapes)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and kind.__module__ == module.__name__
     ]
     adapters: list[tuple[str, Literal["serialization"], TypeAdapter[Any]]] = [
         (kind.__name__, "serialization", TypeAdapter(kind)) for kind in kinds

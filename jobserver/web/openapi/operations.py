@@ -1,7 +1,7 @@
 """Jobs, signing in, health, storage, as OpenAPI says it."""
 
 from jobserver.render import RECIPES
-from jobserver.web import shapes
+from jobserver.web import service_shapes, shapes
 from jobserver.web.openapi.model import (
     BYTES,
     ETAG,
@@ -126,7 +126,11 @@ WITHOUT_OUTPUTS = Parameter("outputs", "`false` leaves the outputs out, as for p
 OPERATIONS: dict[str, Operation] = {
     "POST /api/auth": Operation(
         "Sign in",
-        {200: Answer("A token for the header `Authorization: Bearer <token>`", shapes.Token)},
+        {
+            200: Answer(
+                "A token for the header `Authorization: Bearer <token>`", service_shapes.Token
+            )
+        },
         errors=(
             *("password_required", "password_too_long", "invalid_password", "too_many_attempts"),
             *("incomplete_body", "request_timeout", "database_full"),
@@ -137,8 +141,10 @@ OPERATIONS: dict[str, Operation] = {
     "GET /api/health": Operation(
         "Ask whether the server serves",
         {
-            200: Answer("It does; `degraded`: something waits for the operator", shapes.Health),
-            503: Answer("It does not, for the reason in `error`", shapes.Health),
+            200: Answer(
+                "It does; `degraded`: something waits for the operator", service_shapes.Health
+            ),
+            503: Answer("It does not, for the reason in `error`", service_shapes.Health),
         },
         access=EVERYBODY,
     ),
@@ -157,7 +163,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /api/storage": Operation(
         "Show used and free space",
-        {200: Answer("What is used and what is free", shapes.Storage)},
+        {200: Answer("What is used and what is free", service_shapes.Storage)},
         errors=("storage_unavailable", "store_unreachable"),
     ),
     "POST /api/jobs": Operation(
