@@ -166,7 +166,7 @@ class Loudness(TypedDict):
 
 
 class Difference(TypedDict):
-    """Bits of 64, mean over time, to the source (opening: its first 3 s), to the nearest sibling."""
+    """Bits of 64, mean over time: to the source, in the first 3 s, to the nearest sibling."""
 
     source: float | None
     opening: float | None

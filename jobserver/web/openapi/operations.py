@@ -1,5 +1,6 @@
 """Jobs, signing in, health, storage, as OpenAPI says it."""
 
+from jobserver.jobs.model import WEBHOOK_EVENTS
 from jobserver.render import RECIPES
 from jobserver.web import service_shapes, shapes
 from jobserver.web.openapi.model import (
@@ -44,6 +45,17 @@ OPTIONS: dict[str, JsonSchema] = {
         "type": "string",
         "maxLength": MAX_TITLE_LENGTH,
         "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$",
+    },
+}
+OPTIONS |= {
+    "webhook": {
+        "description": "https URL that events of the job are posted to (Standard Webhooks)",
+        "type": "string",
+    },
+    "webhookEvents": {
+        "description": f"some of {', '.join(WEBHOOK_EVENTS)}, between commas; all of the job "
+        "without it",
+        "type": "string",
     },
 }
 BRIEF_AS_TEXT: JsonSchema = {
@@ -126,11 +138,7 @@ WITHOUT_OUTPUTS = Parameter("outputs", "`false` leaves the outputs out, as for p
 OPERATIONS: dict[str, Operation] = {
     "POST /api/auth": Operation(
         "Sign in",
-        {
-            200: Answer(
-                "A token for the header `Authorization: Bearer <token>`", service_shapes.Token
-            )
-        },
+        {200: Answer("A token for the header Authorization", service_shapes.Token)},
         errors=(
             *("password_required", "password_too_long", "invalid_password", "too_many_attempts"),
             *("incomplete_body", "request_timeout", "database_full"),
@@ -141,9 +149,7 @@ OPERATIONS: dict[str, Operation] = {
     "GET /api/health": Operation(
         "Ask whether the server serves",
         {
-            200: Answer(
-                "It does; `degraded`: something waits for the operator", service_shapes.Health
-            ),
+            200: Answer("It does; `degraded`: the operator must act", service_shapes.Health),
             503: Answer("It does not, for the reason in `error`", service_shapes.Health),
         },
         access=EVERYBODY,
