@@ -5,7 +5,6 @@ Source: https://spec.openapis.org/oas/v3.1.1.html
 
 import re
 from collections.abc import Iterable, Iterator
-from http import HTTPStatus
 from inspect import getdoc
 from typing import Any, Literal
 
@@ -188,7 +187,7 @@ def _errors(codes: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield (
             str(status),
             {
-                "description": f"{HTTPStatus(status).phrase}: {lines}",
+                "description": lines,
                 "headers": headers,
                 "content": {JSON: {"schema": {"x-schema": "Error"}}},
                 "x-codes": found,
