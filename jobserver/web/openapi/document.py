@@ -160,6 +160,11 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "description": answer.description,
         "headers": {**headers, "X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}},
     }
+    if answer.links:
+        described["links"] = {
+            name: {"operationId": name, "parameters": dict(parameters)}
+            for name, parameters in answer.links.items()
+        }
     if answer.shape is not None:
         described["content"] = {JSON: {"schema": _schema(answer.shape)}}
     elif answer.content:

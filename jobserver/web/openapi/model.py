@@ -24,13 +24,15 @@ class Answer(NamedTuple):
     """An answer that is no error.
 
     shape: of its JSON, a class of shapes.py or a list of one; None for none. content: media types
-    of other bodies. headers: descriptions by name.
+    of other bodies. headers: descriptions by name. links: by operation, its parameters and
+    where they are in the answer.
     """
 
     description: str
     shape: Any = None
     content: tuple[str, ...] = ()
     headers: Mapping[str, str] = NOTHING
+    links: Mapping[str, Mapping[str, str]] = {}
 
 
 class Body(NamedTuple):
@@ -66,8 +68,11 @@ class Operation(NamedTuple):
     access: Access = TOKEN
 
 
-# What any route may answer.
-ALWAYS = ("internal_error", "busy", "database_busy", "database_unavailable", "outcome_unknown")
+# What any route may answer; the first three in place of our server, by what serves it.
+ALWAYS = (
+    *("bad_request", "uri_too_long", "headers_too_large"),
+    *("internal_error", "busy", "database_busy", "database_unavailable", "outcome_unknown"),
+)
 
 NOT_MODIFIED = Answer("What If-None-Match names has not changed")
 ETAG = {"ETag": "of this answer; with If-None-Match it is a 304 as long as nothing has changed"}

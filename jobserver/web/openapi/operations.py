@@ -118,6 +118,7 @@ QUEUE_ERRORS = (
     *("quota_exceeded", "storage_unavailable", "store_unreachable"),
 )
 JSON_ERRORS = ("invalid_json", "incomplete_body", "request_timeout", "body_too_large")
+JOB_ID = {"job_id": "$response.body#/jobId"}
 ACCEPTED = Answer(
     "The job is queued, and kept whatever happens",
     shapes.AcceptedJob,
@@ -125,6 +126,9 @@ ACCEPTED = Answer(
         "Location": "of the job",
         "Idempotent-Replayed": "`true`: the answer to an earlier request with this Idempotency-Key",
     },
+    links=dict.fromkeys(
+        ("show_job", "cancel_job", "retry_job", "make_again", "delete_job", "download"), JOB_ID
+    ),
 )
 IDEMPOTENT_ERRORS = ("invalid_idempotency_key", "idempotency_key_in_use", "idempotency_key_reused")
 IDEMPOTENCY_KEY = Parameter(
