@@ -124,7 +124,8 @@ class File(NamedTuple):
     width, height: as displayed. sha256, duration, width, height: None until a worker has probed
     it. thumbnail: the name of its picture, or None. own_seed: see seeds.seed_of.
     thumbnail_place: its key, see keys.placed_key. planned: as of NewFile. weight: of its progress
-    in that of its job, planned seconds; None without a brief: all weigh the same.
+    in that of its job, planned seconds; None without a brief: all weigh the same. credentials:
+    JSON of what its Content Credentials claim, None where it carries none.
     """
 
     id: str
@@ -148,6 +149,7 @@ class File(NamedTuple):
     role: Role = "video"
     planned: int | None = None
     weight: float | None = None
+    credentials: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -227,7 +229,7 @@ class SourceFacts(NamedTuple):
     """What a worker found out about a source; see File.
 
     duration: None of a still. width, height: None of music. facts: of a file of a brief, JSON that
-    its later claims read; None without one.
+    its later claims read; None without one. credentials: as of File.
     """
 
     duration: float | None
@@ -237,6 +239,7 @@ class SourceFacts(NamedTuple):
     thumbnail: str | None
     thumbnail_place: str | None = None
     facts: str | None = None
+    credentials: str | None = None
 
 
 class QueueEstimate(NamedTuple):

@@ -184,7 +184,8 @@ def renew(db: Connection, claim: Claim, progress: float, *, lease_s: float, now:
 def record_source(db: Connection, claim: Claim, facts: SourceFacts) -> bool:
     """Record what the source is; False when the file is lost."""
     assignments = """duration = :duration, width = :width, height = :height, sha256 = :sha256,
-        thumbnail = :thumbnail, thumbnail_place = :thumbnail_place, facts = :facts"""
+        thumbnail = :thumbnail, thumbnail_place = :thumbnail_place, facts = :facts,
+        credentials = :credentials"""
     return _update(db, claim, assignments, facts._asdict())
 
 

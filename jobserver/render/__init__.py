@@ -7,6 +7,7 @@ recipe, boxes, banner, probe, command, launch, ffmpeg, variations, verify in thi
 """
 
 from jobserver.render import ffmpeg
+from jobserver.render.credentials import Credentials, read_credentials
 from jobserver.render.errors import Cancelled, DiskFull, EngineError, MediaError, RenderError
 from jobserver.render.joins import Joined, JoinPart, Loudness, Mixing, join
 from jobserver.render.media import Media
@@ -46,6 +47,7 @@ __all__ = [
     "RECIPES",
     "BrokenFont",
     "Cancelled",
+    "Credentials",
     "DiskFull",
     "Encoding",
     "EngineError",
@@ -78,6 +80,7 @@ __all__ = [
     "probe",
     "probe_music",
     "probe_still",
+    "read_credentials",
     "render",
     "render_music",
     "render_shots",

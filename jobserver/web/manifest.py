@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jobserver.brief.model import AXES, Brief
@@ -16,14 +16,16 @@ from jobserver.brief.stored import to_document
 from jobserver.files.zip import Member, text_member
 from jobserver.jobs.model import File, Job, Output
 from jobserver.jobs.seeds import seed_of
+from jobserver.web.credentials import credentials_json, in_words
 from jobserver.web.fit import fitting, placements_of
 from jobserver.web.schemas import wished_variations
 
-CHANGING = ("sha256", "status", "error")  # of a source, without a new output
-ROOM = 512  # bytes a source: a hash, a status and an error
+CHANGING = ("sha256", "status", "error", "contentCredentials")  # of a source, without a new output
+ROOM = 1024  # bytes a source: a hash, a status, an error, and who claims what
+DEPTH = 3  # of a source's values in the manifest; an object is indented by so many levels
 MAX_ERROR_LENGTH = 200  # characters; no sentence of ours is as long
 MEASURES = ("width", "height", "duration", "integrated", "truePeak", "size", "sha256", "outputId")
-FITS = "placements"
+NAMED = ("placements", "contentCredentials")  # what fits, and which sources carry them
 # What a spreadsheet would take for a formula, also behind what some take for the end of a cell.
 # Source: https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA = re.compile(r"(^|[\t\r\n;,|\"'])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
@@ -56,7 +58,9 @@ class Manifest:
         for output in sorted(outputs, key=lambda each: each.number):
             entries[output.file_id]["outputs"].append(_output_entry(output, self._path(output)))
         room = ROOM * len(entries) - sum(
-            len(_to_json(entry[key])) for entry in entries.values() for key in CHANGING
+            len(_to_json(entry[key]).replace(b"\n", b"\n" + b"  " * DEPTH))
+            for entry in entries.values()
+            for key in CHANGING
         )
         manifest = {
             "jobId": self._job.id,
@@ -76,7 +80,7 @@ class Manifest:
         """Return a line an output, in their sequence in the status."""
         text = io.StringIO()
         lines = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
-        lines.writerow(("path", *AXES, *MEASURES, FITS))
+        lines.writerow(("path", *AXES, *MEASURES, *NAMED))
         positions = {file.id: (file.position, file.name) for file in self._files}
         for output in sorted(outputs, key=lambda each: (positions[each.file_id], each.number)):
             lines.writerow(map(harmless, self._line(output, positions[output.file_id][1])))
@@ -93,7 +97,15 @@ class Manifest:
             "outputId": output.id,
         }
         values = [*(axes.get(name) for name in AXES), *(measured[name] for name in MEASURES)]
-        return [self._path(output), *values, fitting(placements_of(output))]
+        named = (fitting(placements_of(output)), in_words(self._sources(axes)))
+        return [self._path(output), *values, *named]
+
+    def _sources(self, axes: Mapping[str, Any]) -> list[File]:
+        """Return the files that an output with these axes was made of."""
+        logo = self._brief and self._brief.logo
+        used = {(role, axes.get(role)) for role in ("video", "hook", "ending", "music")}
+        used |= {("overlay", logo.overlay)} if logo else set()
+        return [file for file in self._files if (file.role, file.name) in used]
 
 
 def harmless(value: Any) -> Any:
@@ -112,6 +124,7 @@ def _source_entry(job: Job, file: File) -> dict[str, Any]:
         "seed": seed_of(job, file),
         "status": file.status,
         "error": file.error and file.error[:MAX_ERROR_LENGTH],
+        "contentCredentials": credentials_json(file),
         "outputs": [],
     }
 

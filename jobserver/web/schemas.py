@@ -23,6 +23,7 @@ from jobserver.jobs.model import (
 from jobserver.jobs.progress import finished_at, percent, share_of
 from jobserver.jobs.seeds import seed_of
 from jobserver.web import names, shapes
+from jobserver.web.credentials import credentials_json
 from jobserver.web.fit import placements_of
 from jobserver.web.hot_path import timestamp
 from jobserver.web.shapes import Reason
@@ -226,6 +227,7 @@ def _asset_json(file: File, link: Link) -> shapes.JobAsset:
         "sha256": file.sha256,
         "url": _source_url(file, link),
         "thumbnailUrl": _thumbnail_url(file, link),
+        "contentCredentials": credentials_json(file),
     }
 
 
@@ -285,6 +287,7 @@ def _file_json(job: Job, file: File, completed: int, link: Link) -> shapes.JobFi
         "seed": seed_of(job, file),
         "url": _source_url(file, link),
         "thumbnailUrl": _thumbnail_url(file, link),
+        "contentCredentials": credentials_json(file),
         "failedVariations": 0,
     }
 

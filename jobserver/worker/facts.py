@@ -5,11 +5,12 @@ Probing decodes all of a file's sound, so it is done once a file, not once a cla
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from jobserver.brief.timeline import PartFacts
-from jobserver.render import Media, Music, Still
+from jobserver.render import Media, Music, Still, read_credentials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,3 +44,14 @@ def dump(probe: Probe) -> str:
 def load(text: str) -> Probe:
     """Return the probe that dump() was given. Raises ValueError for that of another version."""
     return _ADAPTER.validate_python(json.loads(text))
+
+
+def credentials_of(path: Path) -> str | None:
+    """Return the JSON of what a source's Content Credentials claim, for `job_file.credentials`.
+
+    None where it carries none that can be read. Raises OSError.
+    """
+    found = read_credentials(path)
+    if found is None:
+        return None
+    return json.dumps({"generator": found.generator, "aiMade": found.made_by_ai})

@@ -13,6 +13,7 @@ from jobserver.files.store import Store
 from jobserver.jobs import queries
 from jobserver.jobs.model import Claim, SourceFacts
 from jobserver.jobs.seeds import seed_of
+from jobserver.worker.facts import credentials_of
 from jobserver.worker.heartbeat import HeldClaim
 from jobserver.worker.publish import Rendered, publish, publish_source, sha256_of, stage
 
@@ -121,6 +122,7 @@ class GroupRenderer:
                 height=height,
                 sha256=sha256_of(path),
                 thumbnail=None if picture is None else picture.name,
+                credentials=credentials_of(path),
             )
             publish_source(self._db, self._store, claim, facts=facts, picture=picture)
 

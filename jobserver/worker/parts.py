@@ -44,6 +44,7 @@ class Prober:
                 thumbnail=None if picture is None else picture.name,
                 thumbnail_place=None if picture is None else self._place(claim, picture),
                 facts=facts.dump(probe),
+                credentials=facts.credentials_of(path),
             )
             staged = [] if picture is None else [self._put(claim, picture)]
             done = end_claim(

@@ -50,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
     "stage": 0,
     "ready": 1,
     "facts": None,
+    "credentials": None,
     "axes": None,
     "loudness": None,
 }

@@ -28,6 +28,7 @@ JOB_KEYS = [
 FILE_KEYS = [
     *("id", "name", "size", "status", "progress", "error", "completedVariations"),
     *("totalVariations", "duration", "width", "height", "sha256", "seed", "url", "thumbnailUrl"),
+    "contentCredentials",
     *("failedVariations", "outputs", "failedOutputs"),
 ]
 
