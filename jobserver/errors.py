@@ -132,6 +132,21 @@ class FileTooLarge(BodyTooLarge):
         super().__init__(f"File too large (at most {in_words(max_size)})")
 
 
+# -- uploads that come in several requests (tus) ---------------------------------
+
+
+class ChecksumMismatch(UploadError):
+    sentence = "The bytes do not have the checksum that was given; none of them was kept"
+
+
+class ProtocolVersion(UploadError):
+    sentence = "Tus-Resumable must be 1.0.0"
+
+
+class UnsupportedType(UploadError):
+    sentence = "Content-Type must be application/offset+octet-stream"
+
+
 # -- space --------------------------------------------------------------------
 
 
@@ -168,6 +183,10 @@ class OutputNotFound(NotFound):
     sentence = "Output not found"
 
 
+class UploadNotFound(NotFound):
+    sentence = "Upload not found"
+
+
 class DeliveryNotFound(NotFound):
     sentence = "Delivery not found"
 
@@ -184,6 +203,12 @@ class OutputGone(Gone):
     sentence = "The file is gone"
 
 
+class UploadGone(Gone):
+    """An upload that a job has taken, or whose bytes have gone."""
+
+    sentence = "The bytes of the upload are gone"
+
+
 class Conflict(JobserverError):
     """The job's state does not allow it."""
 
@@ -198,6 +223,22 @@ class JobEnded(Conflict):
 
 class NothingToRetry(Conflict):
     sentence = "No file of the job has failed or was cancelled"
+
+
+class OffsetMismatch(Conflict):
+    sentence = "The upload is at another offset; ask for it with HEAD"
+
+
+class UploadUnfinished(Conflict):
+    sentence = "The upload is not finished"
+
+
+class UploadUsed(Conflict):
+    sentence = "The upload is used by another job"
+
+
+class UploadTakenOver(JobserverError):
+    sentence = "Another request goes on with this upload"
 
 
 class SourcesGone(Conflict):

@@ -36,9 +36,8 @@ WITH_SQL = (
     *(
         f"jobs/{name}.py"
         for name in (
-            *("glance", "idempotency", "overview", "relocation", "shots", "stages", "standing"),
-            "webhooks",
-            "workers",
+            *("glance", "idempotency", "overview", "relocation", "resumable", "shots", "stages"),
+            *("standing", "webhooks", "workers"),
         )
     ),
 )

@@ -1,4 +1,4 @@
-"""README's briefs, pasted into a shell as they stand, answer what README says."""
+"""README's briefs, and its resumable upload, pasted into a shell as they stand, do what it says."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.uploads.brief_parts import MP3, PNG
 
 pytestmark = pytest.mark.tools
 
-SECTION = re.compile(r"^## Briefs$.*?^```sh\n(.*?)^```$", re.M | re.S)
+SECTION = r"^##+ {}$.*?^```sh\n(.*?)^```$"
 FILES = {
     "clip.mp4": MP4_HEAD,
     "hook1.mp4": MP4_HEAD + b"1",
@@ -26,8 +26,10 @@ FILES = {
 COUNTS = ("variationsPerVideo", "totalVariations")
 
 
-def commands() -> str:
-    found = SECTION.search((PROJECT / "README.md").read_text())
+def commands(title: str) -> str:
+    """Return the first commands of a section."""
+    section = re.compile(SECTION.format(title), re.M | re.S)
+    found = section.search((PROJECT / "README.md").read_text())
     assert found is not None
     return found[1]
 
@@ -57,7 +59,7 @@ def test_each_brief_of_readme_is_accepted_and_makes_what_readme_says(
 ) -> None:
     for name, content in FILES.items():
         (tmp_path / name).write_bytes(content)
-    text = commands()
+    text = commands("Briefs")
     answers = paste(shared_server, tmp_path, text)
     said = [
         tuple(int(count) for count in found)
@@ -67,3 +69,12 @@ def test_each_brief_of_readme_is_accepted_and_makes_what_readme_says(
     for answer, counts in zip(answers, said, strict=True):
         assert answer.get("status") == "queued", answer
         assert tuple(answer[key] for key in COUNTS) == counts
+
+
+def test_the_resumable_upload_of_readme_becomes_a_job(
+    shared_server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "clip.mp4").write_bytes(MP4_HEAD * 1000)
+    [answer] = paste(shared_server, tmp_path, commands("Resumable uploads"))
+    assert answer["totalVariations"] == 3, answer
+    assert shared_server.stored(answer["jobId"]) == [MP4_HEAD * 1000]

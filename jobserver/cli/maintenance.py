@@ -8,7 +8,7 @@ from jobserver.cli.common import command, current_settings, current_store, open_
 from jobserver.db import Connection, clock_note
 from jobserver.files.keys import output_key
 from jobserver.files.store import Store
-from jobserver.jobs import clock, ownership, quota, retention, sweep
+from jobserver.jobs import clock, ownership, quota, resumable, retention, sweep
 from jobserver.jobs.clock import Reading
 from jobserver.jobs.quota import SpaceLimits
 
@@ -24,17 +24,21 @@ def sweep_all(dry_run: bool, trust_clock: bool) -> None:
         if reasons := ownership.why_not_all(database, store):
             raise click.ClickException(f"{'; '.join(reasons)}; nothing is done")
         expired = retention.expired_ids(database, settings.job_lifetime, now)
-        if expired and not trust_clock and not _clock_is_trusted(database, now):
+        uploads = resumable.expired_ids(database, now)
+        if (expired or uploads) and not trust_clock and not _clock_is_trusted(database, now):
             click.echo(f"The clock may have jumped: {len(expired)} jobs stay (--trust-clock)")
-            expired = []
+            expired, uploads = [], []
         limits = SpaceLimits.of(settings)
         for line in _reasons(database, store, limits, expired):
             click.echo(line)
+        for upload_id in uploads:
+            click.echo(f"upload {upload_id}: expired")
         if not dry_run:
             ownership.adopt_unowned(database, store)
             jobs = retention.expire(database, store, expired, now)
             jobs += quota.evict(database, store, limits, now=now)
-            files = sweep.sweep_uploads(database, store) + sweep.sweep_outputs(database, store)
+            files = resumable.expire(database, store, uploads)
+            files += sweep.sweep_uploads(database, store) + sweep.sweep_outputs(database, store)
             files += sweep.forget_missing(database, store, now)
             click.echo(f"Removed {jobs} jobs and {files} leftovers.")
 

@@ -21,8 +21,9 @@ from jobserver.db.migrations import VERSION, latest_version, stated_version
 from jobserver.db.transaction import claiming, exclusive
 
 BATCH = 1000  # rows that are held in memory
-# What says who lives, and what the triggers of the target count themselves.
-_NOT_MOVED = frozenset({"worker", "queue_length"})
+# What says who lives, what the triggers of the target count themselves, and uploads that no job has
+# yet: they begin anew.
+_NOT_MOVED = frozenset({"worker", "queue_length", "upload"})
 _VERSION_BEFORE = "version_before_move"
 
 

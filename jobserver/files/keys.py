@@ -13,6 +13,11 @@ def source_key(stored_name: str) -> str:
     return UPLOADS + stored_name
 
 
+def upload_id_of(key: str) -> str:
+    """Return the id of the upload that something below `uploads/` belongs to."""
+    return key.removeprefix(UPLOADS).partition(".")[0]
+
+
 def output_key(job_id: str, name: str) -> str:
     """Return the key of an output, or of a thumbnail, of a job."""
     return f"{OUTPUTS}{job_id}/{name}"

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +21,7 @@ from jobserver.files import durability
 from jobserver.files.keys import OUTPUTS, UPLOADS, output_key, source_key
 from jobserver.files.linked_file import LinkedFile
 from jobserver.files.part_file import PartFile, remove_unlocked
+from jobserver.files.resumable import ResumableParts
 from jobserver.files.root import OWNER_FILE, LocalRoot
 from jobserver.files.store import Staged
 
@@ -72,9 +73,15 @@ class _TwoFolders:
     def withdraw(self, staged: Sequence[Staged]) -> None:
         """Nothing: what was not renamed goes with its scratch folder."""
 
-    def abort_dead_uploads(self) -> int:
+    def abort_dead_uploads(self, resumed: Collection[str] = ()) -> int:
         """Nothing: a file that is received is listed until its lock is free."""
+        del resumed
         return 0
+
+    @property
+    def resumable(self) -> ResumableParts:
+        """Those in UPLOAD_DIR."""
+        return ResumableParts(self._uploads)
 
     def near_uploads(self) -> Sequence[str]:
         """Return none: all are on this machine."""

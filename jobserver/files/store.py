@@ -7,7 +7,7 @@ keys.py). What a key names never changes: it appears whole, and disappears whole
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
@@ -44,6 +44,62 @@ class Incoming(Protocol):
 
     def discard(self) -> None:
         """Release what is held and remove the bytes, unless committed. Harmless twice."""
+
+
+class Partial(NamedTuple):
+    """An upload that comes in several requests, as a row keeps it between them.
+
+    id, stored_name: as of Incoming. size: bytes of the whole. received: bytes that are durable.
+    state: what the store wants to be given again; empty at first.
+    """
+
+    id: str
+    stored_name: str
+    size: int
+    received: int = 0
+    state: str = ""
+
+
+class Hold(Protocol):
+    """Of all requests that append to an upload, the right of the one that came last."""
+
+    def require(self) -> None:
+        """Raise UploadTakenOver when another request has it."""
+
+    def next_number(self) -> int:
+        """Return a number above all that were given for this upload. Raises UploadTakenOver."""
+
+
+class Extending(Protocol):
+    """An upload that one request appends to; what it has written is removed unless synced."""
+
+    def write(self, piece: bytes) -> None:
+        """Append. Raises UploadTakenOver, InsufficientStorage or OSError."""
+
+    def sync(self, *, last: bool) -> Partial:
+        """Return the upload as a row may keep it now: what it says was received is durable.
+
+        last: everything written is, and nothing more will be. Raises as write().
+        """
+
+    def close(self) -> None:
+        """Release what is held. Harmless twice."""
+
+
+class Resumable(Protocol):
+    """Uploads that come in several requests. Nothing is visible under their keys at first."""
+
+    def extend(self, upload: Partial, hold: Hold) -> Extending:
+        """Append to an upload. Raises UploadGone, UploadTakenOver or OSError."""
+
+    def complete(self, upload: Partial) -> None:
+        """Make an upload of which all was received visible. Harmless twice. Raises OSError."""
+
+    def replaced(self, before: Partial, after: Partial) -> None:
+        """Remove what only `before` needs, once the row says `after`. Raises OSError."""
+
+    def discard(self, upload: Partial) -> None:
+        """Remove all of it; what is missing counts as removed. Raises OSError."""
 
 
 class Root(Protocol):
@@ -92,10 +148,11 @@ class Swept(Protocol):
     def present_outputs(self) -> dict[str, set[str]] | None:
         """Return list_outputs() where what is not among it is surely gone, else None."""
 
-    def abort_dead_uploads(self) -> int:
+    def abort_dead_uploads(self, resumed: Collection[str] = ()) -> int:
         """Delete what was begun and no request can still be sending; return how many uploads.
 
-        Also what was begun twice, for a file that is there.
+        Also what was begun twice, for a file that is there. resumed: ids of those that other
+        requests may go on with.
         """
 
 
@@ -120,6 +177,10 @@ class Store(Swept, Receiver, Protocol):
     @property
     def sweep_every_s(self) -> float:
         """Seconds between two sweeps of one process; 0 where listing costs nothing."""
+
+    @property
+    def resumable(self) -> Resumable:
+        """The uploads that come in several requests."""
 
     def prepare_worker(self) -> None:
         """Remove what earlier workers of this machine left outside the store. Raises OSError."""

@@ -139,9 +139,13 @@ def choose_evictions(ended: list[EndedJob], missing: int) -> list[EndedJob]:
 
 
 def used_bytes(db: Connection) -> int:
-    """Return the bytes of the uploads, shots and outputs of all jobs that are not marked."""
+    """Return the bytes of the uploads, shots and outputs of all jobs that are not marked.
+
+    Uploads that wait for their jobs count with all that they will have.
+    """
     query = """
         SELECT CAST(COALESCE((SELECT SUM(size) FROM job_file), 0)
+                  + COALESCE((SELECT SUM(size) FROM upload WHERE job_id IS NULL), 0)
                   + COALESCE((SELECT SUM(size) FROM shot), 0)
                   + COALESCE((SELECT SUM(size) FROM output), 0) AS BIGINT)"""
     total: int = db.value(query)

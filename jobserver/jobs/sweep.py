@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from jobserver.db import Connection, removing
-from jobserver.files.keys import UPLOADS, claim_of, output_key, placed_key
+from jobserver.files.keys import UPLOADS, claim_of, output_key, placed_key, upload_id_of
 from jobserver.files.store import Store
-from jobserver.jobs import events, standing
+from jobserver.jobs import events, resumable, standing
 from jobserver.jobs.retention import batches
 
 
@@ -29,7 +29,7 @@ def sweep_uploads(db: Connection, store: Store) -> int:
 
     The caller has asked ownership.owns_all().
     """
-    count = store.abort_dead_uploads()
+    count = store.abort_dead_uploads(resumable.waiting_ids(db))
     for key in orphaned_uploads(db, store):
         name = key.removeprefix(UPLOADS)
         count += store.delete_orphan(key, lambda name=name: _is_listed(db, name))  # type: ignore[misc]
@@ -37,13 +37,24 @@ def sweep_uploads(db: Connection, store: Store) -> int:
 
 
 def orphaned_uploads(db: Connection, store: Store) -> list[str]:
-    """Return the keys of uploads that no row names; a living request may hold one of them."""
+    """Return the keys of uploads that no row names; a living request may hold one of them.
+
+    First what lies there, then those that come in several requests, then the files of jobs: one
+    becomes the other.
+    """
     keys = list(store.list_uploads())
+    waiting = resumable.waiting_ids(db)
     known = set(db.column("SELECT stored_name FROM job_file"))
-    return [key for key in keys if key.removeprefix(UPLOADS) not in known]
+    return [
+        key
+        for key in keys
+        if key.removeprefix(UPLOADS) not in known and upload_id_of(key) not in waiting
+    ]
 
 
 def _is_listed(db: Connection, stored_name: str) -> bool:
+    if resumable.is_waiting(db, upload_id_of(stored_name)):
+        return True
     query = "SELECT 1 FROM job_file WHERE stored_name = :name"
     return db.value(query, {"name": stored_name}) is not None
 

@@ -22,6 +22,12 @@ class Limits(SettingsGroup):
     max_uploads: Whole = Field(8, ge=1, description="uploads at once in one web worker process")
     max_downloads: Whole = Field(32, ge=1, description="at once in one web worker process")
     job_lifetime: Whole = Field(24 * 3600, ge=1, le=CENTURY_S, description="seconds")
+    upload_lifetime: Whole = Field(
+        24 * 3600,
+        ge=1,
+        le=CENTURY_S,
+        description="seconds since its last byte that a resumable upload waits to be used",
+    )
     storage_quota: Whole = Field(0, ge=0, description="bytes of uploads and outputs; 0: no quota")
     min_free_space: Whole = Field(100 * MIB, ge=0, description="bytes of the disk no upload uses")
     webhook_allow: Receivers = Field(

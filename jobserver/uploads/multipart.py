@@ -11,7 +11,6 @@ from werkzeug.http import parse_options_header
 
 from jobserver.errors import (
     BodyTooLarge,
-    ClientGone,
     MalformedBody,
     NothingChosen,
     NoVideos,
@@ -19,6 +18,7 @@ from jobserver.errors import (
     UnexpectedPart,
 )
 from jobserver.files.store import Receiver, Store
+from jobserver.uploads.body import pieces
 from jobserver.uploads.committed import committed
 from jobserver.uploads.containers import CONTAINERS, media_types
 from jobserver.uploads.fingerprint import Fingerprint
@@ -27,7 +27,6 @@ from jobserver.uploads.kinds import FIELDS, VIDEOS
 from jobserver.uploads.limits import MAX_BRIEF_SIZE, MAX_FIELD_SIZE, UploadLimits
 
 VIDEO_TYPES = media_types(list(CONTAINERS))
-READ_SIZE = 1024 * 1024  # as much as gunicorn receives at once
 MAX_FIELDS = 50
 MAX_AROUND = 8 * 1024  # bytes of headers, boundary and padding around one part
 FIELD_SIZES = {"brief": MAX_BRIEF_SIZE}  # bytes of text fields that may be larger than others
@@ -123,7 +122,7 @@ class UploadParser(FormDataParser):
         return stream, parts.form, parts.files
 
     def _chunks(self, stream: IO[bytes], content_length: int | None) -> Iterator[bytes]:
-        for chunk in _chunks(stream, content_length):
+        for chunk in pieces(stream, content_length):
             self._on_chunk()
             yield chunk
 
@@ -141,16 +140,6 @@ def _parse(chunks: Iterator[bytes], boundary: bytes, parts: "Parts") -> None:
                     raise MalformedBody
     except MultipartError as error:
         raise MalformedBody from error
-
-
-def _chunks(stream: IO[bytes], content_length: int | None) -> Iterator[bytes]:
-    """Yield the body. Raises ClientGone when it ends before its Content-Length."""
-    received, read = 0, getattr(stream, "read1", stream.read)  # as it comes, if that can be had
-    while chunk := read(READ_SIZE):
-        received += len(chunk)
-        yield chunk
-    if content_length is not None and received != content_length:
-        raise ClientGone
 
 
 class Parts:

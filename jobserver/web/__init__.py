@@ -3,6 +3,7 @@
 auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
                                               briefs: what a brief would make;
                                               deliveries: of webhooks
+resumable, from_uploads                       uploads by tus; a job of them
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, shapes, reasons                      JSON going out, and the types of its shapes
 errors, error_codes                           each error's answer; the table of codes and statuses
@@ -31,6 +32,7 @@ from jobserver.web import (
     outputs,
     pages,
     polling,
+    resumable,
     storage,
 )
 from jobserver.web.cors import CrossOrigin
@@ -44,7 +46,8 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, polling):
         part.init_app(app)
-    for resource in (auth, health, jobs, again, briefs, deliveries, outputs, storage, pages):
+    made = (jobs, again, resumable, outputs)
+    for resource in (auth, health, *made, briefs, deliveries, storage, pages):
         app.register_blueprint(resource.bp)
     app.register_blueprint(api_pages.bp)
     settings: Settings = app.extensions["settings"]

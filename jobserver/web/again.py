@@ -11,7 +11,7 @@ from jobserver import uploads
 from jobserver.brief.model import Brief
 from jobserver.brief.stored import to_document
 from jobserver.db import Connection
-from jobserver.errors import InvalidOption, JobNotFound, SourcesGone
+from jobserver.errors import JobNotFound, SourcesGone
 from jobserver.files.keys import source_key
 from jobserver.files.store import Store
 from jobserver.jobs import queries, queue, quota, webhooks
@@ -30,6 +30,7 @@ from jobserver.web.submission import (
     brief_of,
     insert,
     make_draft,
+    text_of,
 )
 
 MAX_BODY_SIZE = 128 * 1024  # bytes; a brief has half of it
@@ -104,16 +105,9 @@ def _wishes(
     if given.get("brief") is not None:
         before["variations"] = None
     wanted = {name: given.get(name, value) for name, value in before.items()}
-    texts = {name: _text(name, value) for name, value in wanted.items() if name != "brief"}
+    texts = {name: text_of(name, value) for name, value in wanted.items() if name != "brief"}
     events = given.get("webhookEvents", events)
     return Wishes(**texts, brief=wanted["brief"], webhook_events=events)
-
-
-def _text(name: str, value: Any) -> str | None:
-    """Return a value as the field of a form would have it. Raises InvalidOption."""
-    if isinstance(value, bool) or not isinstance(value, str | int | None):
-        raise InvalidOption(f"{name} must be a text or a whole number")
-    return None if value is None else str(value)
 
 
 @contextmanager

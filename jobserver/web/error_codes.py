@@ -107,6 +107,29 @@ CODES: dict[str, ErrorCode] = {
         errors.BodyTooLarge,
         http.RequestEntityTooLarge,
     ),
+    # resumable uploads
+    "unknown_protocol_version": _line(
+        412, "an upload in several requests without `Tus-Resumable: 1.0.0`", errors.ProtocolVersion
+    ),
+    "unsupported_media_type": _line(
+        415,
+        "bytes of an upload that are not `application/offset+octet-stream`",
+        errors.UnsupportedType,
+        http.UnsupportedMediaType,
+    ),
+    "upload_not_found": _line(404, "no upload has this id", errors.UploadNotFound),
+    "upload_gone": _line(410, "the upload is part of a job, or has gone", errors.UploadGone),
+    "offset_mismatch": _line(
+        409, "Upload-Offset is not where the upload is: ask with HEAD", errors.OffsetMismatch
+    ),
+    "upload_taken_over": _line(
+        423, "a later request goes on with this upload", errors.UploadTakenOver
+    ),
+    "checksum_mismatch": _line(
+        460, "the bytes do not have their Upload-Checksum; none was kept", errors.ChecksumMismatch
+    ),
+    "upload_unfinished": _line(409, "a job of an upload that lacks bytes", errors.UploadUnfinished),
+    "upload_used": _line(409, "a job of an upload that another job has", errors.UploadUsed),
     # space
     "insufficient_storage": _line(507, "the disk has no space for it", errors.InsufficientStorage),
     "database_full": _line(507, "the disk of the database is full", db.DatabaseFull),

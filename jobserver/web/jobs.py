@@ -15,6 +15,7 @@ from jobserver.web import idempotency, params, pieces, polling, reasons, schemas
 from jobserver.web.auth import require_auth
 from jobserver.web.conditional import conditional, conditional_json, json_body
 from jobserver.web.context import current_settings, get_db, get_store
+from jobserver.web.from_uploads import create_from_uploads
 from jobserver.web.idempotency import Attempt
 from jobserver.web.links import links
 from jobserver.web.polling import Seen
@@ -52,8 +53,11 @@ class UploadRequest(Request):
 def create_job() -> ResponseReturnValue:
     """Accept videos and queue one job: 202 and Location; 400, 408, 413, 503 or 507 as JSON.
 
-    With Idempotency-Key a second request gets the first one's 202; 409 or 422.
+    A body of JSON names resumable uploads, see from_uploads.py; any other is a form. With
+    Idempotency-Key a second request gets the first one's 202; 409 or 422.
     """
+    if request.mimetype == "application/json":
+        return create_from_uploads()
     store, settings = get_store(), current_settings()
     slots, upload_limits = current_app.extensions["upload_slots"], _upload_limits()
     with (

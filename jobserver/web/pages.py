@@ -11,8 +11,10 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from jobserver.brief.schema import SCHEMA, definition, with_defaults
+from jobserver.placements import PLACEMENTS
 from jobserver.render import DEFAULT_RECIPE, RECIPES, Encoding, size_factors, text
 from jobserver.render.framing import MAX_ENLARGING
+from jobserver.render.measure import VISIBLE
 from jobserver.render.text import headline, safe_zones
 from jobserver.uploads.brands import OTHER_FORMATS, SOUND_BRANDS
 from jobserver.uploads.containers import accepted, media_types
@@ -68,6 +70,17 @@ HEADLINE_SHAPE = {
     "leastZone": safe_zones.LEAST_ZONE,
 }
 
+# What the page says of a placement beside the reasons that an output has.
+PLACEMENT_HINTS = [
+    {
+        "name": placement.name,
+        "loudness": placement.loudness,
+        "zoneFormat": placement.zone_format,
+        "safeZone": placement.safe_zone,
+    }
+    for placement in PLACEMENTS
+]
+
 bp = Blueprint("pages", __name__, static_folder="static", template_folder="templates")
 
 
@@ -86,6 +99,8 @@ def show_page(job_id: str | None = None) -> ResponseReturnValue:
         schema={**BRIEF_KEYS, "formats": definition("format")["enum"]},
         brief_defaults=BRIEF_DEFAULTS,
         max_enlarging=MAX_ENLARGING,
+        placements=PLACEMENT_HINTS,
+        visible_from=VISIBLE,
         safe_zones=text.margins(),
         headline_shape=HEADLINE_SHAPE,
         variations=(DEFAULT_VARIATIONS, MAX_VARIATIONS),

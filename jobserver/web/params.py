@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from jobserver.brief.text import problem
@@ -38,9 +38,12 @@ def job_options(fields: Mapping[str, str], new_seed: int) -> JobOptions:
     return JobOptions(variations(fields.get("variations")), recipe, _seed(fields, new_seed))
 
 
-def ignored_fields(fields: Mapping[str, Any]) -> list[str]:
-    """Return the names that mean nothing here, as `recipies`, each once, in their sequence."""
-    return [name for name in fields if name not in FIELDS]
+def ignored_fields(fields: Mapping[str, Any], known: Container[str] = ()) -> list[str]:
+    """Return the names that mean nothing here, as `recipies`, each once, in their sequence.
+
+    known: names that do beside FIELDS.
+    """
+    return [name for name in fields if name not in FIELDS and name not in known]
 
 
 def variations(text: str | None) -> int:

@@ -14,8 +14,9 @@ from jobserver.brief.parse import parse, used
 from jobserver.brief.plan import plan
 from jobserver.brief.stored import dump, load
 from jobserver.db import Connection, DatabaseError, exclusive
+from jobserver.errors import InvalidOption
 from jobserver.ids import generate_id
-from jobserver.jobs import queries, queue, quota, retention, workers
+from jobserver.jobs import queries, queue, quota, resumable, retention, workers
 from jobserver.jobs.model import Job, JobDraft, NewFile
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.uploads import ReceivedForm
@@ -48,6 +49,21 @@ class Wishes(NamedTuple):
         """Take them from the form of an upload, where an empty field says nothing."""
         texts = (fields.get(_FORM_NAMES.get(name, name), "") for name in cls._fields)
         return cls(*(text if text.strip() else None for text in texts))
+
+    @classmethod
+    def of_json(cls, given: Mapping[str, Any]) -> "Wishes":
+        """Take them from a JSON object, where null says nothing. Raises InvalidOption."""
+        names = (name for name in cls._fields if name not in ("brief", "webhook_events"))
+        texts = {name: text_of(name, given.get(name)) for name in names}
+        events = given.get("webhookEvents")
+        return cls(**texts, brief=given.get("brief"), webhook_events=events)
+
+
+def text_of(name: str, value: Any) -> str | None:
+    """Return a value of JSON as the field of a form would have it. Raises InvalidOption."""
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise InvalidOption(f"{name} must be a text or a whole number")
+    return None if value is None else str(value)
 
 
 def files_of_form(form: ReceivedForm) -> list[NewFile]:
@@ -121,14 +137,22 @@ def accepted_body(draft: JobDraft, ignored_fields: Sequence[str]) -> str:
     """Return the JSON of the 202 for a job."""
     status_url = url_for("jobs.show_job", job_id=draft.id)
     answer = schemas.accepted_json(draft, status_url, ignored_fields)
-    return current_app.json.dumps(answer) + "\n"
+    return current_app.json.dumps(answer, separators=(",", ":")) + "\n"  # as jsonify() does
 
 
-def insert(db: Connection, draft: JobDraft, also: Callable[[], None] = lambda: None) -> int:
+def insert(
+    db: Connection,
+    draft: JobDraft,
+    also: Callable[[], None] = lambda: None,
+    *,
+    from_uploads: bool = False,
+) -> int:
     """Queue a job whose files are durable; return how many others were marked to make room.
 
-    also: what is written in the same transaction, once the job is there.
-    Raises QueueFull, OldWorker, QuotaExceeded or LargerThanQuota, and what `also` raises.
+    also: what is written in the same transaction, once the job is there. from_uploads: its files
+    are resumable uploads, counted already, and taken in the same transaction.
+    Raises QueueFull, OldWorker, QuotaExceeded or LargerThanQuota, what `also` raises, and for
+    uploads what resumable.find_usable() raises.
     """
     settings = current_settings()
     with exclusive(db, "quota"):
@@ -138,8 +162,13 @@ def insert(db: Connection, draft: JobDraft, also: Callable[[], None] = lambda: N
         if draft.webhook is not None:
             workers.require_version(db, WEBHOOKS, now)
         queue.require_room(db, settings.max_queued_files, len(draft.files))
-        evicted = quota.reserve(db, SpaceLimits.of(settings), draft.size, now)
+        uploads = [file.id for file in draft.files] if from_uploads else []
+        for upload_id in uploads:
+            resumable.find_usable(db, upload_id)
+        incoming = 0 if from_uploads else draft.size
+        evicted = quota.reserve(db, SpaceLimits.of(settings), incoming, now)
         queue.insert_job(db, draft, now)
+        resumable.use(db, uploads, draft.id)
         also()
     return evicted
 

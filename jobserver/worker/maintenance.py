@@ -27,6 +27,7 @@ from jobserver.jobs import (
     idempotency,
     ownership,
     quota,
+    resumable,
     retention,
     standing,
     sweep,
@@ -65,6 +66,7 @@ class Housekeeper:
         if ownership.owns_all(db, store):
             expired = retention.expired_ids(db, self._lifetime_s, now) if trusted else []
             retention.expire(db, store, expired, now)
+            resumable.expire(db, store, resumable.expired_ids(db, now) if trusted else [])
             quota.evict(db, store, self._limits, now=now)
             if self._may_sweep(now):
                 sweep.sweep_uploads(db, store)

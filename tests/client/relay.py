@@ -10,12 +10,15 @@ class CuttingRelay:
     """Forwards to 127.0.0.1. cuts: after how many bytes of its answer each connection ends,
 
     the first cut that of the first connection; those behind the last are left alone.
-    of_requests: it is bytes of the request that are counted.
+    of_requests: it is bytes of the request that are counted. when: how a request begins that is
+    cut; others are left alone.
     """
 
-    def __init__(self, server_port: int, *cuts: int | None, of_requests: bool = False) -> None:
+    def __init__(
+        self, server_port: int, *cuts: int, of_requests: bool = False, when: bytes = b""
+    ) -> None:
         self.cuts, self.connections = list(cuts), 0
-        self._server_port, self._of_requests = server_port, of_requests
+        self._server_port, self._of_requests, self._when = server_port, of_requests, when
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
@@ -29,11 +32,12 @@ class CuttingRelay:
         with suppress(OSError):
             while True:
                 client = self._listener.accept()[0]
-                cut = self.cuts.pop(0) if self.cuts else None
                 self.connections += 1
-                threading.Thread(target=self._serve, args=(client, cut), daemon=True).start()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def _serve(self, client: socket.socket, cut: int | None) -> None:
+    def _serve(self, client: socket.socket) -> None:
+        begins = client.recv(len(self._when), socket.MSG_PEEK | socket.MSG_WAITALL)
+        cut = self.cuts.pop(0) if self.cuts and begins == self._when else None
         of_request, of_answer = (cut, None) if self._of_requests else (None, cut)
         with client, socket.create_connection(("127.0.0.1", self._server_port)) as server:
             request = threading.Thread(

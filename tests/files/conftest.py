@@ -3,3 +3,4 @@
 import pytest
 
 pytest.register_assert_rewrite("tests.files.contract")
+pytest.register_assert_rewrite("tests.files.resumable")

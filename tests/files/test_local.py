@@ -20,6 +20,7 @@ from jobserver.files.root import OWNER_FILE, LocalRoot
 from jobserver.ids import generate_id
 from tests.files import marks
 from tests.files.contract import JOB, StoreContract, exists, published, received, uploaded
+from tests.files.resumable import ResumableContract
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def grown_old() -> Callable[[], None]:
     return lambda: None
 
 
-class TestLocalStore(StoreContract):
+class TestLocalStore(StoreContract, ResumableContract):
     """LocalStore keeps the contract."""
 
 

@@ -28,6 +28,7 @@ from tests.files.contract import (
     received,
     uploaded,
 )
+from tests.files.resumable import ResumableContract, Right, begun, extend
 from tests.support import wait_for
 
 pytestmark = pytest.mark.tools
@@ -69,7 +70,7 @@ def grown_old(store: S3Store) -> Callable[[], None]:
     return shorten
 
 
-class TestS3Store(StoreContract):
+class TestS3Store(StoreContract, ResumableContract):
     """S3Store keeps the contract."""
 
 
@@ -148,6 +149,25 @@ def test_an_upload_that_was_begun_twice_is_aborted_although_its_file_is_there(
     assert store.abort_dead_uploads() == 1
     assert gateway.unfinished(prefix) == []
     assert content_of(store, key) == b"content"
+
+
+def test_uploads_that_other_requests_may_go_on_with_are_not_aborted(
+    store: S3Store, gateway: Gateway, prefix: str
+) -> None:
+    upload = extend(store, begun(20 * MIB), Right(), bytes(9 * MIB))
+    store.ages = Ages(orphan=3600, longest_upload=0)
+    assert store.abort_dead_uploads({upload.id}) == 0
+    assert store.abort_dead_uploads() == 1
+
+
+def test_a_tail_that_was_replaced_is_deleted(store: S3Store, gateway: Gateway, prefix: str) -> None:
+    upload, hold = begun(20 * MIB), Right()
+    for _ in range(3):
+        upload = extend(store, upload, hold, bytes(MIB))
+    assert gateway.keys(prefix) == {f"{prefix}/uploads/{upload.id}.t3"}
+    upload = extend(store, upload, hold, bytes(17 * MIB))
+    store.resumable.complete(upload)
+    assert gateway.keys(prefix) == {f"{prefix}/uploads/{upload.stored_name}"}
 
 
 def test_a_young_object_is_no_orphan(store: S3Store) -> None:

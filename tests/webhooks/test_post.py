@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -26,10 +27,16 @@ def message(url: str) -> Message:
     return Message(url, {"webhook-id": "msg_1"}, b'{"a": 1}')
 
 
+class Raw(NamedTuple):
+    """A listener that answers one connection with bytes. sent: the pieces that were taken."""
+
+    url: str
+    sent: list[bytes]
+
+
 @contextmanager
-def raw_receiver(*pieces: bytes, every_s: float = 0.0) -> Iterator[str]:
-    """A listener that answers one connection with these bytes; its URL."""
-    over = threading.Event()
+def raw_receiver(*pieces: bytes, every_s: float = 0.0) -> Iterator[Raw]:
+    over, sent = threading.Event(), list[bytes]()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -40,11 +47,12 @@ def raw_receiver(*pieces: bytes, every_s: float = 0.0) -> Iterator[str]:
                         sock.sendall(piece)
                     except OSError:
                         return
+                    sent.append(piece)
                     over.wait(every_s)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        yield Raw(f"http://127.0.0.1:{listener.getsockname()[1]}/", sent)
         over.set()
         thread.join()
 
@@ -138,24 +146,30 @@ def test_nobody_there_is_a_failure() -> None:
     ],
 )
 def test_an_answer_is_its_status_whatever_follows(pieces: list[bytes], status: int) -> None:
-    with raw_receiver(*pieces) as url:
-        assert post(message(url), HERE) == status
+    with raw_receiver(*pieces) as raw:
+        assert post(message(raw.url), HERE) == status
+
+
+def test_no_more_is_read_of_an_answer_than_it_may_have() -> None:
+    line = b"A: " + b"a" * 60_000 + b"\r\n"
+    with raw_receiver(b"HTTP/1.1 200 OK\r\n", *[line] * 90, b"\r\n") as raw:
+        assert post(message(raw.url), HERE) == 200
+        assert len(raw.sent) < 90
 
 
 @pytest.mark.parametrize("piece", [b"", b"HTTP/1.1 ", b"SSH-2.0-OpenSSH\r\n", b"\0" * 1000])
 def test_what_is_no_answer_is_a_failure(piece: bytes) -> None:
-    with raw_receiver(piece) as url, pytest.raises(Failure, match="closed the connection"):
-        post(message(url), HERE)
+    with raw_receiver(piece) as raw, pytest.raises(Failure, match="closed the connection"):
+        post(message(raw.url), HERE)
 
 
 @pytest.mark.parametrize("piece", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"])
 def test_all_of_it_has_one_deadline(piece: bytes) -> None:
     """A byte now and then is no reason to wait longer."""
-    with (
-        raw_receiver(*[piece] * 1000, every_s=0.05) as url,
-        pytest.raises(Failure, match="within 10 s"),
-    ):
-        post(message(url), HERE, timeout_s=0.2)
+    with raw_receiver(*[piece] * 60, every_s=0.05) as raw:
+        with pytest.raises(Failure, match="within 10 s"):
+            post(message(raw.url), HERE, timeout_s=0.2)
+        assert len(raw.sent) < 60  # of 3 s
 
 
 # -- TLS ------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 store     the protocol of files/store.py over a bucket
 cleanup   what is listed and deleted
 incoming  an upload that becomes parts while it comes
+resumable one that comes in several requests; what is less than a part waits in an object
 reader    an object as a file that is read by ranges
 root      whose bucket this is, and whether it answers
 client    boto3: the one module that imports it

@@ -1,10 +1,10 @@
 """What is deleted from a bucket, and what is listed to find what must go."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
-from jobserver.files.keys import OUTPUTS, UPLOADS, output_key
+from jobserver.files.keys import OUTPUTS, UPLOADS, output_key, upload_id_of
 from jobserver.files.s3.client import Objects, PartUploads
 
 _UPLOAD = re.compile(r"\w{22}\.\w{1,10}", re.ASCII)  # see keys.py
@@ -54,9 +54,9 @@ class BucketCleanup:
         self._objects.delete([key])
         return True
 
-    def abort_dead_uploads(self) -> int:
+    def abort_dead_uploads(self, resumed: Collection[str] = ()) -> int:
         """Abort what is too old to live: boto begins an upload again when an answer was lost."""
-        return sum(self._abort_dead(prefix) for prefix in (UPLOADS, OUTPUTS))
+        return sum(self._abort_dead(prefix, resumed) for prefix in (UPLOADS, OUTPUTS))
 
     def list_uploads(self) -> Iterator[str]:
         """Yield the keys of uploads, also of those that were only begun."""
@@ -80,11 +80,11 @@ class BucketCleanup:
         stored = {found.key for found in self._objects.list(prefix)}
         return stored | {upload.key for upload in self._uploads.unfinished(prefix)}
 
-    def _abort_dead(self, prefix: str) -> int:
+    def _abort_dead(self, prefix: str, resumed: Collection[str] = ()) -> int:
         dead = [
             upload
             for upload in self._uploads.unfinished(prefix)
-            if upload.age_s >= self.ages.longest_upload
+            if upload.age_s >= self.ages.longest_upload and upload_id_of(upload.key) not in resumed
         ]
         for upload in dead:
             self._uploads.abort(upload.key, upload.upload_id)

@@ -164,6 +164,11 @@ class Objects(_Bucket):
             names = (self._bucket, self._prefix + key)
             self._clients.get("work").upload_fileobj(file, *names, Config=_TRANSFER)
 
+    def put_bytes(self, key: str, content: bytearray) -> None:
+        """Store what is in memory."""
+        with self._errors(key):
+            self._client.put_object(**self._name(key), Body=bytes(content))
+
     def copy(self, key: str, to: str) -> None:
         """Let the store copy an object, in parts where it is large. Raises FileNotFoundError."""
         source, target = self._name(key), self._name(to)

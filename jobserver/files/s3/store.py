@@ -19,6 +19,7 @@ from jobserver.files.s3.cleanup import Ages, BucketCleanup, checked, checked_nam
 from jobserver.files.s3.client import Clients, Objects, PartUploads
 from jobserver.files.s3.incoming import CopiedObject, IncomingObject
 from jobserver.files.s3.reader import ObjectReader
+from jobserver.files.s3.resumable import ResumableObjects
 from jobserver.files.s3.root import BucketRoot
 from jobserver.files.scratch import Scratch
 from jobserver.files.store import Staged
@@ -44,6 +45,7 @@ class S3Store(BucketCleanup):
         objects = Objects(place.name, place.prefix, clients)
         super().__init__(objects, PartUploads(place.name, place.prefix, clients), ages)
         self._root, self._scratch = BucketRoot(objects), scratch
+        self.resumable = ResumableObjects(objects, self._uploads)
         self._has_links = place.public_url is not None
 
     @property

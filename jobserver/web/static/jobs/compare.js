@@ -5,6 +5,7 @@ import { byId, renderList, setMedia, setShape, setText } from "../shared/dom.js"
 import { differences, size } from "../shared/format.js";
 import { axesOf, describe } from "./axes.js";
 import { facts } from "./output_card.js";
+import { initZones, offerZones } from "./placements.js";
 
 const MAX_DRIFT_S = 0.15;  // beyond this, the playing source seeks to the variation's position
 const SEEK_STEP_S = 0.001;  // less than a frame
@@ -40,6 +41,7 @@ function show(position) {
   index = (position + items.length) % items.length;
   const { file, output: shown } = items[index];
   setShape(dialog, isAlone() ? shown : file);
+  offerZones(shown.width ? shown : file);
   dialog.classList.toggle("alone", isAlone());
   byId("compare-differences").classList.toggle("differences", !isAlone());
   setText(byId("compare-title"), isAlone() ? shown.name : `Variation ${shown.index} of ${file.name}`);
@@ -131,7 +133,7 @@ function wayTo(target, element) {
 
 function onKeyDown(event) {
   if (event.key === "Tab") isTabbing = true;
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLSelectElement) return;
   if (event.key.toLowerCase() === "s") event.repeat || swap(true);
   else if (!goByArrow(event)) return;
   event.preventDefault();
@@ -191,6 +193,7 @@ function unloadVideos() {
 
 export function init() {
   initVideos();
+  initZones();
   initSwapButton();
   byId("compare-close").addEventListener("click", close);
   byId("compare-previous").addEventListener("click", () => show(index - 1));

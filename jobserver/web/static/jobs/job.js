@@ -5,12 +5,15 @@ import { apiUrl, conditionalGet, isGone, serverNow } from "../shared/api.js";
 import { showConnectionStatus } from "../shared/connection.js";
 import { byId, cloneTemplate, part, renderList, setMedia, setProgress, setShape, setState, setText }
   from "../shared/dom.js";
-import { ago, allCompleted, clock, deletion, duration, expiry, jobName, jobState, plural, resultSummary, size }
+import {
+  ago, allCompleted, clock, credentials, deletion, duration, expiry, jobName, jobState, plural, resultSummary, size,
+}
   from "../shared/format.js";
 import { forgetJob, hasEnded, recordStatus, setTitle } from "../shared/notifications.js";
 import { Poller } from "../shared/poll.js";
 import { expectedZipBytes } from "../shared/zip_size.js";
 import * as compare from "./compare.js";
+import * as differences from "./differences.js";
 import * as actions from "./job_actions.js";
 import { fillCard, newCard } from "./output_card.js";
 import * as results from "./results.js";
@@ -82,6 +85,7 @@ function clearView() {
   byId("job-body").hidden = true;
   for (const list of ["job-files", "job-sources"]) byId(list).replaceChildren();
   results.clear();
+  differences.clear();
   selection.clear();
   for (const name of ["job-facts", "job-error"]) setText(byId(name), "");
   byId("job-deletion").hidden = true;
@@ -114,6 +118,7 @@ function render() {
 
 function renderOutputs() {
   byId("job-parts").hidden = !job.brief;
+  differences.render(job);
   if (job.brief) {
     sources.render(job);
     results.render(job);
@@ -190,12 +195,13 @@ function fillFile(block, file) {
   setMedia(part(block, "thumbnail"), file.thumbnailUrl);
   setText(part(block, "name"), file.name);
   setText(part(block, "facts"), fileFacts(file));
+  setText(part(block, "credentials"), credentials(file));
   setText(part(block, "error"), file.error ?? "");
   part(block, "error").hidden = !file.error;
   setState(part(block, "state"), file.status);
   const percent = file.status === "processing" ? file.progress : null;
   setProgress(part(block, "progress"), percent, `Progress of ${file.name}`);
-  const items = file.outputs.map((output) => [output.id, { file, output, axes: null }]);
+  const items = file.outputs.filter(differences.matches).map((output) => [output.id, { file, output, axes: null }]);
   renderList(part(block, "outputs"), items, (item) => newCard(item, (id) => play(file.id, id)), fillCard,
     byId("job-title"));
 }
@@ -203,7 +209,7 @@ function fillFile(block, file) {
 /** Compare an output with its source, and with the others of the same video. */
 function play(fileId, outputId) {
   const file = job.files.find((each) => each.id === fileId);
-  compare.open(file.outputs.map((output) => ({ file, output })), outputId);
+  compare.open(file.outputs.filter(differences.matches).map((output) => ({ file, output })), outputId);
 }
 
 function fileFacts(file) {
@@ -228,5 +234,6 @@ export function init(makeAgain) {
   compare.init();
   actions.init({ id: () => id, isShown, pause: () => poller.stop(), resume, makeAgain: () => makeAgain(job) });
   results.init();
+  differences.init(() => job && renderOutputs());
   selection.init(() => job && renderOutputs());
 }

@@ -1,7 +1,8 @@
 // One output as a card: picture, what it is, a box to select it, download.
 
-import { cloneTemplate, part, setMedia, setShape, setText } from "../shared/dom.js";
-import { clock, differences, size } from "../shared/format.js";
+import { cloneTemplate, part, setMedia, setShape, setState, setText } from "../shared/dom.js";
+import { clock, differences, distances, size } from "../shared/format.js";
+import { fillPlacements, initCard } from "./placements.js";
 import { choose, isChosen } from "./selection.js";
 
 /** play: called with the id of the output */
@@ -9,6 +10,7 @@ export function newCard({ output }, play) {
   const card = cloneTemplate("output-card");
   part(card, "play").addEventListener("click", () => play(output.id));
   part(card, "select").addEventListener("change", ({ target }) => choose([output.id], target.checked));
+  initCard(card);
   return card;
 }
 
@@ -19,6 +21,10 @@ export function fillCard(card, { file, output, axes }) {
   setMedia(part(card, "thumbnail"), output.thumbnailUrl);
   setText(part(card, "title"), axes === null ? `Variation ${output.index}` : axes || output.name);
   setText(part(card, "differences"), axes === null ? differences(output.parameters) : facts(output));
+  part(card, "measured").hidden = !output.difference;
+  setState(part(card, "label"), output.difference?.label ?? "");
+  setText(part(card, "distances"), distances(output));
+  fillPlacements(card, output, name);
   part(card, "play").ariaLabel = `Play ${name}`;
   part(card, "select").ariaLabel = `Select ${name}`;
   part(card, "select").checked = isChosen(output.id);

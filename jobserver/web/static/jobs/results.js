@@ -1,9 +1,10 @@
 // The outputs of a job with a brief: filtered by their axes, in groups, as cards or as a contact sheet.
 
-import { byId, cloneTemplate, part, renderList, setText } from "../shared/dom.js";
+import { byId, cloneTemplate, fillOptions, part, renderList, setText } from "../shared/dom.js";
 import { plural } from "../shared/format.js";
 import { describe, keyOf, labelOf, valueText, varyingAxes } from "./axes.js";
 import * as compare from "./compare.js";
+import * as differences from "./differences.js";
 import { fillCard, newCard } from "./output_card.js";
 import * as selection from "./selection.js";
 
@@ -33,7 +34,7 @@ export function render(job) {
   renderGroups();
 }
 
-const shown = () => items.filter(({ output }) =>
+const shown = () => items.filter(({ output }) => differences.matches(output) &&
   [...filters].every(([axis, key]) => !axes.has(axis) || keyOf(output.axes[axis]) === key));
 
 // -- filters and groups ----------------------------------------------------------------
@@ -58,16 +59,6 @@ function fillFilter(field, values) {
   part(field, "select").ariaLabel = labelOf(axis);
   const options = values.map(([key, value, count]) => [key, `${valueText(axis, value)} (${count})`]);
   fillOptions(part(field, "select"), [[ALL, "all"], ...options]);
-}
-
-/** Give a select its options; it keeps what is chosen. */
-function fillOptions(select, options) {
-  const chosen = select.value;
-  renderList(select, options, () => new Option(), (option, text) => {
-    setText(option, text);
-    option.value = option.dataset.key;
-  });
-  if (options.some(([key]) => key === chosen)) select.value = chosen;
 }
 
 const groupingAxis = () => axes.has(grouping) ? grouping

@@ -3,7 +3,7 @@
 
 import { byId, cloneTemplate, part, renderList, setMedia, setProgress, setShape, setState, setText }
   from "../shared/dom.js";
-import { clock, plural, size } from "../shared/format.js";
+import { clock, credentials, plural, size } from "../shared/format.js";
 import { ROLES } from "../upload/roles.js";
 
 /** Show them. */
@@ -20,6 +20,7 @@ function fillRow(row, file) {
   setText(part(row, "role"), ROLES[file.role].label);
   setText(part(row, "name"), file.name);
   setText(part(row, "facts"), factsOf(file));
+  setText(part(row, "credentials"), credentials(file));
   setText(part(row, "error"), file.error ?? "");
   setState(part(row, "state"), file.status);
   setProgress(part(row, "progress"), file.status === "processing" ? file.progress ?? null : null,

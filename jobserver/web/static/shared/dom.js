@@ -82,6 +82,16 @@ export function renderList(parent, entries, create, update, fallbackFocus) {
   }
 }
 
+/** Give a select its options, [[key, text]]; it keeps what is chosen. */
+export function fillOptions(select, options) {
+  const chosen = select.value;
+  renderList(select, options, () => new Option(), (option, text) => {
+    setText(option, text);
+    option.value = option.dataset.key;
+  });
+  if (options.some(([key]) => key === chosen)) select.value = chosen;
+}
+
 function removeNode(node, fallbackFocus) {
   const hadFocus = node.contains(document.activeElement);
   node.remove();

@@ -113,3 +113,22 @@ export function differences(parameters) {
     .map((name) => DIFFERENCES[name](parameters[name]))
     .join(", ");
 }
+
+/** "a, b, and c" */
+export const listed = (names) => new Intl.ListFormat("en").format(names);
+
+/** How far an output is from its source and its nearest sibling; "" where that was not measured. */
+export function distances({ difference }) {
+  if (!difference) return "";
+  const { source, opening, nearest } = difference;
+  const beside = typeof nearest === "number" ? `; ${nearest.toFixed(1)} from the nearest sibling` : "";
+  const first = typeof opening === "number" ? ` (opening ${opening.toFixed(1)})` : "";
+  return `${source.toFixed(1)} bits from the source${first}${beside}`;
+}
+
+/** What a source's Content Credentials claim, in words; "" without any. */
+export function credentials({ contentCredentials: found }) {
+  if (!found) return "";
+  const by = found.claimGenerator ? ` Claim generator: ${found.claimGenerator}.` : "";
+  return `${found.sentence}${by}${found.aiMade ? " Marked as made with AI." : ""}`;
+}
