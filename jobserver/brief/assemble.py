@@ -142,8 +142,19 @@ def _seconds(job: _Job, place: Source, output: PlannedOutput, fps: Fraction | No
     facts = job.facts[place]
     seconds = Fraction(job.brief.still_seconds if facts.still else facts.duration)
     if place[0] == "video":
-        seconds /= Fraction(str(output.axes.speed))
+        seconds /= _speed(job, output)
     return _on_frame(seconds, fps)
+
+
+def _speed(job: _Job, output: PlannedOutput) -> Fraction:
+    """Return the speed of an output's main clip: as its axis says, times that of its look."""
+    look = _look(job, output) or {}
+    return Fraction(str(output.axes.speed)) * Fraction(str(look.get("speed", 1)))
+
+
+def _look(job: _Job, output: PlannedOutput) -> LookParameters | None:
+    look = output.axes.look
+    return None if look is None else job.look_of(output.video, look)
 
 
 def _on_frame(seconds: Fraction, fps: Fraction | None) -> Fraction:
@@ -183,10 +194,10 @@ def _appearance(
     )
     if place[0] != "video":
         return appearance
-    look = None if axes.look is None else job.look_of(output.video, axes.look)
+    look = _look(job, output)
     return replace(
         appearance,
-        speed=float(axes.speed),
+        speed=float(_speed(job, output)),
         mirror=axes.mirror,
         look=None if look is None else tuple(sorted(look.items())),
     )

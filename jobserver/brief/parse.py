@@ -19,6 +19,7 @@ from jobserver.brief.model import (
     Role,
     Sources,
 )
+from jobserver.brief.recipes import is_own, recipe_of, recipe_text
 from jobserver.brief.stored import from_document
 
 TextCheck: TypeAlias = Callable[[str], str | None]  # what is wrong with a text, or None
@@ -42,7 +43,8 @@ def parse(
 ) -> Brief:
     """Return the brief that a JSON text, or its decoded value, asks for; the same with defaults.
 
-    variations: looks of `recipe`, one more axis; None: the picture is left as it is.
+    variations: looks of `recipe`, one more axis; None: the picture is left as it is. recipe: its
+    text (see recipes.py), where the brief names none.
     unused_allowed: whether there may be files that the brief does not use. cannot_draw: says what
     is wrong with a text for want of a font, as the rest of a sentence.
     Raises BriefError.
@@ -50,6 +52,9 @@ def parse(
     document = decode(given) if isinstance(given, str) else given
     schema.check(document)
     files = _Files(sources)
+    given_recipe = document.get("recipe")
+    if given_recipe is not None:
+        recipe = recipe_text(given_recipe)
     brief = from_document(
         schema.with_defaults(document) | {key: files.listed(document, key) for key in FILE_LISTS},
         looks=variations or 0,
@@ -64,6 +69,19 @@ def parse(
     if not unused_allowed:
         files.require_use(brief)
     return brief
+
+
+def parse_recipe(text: str) -> str:
+    """Return the text of a recipe (recipes.py) that a name, or the JSON of an object, asks for.
+
+    Raises UnknownRecipe or BriefError.
+    """
+    if not is_own(text.lstrip()):
+        recipe_of(text)
+        return text
+    document = decode(text, whole="recipe")
+    schema.check(document, schema.definition("recipe"), "recipe")
+    return recipe_text(document)
 
 
 def used(brief: Brief, sources: Sources) -> Sources:

@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from jobserver.brief.model import AXES, Brief, Exclusion, Headline, Logo
+from jobserver.brief.recipes import shown
 from jobserver.brief.schema import definition, with_defaults
 
 # What JSON calls otherwise than the fields of Brief and Headline.
@@ -17,7 +18,7 @@ _JSON_NAMES = {
     "end": "to",
 }
 _COLORS = frozenset({"pad_color", "color", "background"})
-_NOT_IN_JSON = frozenset({"looks", "recipe"})  # form fields beside the brief
+_NOT_IN_JSON = frozenset({"looks", "recipe"})  # texts, or beside the brief
 
 
 def dump(brief: Brief) -> str:
@@ -38,6 +39,7 @@ def to_document(brief: Brief) -> dict[str, Any]:
     document["headlines"] = [each and _object(each) for each in brief.headlines]
     document["logo"] = brief.logo and _object(brief.logo)
     document["exclude"] = [dict(each.values) for each in brief.exclude]
+    document["recipe"] = shown(brief.recipe)
     return document
 
 

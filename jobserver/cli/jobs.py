@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from jobserver.brief import recipes
 from jobserver.cli.common import command, current_settings, in_app, open_database
 from jobserver.db import Connection
 from jobserver.jobs import events, overview, queries
@@ -94,7 +95,7 @@ def _json(job: Job, files: Sequence[FileOverview], now: float) -> dict[str, Any]
         "createdAt": iso_utc(job.created_at),
         "ageSeconds": int(now - job.created_at),
         "expiresAt": iso_utc(expires),
-        "recipe": job.recipe,
+        "recipe": recipes.shown(job.recipe),
         "seed": job.seed,
         "files": [_file_json(file) for file in files],
     }

@@ -20,6 +20,8 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from jobserver.brief.errors import BriefError
+from jobserver.brief.parse import parse_recipe
+from jobserver.brief.recipes import DEFAULT_RECIPE, RECIPES, UnknownRecipe, shown
 from jobserver.brief.stored import to_document
 from jobserver.brief.timeline import Timeline, Unmakeable
 from jobserver.render import (
@@ -35,7 +37,7 @@ from jobserver.render import (
 )
 from jobserver.render.containers import CONTAINERS
 from jobserver.render.offline import FOLDERS, Production, Unusable, Wishes, make, prepare
-from jobserver.render.recipe import DEFAULT_RECIPE, MAX_VARIATIONS, RECIPES
+from jobserver.render.recipe import MAX_VARIATIONS
 
 DEFAULT_COUNT = 5
 MANIFEST = "manifest.json"
@@ -70,7 +72,12 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder, created if missing")
     parser.add_argument("--seed", type=int, help="the same seed gives the same variations")
-    parser.add_argument("--recipe", choices=RECIPES, default=DEFAULT_RECIPE)
+    parser.add_argument(
+        "--recipe",
+        type=_recipe,
+        default=DEFAULT_RECIPE,
+        help=f"{', '.join(RECIPES)}, or ranges as a JSON object (default: {DEFAULT_RECIPE})",
+    )
     of_brief = parser.add_argument_group("outputs of a brief")
     of_brief.add_argument("--brief", type=Path, metavar="FILE", help="JSON: what shall vary")
     for name in FOLDERS:
@@ -83,6 +90,14 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     if not args.brief and (not args.file or any(getattr(args, name) for name in FOLDERS)):
         parser.error("name one video, or --brief and --videos")
     return args
+
+
+def _recipe(text: str) -> str:
+    """Return the text of a recipe, as brief/recipes.py has it."""
+    try:
+        return parse_recipe(text)
+    except (BriefError, UnknownRecipe) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _settings() -> Settings:
@@ -150,7 +165,7 @@ def _manifest(production: Production, made: Sequence[Any], settings: Settings) -
     wishes = production.wishes
     manifest = {
         "title": wishes.title,
-        "recipe": wishes.recipe,
+        "recipe": shown(production.brief.recipe),
         "seed": wishes.seed,
         "variations": wishes.variations,
         "brief": to_document(production.brief),

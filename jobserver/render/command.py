@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from jobserver.render.colours import UNTAGGED, to_bt709
+from jobserver.render.look import CLOCK, STRETCHES, is_mirrored, picture_filters, speed_of
 from jobserver.render.media import Audio, Media, Video
 from jobserver.render.normalise import input_filters
 from jobserver.render.rate import limit_options
@@ -69,12 +71,13 @@ def render_command(
     settings: Settings,
     *,
     thumbnails: Sequence[Path] = (),
+    stretch: str = STRETCHES[0],
 ) -> list[str]:
     """Decode the source once and write every wanted variation.
 
     wanted: parameters and absolute output path of each variation. Parameters of None encode
     the unchanged picture, for the benchmarks. thumbnails: the path of a picture of each
-    variation, or none at all.
+    variation, or none at all. stretch: one of look.STRETCHES, for looks that have a speed.
     """
     # Each decoder thread holds frames in memory, so the count must not follow the CPU count. Two
     # are ahead of filters and encoders, which have a thread each.
@@ -84,7 +87,11 @@ def render_command(
         *("-progress", "pipe:1", "-stats_period", "0.25"),
         *source(path, decoder, demuxer=media.demuxer),
         *_filters(media.video, [parameters for parameters, _ in wanted], bool(thumbnails)),
-        *(word for n, (_, out) in enumerate(wanted) for word in _output(n, out, media, settings)),
+        *(
+            word
+            for n, (parameters, out) in enumerate(wanted)
+            for word in _output(n, out, media, settings, tempo=_Tempo.of(parameters, stretch))
+        ),
         *(word for n, out in enumerate(thumbnails) for word in thumbnail_output(f"[t{n}]", out)),
     ]
 
@@ -187,22 +194,23 @@ def _chain(parameters: Parameters | None, video: Video) -> str:
     filters = [_crop(values["zoom"], values["left"], values["top"])] if "zoom" in values else []
     if filters or (width, height) != video.upright:
         filters.append(f"scale={width}:{height}:flags=bicubic,setsar={across}/{down}")
-    if "rotation" in values:
-        filters.append(f"rotate={values['rotation']:.6f}")
-    if "brightness" in values:
-        names = ("brightness", "contrast", "saturation")
-        filters.append("eq=" + ":".join(f"{name}={values[name]:.6f}" for name in names))
+    filters += picture_filters(values)
+    if is_mirrored(values):
+        filters.append("hflip")
+    if (speed := speed_of(values)) != 1:
+        filters.append(f"settb=1/{CLOCK},setpts=PTS/{speed:.6f}")
     return ",".join(filters) or "null"
 
 
 def _crop(zoom: float, left: float, top: float) -> str:
     """Return the crop filter. zoom, left, top: shares as in recipe.RECIPES.
 
-    Sides and offsets are even, so that chroma and luma stay aligned in 4:2:0. A side so short
-    that two pixels exceed MAX_ZOOM is not cropped.
+    Sides and offsets are even, so that chroma and luma stay aligned in 4:2:0. With a zoom
+    of at most MAX_ZOOM a side so short that two pixels exceed that is not cropped.
     """
+    least = f"ceil({{side}}*{1 - MAX_ZOOM:.6f}/2)" if zoom <= MAX_ZOOM else "1"
     width, height = (
-        f"'min({side},2*max(round({side}*{1 - zoom:.6f}/2),ceil({side}*{1 - MAX_ZOOM:.6f}/2)))'"
+        f"'min({side},2*max(round({side}*{1 - zoom:.6f}/2),{least.format(side=side)}))'"
         for side in ("iw", "ih")
     )
     across, down = (
@@ -212,19 +220,33 @@ def _crop(zoom: float, left: float, top: float) -> str:
     return f"crop={width}:{height}:{across}:{down}:exact=1"
 
 
-def _output(number: int, path: Path, media: Media, settings: Settings) -> list[str]:
+class _Tempo(NamedTuple):
+    """The speed of one output, and the filter that gives it to a sound."""
+
+    speed: float
+    stretch: str
+
+    @classmethod
+    def of(cls, parameters: Parameters | None, stretch: str) -> "_Tempo":
+        speed = speed_of(parameters.values) if parameters else 1.0
+        return cls(speed, stretch.format(speed) if speed != 1 else "")
+
+
+def _output(
+    number: int, path: Path, media: Media, settings: Settings, *, tempo: _Tempo
+) -> list[str]:
     """Return the options of one output file.
 
     `vfr` with the timebase of the source keeps every timestamp: no frame is duplicated or
     rounded. `bitexact` omits versions and dates, so equal input gives equal bytes.
     """
+    encoding, speed = settings.encoding, tempo.speed
     return [
         *("-map", f"[v{number}]"),
         *(word for audio in media.audio for word in ("-map", f"0:{audio.stream}")),
-        *_video_options(settings.encoding, limit_options(media, settings.encoding)),
-        *("-fps_mode", "vfr", "-enc_time_base", "demux"),
-        *("-video_track_timescale", str(media.packets.timescale)),
-        *_audio_options(media.audio, settings.encoding),
+        *_video_options(encoding, limit_options(media, encoding, speed)),
+        *("-fps_mode", "vfr", *_clock(media, speed)),
+        *_audio_options(media.audio, encoding, tempo),
         *("-map_metadata", "-1", "-map_chapters", "-1"),
         *("-fflags", "+bitexact", "-flags:v", "+bitexact"),
         *("-movflags", "+faststart", "-f", "mp4", f"file:{path}"),
@@ -240,13 +262,24 @@ def _video_options(encoding: Encoding, limit: Sequence[str]) -> list[str]:
     ]
 
 
-def _audio_options(tracks: Sequence[Audio], encoding: Encoding) -> list[str]:
+def _clock(media: Media, speed: float) -> list[str]:
+    """Return the options of times: those of the source, or a clock fine enough for a speed.
+
+    The last frame keeps the duration that it has in the source else.
+    """
+    if speed == 1:
+        return ["-enc_time_base", "demux", "-video_track_timescale", str(media.packets.timescale)]
+    shorter = f"setts=pts=PTS:dts=DTS:duration=DURATION/{speed:.6f}"
+    return ["-enc_time_base", "filter", "-video_track_timescale", str(CLOCK), "-bsf:v", shorter]
+
+
+def _audio_options(tracks: Sequence[Audio], encoding: Encoding, tempo: _Tempo) -> list[str]:
     options: list[str] = []
     for n, audio in enumerate(tracks):
-        if audio.copyable:
+        if audio.copyable and tempo.speed == 1:
             options += [f"-c:a:{n}", "copy"]
         else:
             options += [f"-c:a:{n}", "aac", f"-b:a:{n}", str(encoding.audio_rate)]
-            options += [f"-filter:a:{n}", f"aformat=channel_layouts={AAC_LAYOUTS}"]
+            options += [f"-filter:a:{n}", f"{tempo.stretch}aformat=channel_layouts={AAC_LAYOUTS}"]
             options += [f"-flags:a:{n}", "+bitexact"]
     return options

@@ -98,9 +98,6 @@ def prepare(wishes: Wishes, settings: Settings, fonts: Fonts) -> Production:
     Raises BriefError, Unusable, EngineError, and OSError.
     """
 
-    def look_of(video: int, look: int) -> LookParameters:
-        return parameters(file_seed(wishes.seed, video), look, wishes.recipe).values
-
     sources = _sources(wishes)
     brief = parse(
         wishes.brief,
@@ -110,6 +107,10 @@ def prepare(wishes: Wishes, settings: Settings, fonts: Fonts) -> Production:
         unused_allowed=True,
         cannot_draw=partial(cannot_draw, fonts=fonts),
     )
+
+    def look_of(video: int, look: int) -> LookParameters:
+        return parameters(file_seed(wishes.seed, video), look, brief.recipe).values
+
     wishes = _needed(wishes, used(brief, sources))
     sources = _sources(wishes)
     planned = plan(brief, sources, MAX_OUTPUTS, title=wishes.title)

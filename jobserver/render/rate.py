@@ -37,12 +37,15 @@ def size_factors(encoding: Encoding) -> tuple[float, ...]:
     return (FACTOR, FACTOR_OF_BETTER_CODECS) if limited else ()
 
 
-def limit_options(media: Media, encoding: Encoding) -> tuple[str, ...]:
-    """Return the options that limit the rate of one output by its source, if any."""
+def limit_options(media: Media, encoding: Encoding, speed: float = 1.0) -> tuple[str, ...]:
+    """Return the options that limit the rate of one output by its source, if any.
+
+    speed: seconds of the source in one of the output.
+    """
     if not size_factors(encoding):
         return ()
-    seconds = max(media.packets.duration, _MIN_S)
-    return _limit(media, _video_bits(media, encoding), seconds)
+    seconds = max(media.packets.duration / speed, _MIN_S)
+    return _limit(media, _video_bits(media, encoding, speed), seconds)
 
 
 def shot_limit_options(
@@ -80,7 +83,7 @@ def _factor(media: Media) -> float:
     return FACTOR_OF_BETTER_CODECS if media.video.codec in BETTER_CODECS else FACTOR
 
 
-def _video_bits(media: Media, encoding: Encoding) -> float:
+def _video_bits(media: Media, encoding: Encoding, speed: float) -> float:
     """Return how many bits the picture of an output may take: what its sound leaves.
 
     At least as many as the source's, however much of it is sound that was encoded again.
@@ -88,7 +91,9 @@ def _video_bits(media: Media, encoding: Encoding) -> float:
     source = media.packets.bytes + sum(sound.bytes for sound in media.sounds)
     tracks = zip(media.audio, media.sounds, strict=True)
     sound = sum(
-        packets.bytes if audio.copyable else packets.total * encoding.audio_rate / 8
+        packets.bytes
+        if audio.copyable and speed == 1
+        else packets.total / speed * encoding.audio_rate / 8
         for audio, packets in tracks
     )
     return 8 * max(media.packets.bytes, _MARGIN * _factor(media) * source - sound)

@@ -10,6 +10,7 @@ from pathlib import Path
 from jobserver.render import ffmpeg
 from jobserver.render.command import WEBP, Wanted, check_command, render_command
 from jobserver.render.errors import Damaged, EngineError, RenderError, Unsupported
+from jobserver.render.look import STRETCHES, speed_of
 from jobserver.render.media import Media
 from jobserver.render.memory import output_memory, source_memory
 from jobserver.render.progress import Progress
@@ -21,6 +22,7 @@ _STARTUP_S = 60.0
 _LOG_PREFIX = re.compile(r"^(\[[^]]*\] )+")  # as in `[libx264 @ 0x55c0930dcb80] message`
 _ENCODER_FAILED = "while opening encoder"  # because of a setting, or of the picture size
 _NO_WEBP = f"Unknown encoder '{WEBP}'"
+_NO_FILTER = "No such filter"  # an operator's own ffmpeg may lack rubberband
 _BAD_SETTING = re.compile(f"Unknown encoder|{_ENCODER_FAILED}|No such filter|Unrecognized option")
 
 
@@ -121,11 +123,12 @@ def _render_group(
 ) -> list[Output]:
     """Run one ffmpeg process; return its verified outputs, or raise and remove all of them."""
     outs = [out for _, out in group]
+    speeds = [speed_of(parameters.values) if parameters else 1.0 for parameters, _ in group]
     pictures = [out.with_suffix(".webp") for out in outs] if thumbnails else []
 
-    def run(pictures: Sequence[Path]) -> ffmpeg.Completed:
+    def run(pictures: Sequence[Path], stretch: str = STRETCHES[0]) -> ffmpeg.Completed:
         return ffmpeg.run(
-            render_command(path, media, group, settings, thumbnails=pictures),
+            render_command(path, media, group, settings, thumbnails=pictures, stretch=stretch),
             limits_for(media, len(group), settings),
             ffmpeg.Access([path], [*outs, *pictures], settings.sandbox),
             Progress(media.duration, on_progress).add_line,
@@ -133,12 +136,14 @@ def _render_group(
         )
 
     try:
-        completed = run(pictures)
+        completed = run(shown := pictures)
         if completed.status and _NO_WEBP in completed.log:  # an operator's own ffmpeg
-            completed = run([])
+            completed = run(shown := [])
+        if completed.status and _NO_FILTER in completed.log and any(speed != 1 for speed in speeds):
+            completed = run(shown, STRETCHES[1])
         if completed.status:
             raise failure(completed, settings)
-        verified = verify(outs, media, settings, cancel)
+        verified = verify(outs, media, settings, cancel, speeds=speeds)
         return [
             Output(p, out, made, _written(picture))
             for (p, out), made, picture in zip_longest(group, verified, pictures)

@@ -14,10 +14,16 @@ _MAX_PACKETS = 500_000  # of all outputs that one process lists: it keeps an ind
 
 
 def verify(
-    outs: Sequence[Path], source: Media, settings: Settings, cancel: threading.Event | None = None
+    outs: Sequence[Path],
+    source: Media,
+    settings: Settings,
+    cancel: threading.Event | None = None,
+    *,
+    speeds: Sequence[float] | None = None,
 ) -> list[Media]:
     """Probe the outputs of one source and return the Media of each.
 
+    speeds: seconds of the source in one of each output; without them 1.
     Raises Damaged when one cannot be probed or lacks content of the source, and the errors of
     ffmpeg.run.
     """
@@ -29,21 +35,24 @@ def verify(
             found += probe_outputs(outs[start : start + size], settings, cancel)
         except MediaError as error:
             raise Damaged(detail=f"output: {error} {error.detail}") from error
-    for media in found:
-        if missing := missing_content(source, media):
+    for media, speed in zip(found, speeds or [1.0] * len(outs), strict=True):
+        if missing := missing_content(source, media, speed):
             raise Damaged(detail=missing)
     return found
 
 
-def missing_content(source: Media, out: Media) -> str:
-    """Describe what an output lacks of its source; an empty string when nothing."""
-    if missing := missing_frames(source, out):
+def missing_content(source: Media, out: Media, speed: float = 1.0) -> str:
+    """Describe what an output lacks of its source; an empty string when nothing.
+
+    speed: seconds of the source in one of the output.
+    """
+    if missing := missing_frames(source, out, speed):
         return missing
     if len(out.audio) != len(source.audio):
         return f"{len(out.audio)} sound tracks of {len(source.audio)}"
     for mine, whole in zip(out.sounds, source.sounds, strict=True):
-        if mine.total < whole.total - _AUDIO_TOLERANCE_S:
-            return f"{mine.total:.3f} s of sound, not {whole.total:.3f} s"
+        if mine.total < whole.total / speed - _AUDIO_TOLERANCE_S:
+            return f"{mine.total:.3f} s of sound, not {whole.total / speed:.3f} s"
     return ""
 
 

@@ -104,6 +104,8 @@ def _wishes(
         events = None
     if given.get("brief") is not None:
         before["variations"] = None
+    elif "recipe" in given and before["brief"]:
+        before["brief"] |= {"recipe": None}
     wanted = {name: given.get(name, value) for name, value in before.items()}
     texts = {name: text_of(name, value) for name, value in wanted.items() if name != "brief"}
     events = given.get("webhookEvents", events)

@@ -1,5 +1,6 @@
 """What a brief would make, before anything is uploaded."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -13,7 +14,6 @@ from jobserver.brief.plan import plan
 from jobserver.brief.schema import check
 from jobserver.brief.timeline import Timeline, Unmakeable
 from jobserver.jobs import queries, workers
-from jobserver.render import DEFAULT_RECIPE, RECIPES
 from jobserver.uploads import UploadLimits
 from jobserver.uploads.incoming import MAX_NAME_LENGTH
 from jobserver.uploads.kinds import FIELDS, VIDEOS
@@ -52,7 +52,7 @@ def show_plan() -> ResponseReturnValue:
         body.get("brief") or {},
         sources,
         variations=params.looks(_text(body.get("variations"))),
-        recipe=body.get("recipe") or DEFAULT_RECIPE,
+        recipe=params.recipe(_text(body.get("recipe"))),
         cannot_draw=cannot_draw,
     )
     title = params.title(body.get("title"))
@@ -98,7 +98,7 @@ def request_schema(limits: UploadLimits) -> dict[str, Any]:
         "properties": {
             **files,
             "variations": {"title": "a number or a text", "type": ["number", "string", "null"]},
-            "recipe": {"enum": [*RECIPES, None]},
+            "recipe": {"title": "a name or an object", "type": ["string", "object", "null"]},
             "title": {"title": "a text", "type": ["string", "null"]},
             "brief": {"type": ["object", "null"]},
         },
@@ -109,9 +109,11 @@ def _parts(given: Sequence[dict[str, Any]]) -> tuple[Part, ...]:
     return tuple(Part(each["name"], each.get("duration")) for each in given)
 
 
-def _text(number: float | str | None) -> str | None:
+def _text(value: float | str | dict[str, Any] | None) -> str | None:
     """Return a value as the field of a form would have it."""
-    return None if number is None else str(number)
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return None if value is None else str(value)
 
 
 def _output_json(output: PlannedOutput) -> shapes.PlannedOutput:

@@ -180,7 +180,7 @@ CODES: dict[str, ErrorCode] = {
     ),
     "old_worker": _line(
         503,
-        "during an upgrade: a worker still runs that knows no briefs or webhooks",
+        "during an upgrade: a worker still runs that does not know the brief, recipe or webhook",
         errors.OldWorker,
         retry=True,
     ),

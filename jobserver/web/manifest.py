@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jobserver.brief import recipes
 from jobserver.brief.model import AXES, Brief
 from jobserver.brief.stored import to_document
 from jobserver.files.zip import Member, text_member
@@ -65,7 +66,7 @@ class Manifest:
         manifest = {
             "jobId": self._job.id,
             "title": self._job.title,
-            "recipe": self._job.recipe,
+            "recipe": recipes.shown(self._job.recipe),
             "seed": self._job.seed,
             "variationsPerVideo": self._job.variations_per_video,
             "totalVariations": self._job.total_variations,

@@ -5,10 +5,11 @@ import unicodedata
 from collections.abc import Container, Mapping
 from typing import Any
 
+from jobserver.brief.parse import parse_recipe
 from jobserver.brief.text import problem
 from jobserver.errors import InvalidOption
 from jobserver.jobs.model import ENDED, UNFINISHED, WEBHOOK_EVENTS, JobOptions, Webhook
-from jobserver.render import DEFAULT_RECIPE, RECIPES
+from jobserver.render import DEFAULT_RECIPE, UnknownRecipe
 from jobserver.webhooks.address import Allowed, read_url
 
 DEFAULT_VARIATIONS = 5
@@ -30,12 +31,21 @@ _INTEGER = re.compile(
 def job_options(fields: Mapping[str, str], new_seed: int) -> JobOptions:
     """Read `variations`, `recipe` and `seed`; `new_seed` when none is given.
 
-    Raises InvalidOption.
+    Raises InvalidOption, or BriefError for a recipe that is an object.
     """
-    recipe = fields.get("recipe") or DEFAULT_RECIPE
-    if recipe not in RECIPES:
-        raise InvalidOption(f"Unknown recipe (choose one of: {', '.join(RECIPES)})")
-    return JobOptions(variations(fields.get("variations")), recipe, _seed(fields, new_seed))
+    drawn_from = recipe(fields.get("recipe"))
+    return JobOptions(variations(fields.get("variations")), drawn_from, _seed(fields, new_seed))
+
+
+def recipe(text: str | None) -> str:
+    """Return the text of a recipe (brief/recipes.py), that of the default one without one.
+
+    text: a name, or ranges as a JSON object. Raises InvalidOption or BriefError.
+    """
+    try:
+        return parse_recipe(text or DEFAULT_RECIPE)
+    except UnknownRecipe as error:
+        raise InvalidOption(str(error)) from error
 
 
 def ignored_fields(fields: Mapping[str, Any], known: Container[str] = ()) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import orjson
 
+from jobserver.brief import recipes
 from jobserver.brief.model import Brief
 from jobserver.jobs.model import (
     FailedOutput,
@@ -55,7 +56,7 @@ def accepted_json(
         "files": files,
         "variationsPerVideo": options.variations,
         "totalVariations": draft.total_variations,
-        "recipe": options.recipe,
+        "recipe": recipes.shown(options.recipe),
         "seed": options.seed,
         "statusUrl": status_url,
         "ignoredFields": list(ignored_fields),
@@ -159,7 +160,7 @@ def job_json(
         "totalVideos": job.total_videos,
         "variationsPerVideo": job.variations_per_video,
         "totalVariations": job.total_variations,
-        "recipe": job.recipe,
+        "recipe": recipes.shown(job.recipe),
         "seed": job.seed,
         "downloadUrl": link("outputs.download", job_id=job.id) if made else None,
         "files": [

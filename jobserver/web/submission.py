@@ -1,5 +1,6 @@
 """What a client asks for becomes a draft of a job, and the draft a promise."""
 
+import json
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +26,9 @@ from jobserver.web.context import current_settings, get_store
 from jobserver.web.fonts import cannot_draw
 from jobserver.web.idempotency import accepted
 
-# Versions of the database from which workers know them.
-BRIEFS, WEBHOOKS = 10, 12
+# Versions of the database from which workers know them; the first two recipes all of them know.
+BRIEFS, RECIPES, WEBHOOKS = 10, 11, 12
+FIRST_RECIPES = ("subtle", "classic")
 _FORM_NAMES = {"webhook_events": "webhookEvents"}  # of fields that are named otherwise here
 
 
@@ -61,6 +63,8 @@ class Wishes(NamedTuple):
 
 def text_of(name: str, value: Any) -> str | None:
     """Return a value of JSON as the field of a form would have it. Raises InvalidOption."""
+    if name == "recipe" and isinstance(value, dict):
+        return json.dumps(value)
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise InvalidOption(f"{name} must be a text or a whole number")
     return None if value is None else str(value)
@@ -103,7 +107,7 @@ def make_draft(
     planned = plan(brief, needed, current_settings().max_outputs, title)
     return draft._replace(
         files=list(_planned(files, needed, planned)),
-        options=options._replace(variations=planned.variations_per_video),
+        options=options._replace(variations=planned.variations_per_video, recipe=brief.recipe),
         brief=dump(brief),
         total_outputs=planned.total,
     )
@@ -140,6 +144,18 @@ def accepted_body(draft: JobDraft, ignored_fields: Sequence[str]) -> str:
     return current_app.json.dumps(answer, separators=(",", ":")) + "\n"  # as jsonify() does
 
 
+def _version_needed(draft: JobDraft) -> int:
+    """Return which version of the database a worker must know to render a job; 0: any."""
+    needed = [0]
+    if draft.brief is not None:
+        needed.append(BRIEFS)
+    if draft.options.recipe not in FIRST_RECIPES:
+        needed.append(RECIPES)
+    if draft.webhook is not None:
+        needed.append(WEBHOOKS)
+    return max(needed)
+
+
 def insert(
     db: Connection,
     draft: JobDraft,
@@ -157,10 +173,7 @@ def insert(
     settings = current_settings()
     with exclusive(db, "quota"):
         now = db.clock()
-        if draft.brief is not None:
-            workers.require_version(db, BRIEFS, now)
-        if draft.webhook is not None:
-            workers.require_version(db, WEBHOOKS, now)
+        workers.require_version(db, _version_needed(draft), now)
         queue.require_room(db, settings.max_queued_files, len(draft.files))
         uploads = [file.id for file in draft.files] if from_uploads else []
         for upload_id in uploads:

@@ -98,6 +98,20 @@ def test_speed_mirror_and_look_touch_the_main_clip_alone():
     assert timeline.segments[1].sound.sound.speed == 1.25
 
 
+def test_the_speed_of_a_look_is_that_of_its_main_clip_too():
+    sources = Sources(videos=(Part("clip.mp4"),), hooks=(Part("hook1.mp4"),))
+    brief = parse({"hooks": ["hook1.mp4"], "speeds": [1.25]}, sources, variations=1)
+    [planned] = plan(brief, sources, 9).outputs
+    facts = {
+        ("video", 0): replace(CLIP, duration=10.0),
+        ("hook", 0): replace(CLIP, duration=2.0),
+    }
+    [made] = timelines(brief, [planned], sources, facts, look_of=lambda *_: {"speed": 0.8})
+    hook, main = made.segments
+    assert (hook.picture.picture.speed, hook.seconds) == (1, 2)
+    assert (main.picture.picture.speed, main.sound.sound.speed, main.seconds) == (1, 1, 10)
+
+
 def test_the_shape_source_has_the_size_of_the_main_clip():
     facts = {**FACTS, ("video", 0): replace(CLIP, width=639, height=359)}
     (timeline,) = made({}, SOURCES, facts)

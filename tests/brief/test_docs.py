@@ -16,14 +16,14 @@ ROW = re.compile(r"^\| (`[^|]+) \| ([^|]+) \| ([^|]*) \| ([^|]*)\|$", re.M)
 ROWS = {
     (section, key): (values, default.strip())
     for section, text in zip(
-        ("brief", "headline", "brief", "logo"),
-        re.split(r"^## A|^### A|^## S", TEXT, flags=re.M)[1:5],
+        ("brief", "headline", "brief", "logo", "recipe"),
+        re.split(r"^## A|^### A|^## S", TEXT, flags=re.M)[1:6],
         strict=True,
     )
     for keys, values, default, _ in ROW.findall(text)
     for key in re.findall(r"`(\w+)`", keys)
 }
-SECTIONS = {"brief": SCHEMA, "headline": definition("headline"), "logo": definition("logo")}
+SECTIONS = {"brief": SCHEMA} | {name: definition(name) for name in ("headline", "logo", "recipe")}
 
 
 def resolved(schema: Any) -> Any:
@@ -58,7 +58,7 @@ def test_every_key_has_its_row_with_its_default_range_and_words(section: str):
 def test_every_brief_of_the_docs_is_accepted():
     sources = Sources(videos=(Part("clip.mp4"),), hooks=(Part("hook1.mp4"), Part("hook2.mp4")))
     blocks = re.findall(r"```json\n(.*?)```", TEXT, re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         parse(block, sources, unused_allowed=True)
 

@@ -124,6 +124,28 @@ def test_audio_stays_in_sync(clip, rendered, recipe):
         assert onset(output.path) == pytest.approx((1.0, 1.0), abs=0.04)
 
 
+@pytest.mark.parametrize("stretches", [None, ("unknown=tempo={},", "atempo={:.6f},")])
+def test_a_look_with_a_speed_keeps_every_frame_and_its_sound(
+    clip, rendered, monkeypatch, stretches
+):
+    """Also where an operator's own ffmpeg lacks the better filter."""
+    if stretches:
+        monkeypatch.setattr("jobserver.render.variations.STRETCHES", stretches)
+    source = probe(clip("sync"), Settings())
+    for output in rendered(clip("sync"), 2, "bold"):
+        speed = output.parameters.values["speed"]
+        assert output.media.frames == source.frames
+        seconds = source.packets.duration / speed
+        assert output.media.packets.duration == pytest.approx(seconds, abs=0.002)
+        assert [each.total for each in output.media.sounds] == pytest.approx([seconds], abs=0.06)
+        assert onset(output.path) == pytest.approx((1 / speed, 1 / speed), abs=0.045)
+
+
+def test_a_bold_look_gives_the_same_bytes_again(clip, rendered):
+    first = [output.path.read_bytes() for output in rendered(clip("plain"), 2, "bold")]
+    assert [output.path.read_bytes() for output in rendered(clip("plain"), 2, "bold")] == first
+
+
 def test_audio_that_mp4_can_contain_is_copied_unchanged(clip, rendered):
     packets = [
         ffmpeg("-i", path, "-map", "0:a", "-c", "copy", "-f", "framecrc", "-")

@@ -91,7 +91,9 @@ def test_a_group_with_an_output_that_lacks_something_leaves_no_file(
     source = probe(clip("plain"), settings)
     longer = dataclasses.replace(source.packets, end=source.packets.end + 1)
     expected = dataclasses.replace(source, packets=longer)
-    monkeypatch.setattr(variations, "verify", lambda outs, _, *rest: verify(outs, expected, *rest))
+    monkeypatch.setattr(
+        variations, "verify", lambda outs, _, *rest, **more: verify(outs, expected, *rest, **more)
+    )
     wanted = [(parameters(7, n), tmp_path / f"{n}.mp4") for n in (1, 2)]
     with pytest.raises(Damaged):
         list(render(clip("plain"), source, wanted, settings, thumbnails=True))

@@ -1,5 +1,7 @@
 """What the form fields of an upload mean."""
 
+import json
+
 import pytest
 
 from jobserver.errors import InvalidOption
@@ -42,7 +44,7 @@ def test_any_other_seed_is_refused_with_its_range(seed: str):
 def test_an_unknown_recipe_is_refused_with_those_that_exist(recipe: str):
     with pytest.raises(InvalidOption) as refused:
         job_options({"recipe": recipe}, 11)
-    assert str(refused.value) == "Unknown recipe (choose one of: subtle, classic)"
+    assert str(refused.value) == "Unknown recipe (choose one of: subtle, classic, bold)"
 
 
 @pytest.mark.parametrize(
@@ -129,3 +131,40 @@ def test_the_answer_to_an_upload_has_its_recipe_and_seed(site: Site, clip: bytes
     assert accepted["variationsPerVideo"] == 5
     shown = site.show(accepted["jobId"])
     assert (shown["recipe"], shown["seed"], shown["variationsPerVideo"]) == ("classic", 9, 5)
+
+
+OWN = {"like": "bold", "zoom": [0.02, 0.08]}
+
+
+def test_ranges_of_ones_own_are_shown_whole_and_made_again(site: Site, clip: bytes):
+    """In the form, in a brief, in the plan and in a job made again."""
+    sent = (file_part(clip), field_part("recipe", json.dumps(OWN)), field_part("seed", "9"))
+    accepted = site.post(*sent).json
+    whole = accepted["recipe"]
+    assert (whole["like"], whole["zoom"], whole["grain"]) == ("bold", [0.02, 0.08], [1.0, 3.0])
+    assert site.show(accepted["jobId"])["recipe"] == whole
+    brief = field_part("brief", json.dumps({"recipe": OWN}))
+    of_brief = site.post(file_part(clip), brief, field_part("variations", "2")).json
+    shown = site.show(of_brief["jobId"])
+    assert (of_brief["recipe"], shown["recipe"], shown["brief"]["recipe"]) == (whole,) * 3
+    for job, body, recipe in (
+        (accepted, {}, whole),
+        (accepted, {"recipe": {"contrast": [1, 1.1]}}, {"like": None, "contrast": [1, 1.1]}),
+        (of_brief, {}, whole),
+        (of_brief, {"recipe": "bold"}, "bold"),
+        (of_brief, {"recipe": None}, "subtle"),
+    ):
+        url = f"/api/jobs/{job['jobId']}/again"
+        again = site.client.post(url, json=body, headers=site.headers)
+        assert again.status_code == 202, again.json
+        assert again.json["recipe"] == recipe
+    planned = {"videos": [{"name": "a.mp4"}], "variations": 2, "recipe": OWN}
+    assert (
+        site.client.post("/api/briefs/plan", json=planned, headers=site.headers).status_code == 200
+    )
+
+
+def test_a_wrong_range_is_a_400_with_its_path(site: Site, clip: bytes):
+    answer = site.post(file_part(clip), field_part("recipe", '{"zoom": [0.2, 0.1]}'))
+    assert (answer.status_code, answer.json["path"]) == (400, "recipe.zoom")
+    assert site.rows("SELECT id FROM job") == []

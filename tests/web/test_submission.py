@@ -242,7 +242,7 @@ def test_outputs_that_failed_are_shown_with_their_reason(site: Site) -> None:
     assert first != second
 
 
-def test_no_brief_is_accepted_while_a_worker_lives_that_knows_none(site: Site) -> None:
+def test_nothing_is_accepted_while_a_worker_lives_that_cannot_render_it(site: Site) -> None:
     def beat(version: int | None) -> None:
         worker = Worker("w", "host:1", 1, started_at=0, waits_for=None)
         with closing(site.connect()) as db, claiming(db):
@@ -257,6 +257,10 @@ def test_no_brief_is_accepted_while_a_worker_lives_that_knows_none(site: Site) -
     beat(10)
     answer = site.post(*parts("videos", "a.mp4"), brief_part(formats=["9:16"]))
     assert answer.status_code == 202
+    bold = (*parts("videos", "a.mp4"), field_part("recipe", "bold"))
+    assert site.post(*bold).status_code == 503
+    beat(11)
+    assert site.post(*bold).status_code == 202
 
 
 def test_the_manifest_can_be_sent_again(site: Site) -> None:

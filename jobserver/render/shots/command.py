@@ -11,12 +11,13 @@ from pathlib import Path
 from jobserver.brief.timeline import Appearance
 from jobserver.render.command import source
 from jobserver.render.framing import framing
+from jobserver.render.look import CLOCK
 from jobserver.render.media import Media
 from jobserver.render.normalise import squared
 from jobserver.render.probe import MAX_LOST_SHARE
 from jobserver.render.rate import shot_limit_options
 from jobserver.render.settings import Encoding, Settings
-from jobserver.render.shots.filters import CLOCK, STILL_FPS, frames, half_frame, steps
+from jobserver.render.shots.filters import STILL_FPS, frames, half_frame, steps
 from jobserver.render.shots.graph import graph
 from jobserver.render.stills import Still
 from jobserver.render.text import Overlay

@@ -8,13 +8,13 @@ from fractions import Fraction
 
 from jobserver.brief.timeline import Appearance
 from jobserver.render.framing import Box, Framing, framing
+from jobserver.render.look import CLOCK, is_mirrored, picture_filters
 from jobserver.render.media import Media
 from jobserver.render.normalise import TAG_BT709, shot_filters, squared
 from jobserver.render.stills import Still
 from jobserver.render.text import Overlay
 
 STILL_FPS = Fraction(25)  # where nothing else asks for a rate
-CLOCK = 90_000  # ticks a second where a source's own cannot hold its times at another speed
 _BLUR_SCALE = 16  # the background is blurred this much smaller, and enlarged again
 _BLUR_SIGMA = 1.6  # pixels of the small picture
 
@@ -110,12 +110,8 @@ def _picture(found: Framing, appearance: Appearance) -> list[str]:
     box = found.box
     done = [_cropped(found.crop)] if found.crop else []
     done.append(f"scale={box.width}:{box.height}:flags=bicubic,setsar=1")
-    if "rotation" in look:
-        done.append(f"rotate={look['rotation']:.6f}")
-    if "brightness" in look:
-        names = ("brightness", "contrast", "saturation")
-        done.append("eq=" + ":".join(f"{name}={look[name]:.6f}" for name in names))
-    if appearance.mirror:
+    done += picture_filters(look)
+    if appearance.mirror != is_mirrored(look):
         done.append("hflip")
     if not found.fills:
         pad = appearance.fit == "pad"

@@ -17,12 +17,6 @@ SILENCE = f"anullsrc=r={RATE}:cl=stereo,{STEREO}"
 LOUDER = f"volume={HEADROOM:g}:precision=float"  # as loud as it was before it was stored
 _SOFTER = f"volume={1 / HEADROOM:g}:precision=float,aformat=sample_fmts=s32"
 MEASURED = b"lavfi.r128.M="  # what a measured block's line starts with
-# Filters that change the speed and keep the pitch, the better one first. An operator's own ffmpeg
-# may lack it.
-STRETCHES = (
-    "rubberband=tempo={:.6f}:transients=smooth:window=short:channels=together,",
-    "atempo={:.6f},",
-)
 
 
 class Wanted(NamedTuple):
@@ -45,7 +39,7 @@ def sounds_command(
     """Decode one audio track once and write it at each wanted speed.
 
     source: input options. stream: number of the track in ffmpeg. start: seconds of the source
-    where the sounds begin; silence where the track begins later. stretch: one of STRETCHES.
+    where the sounds begin; silence where the track begins later. stretch: one of look.STRETCHES.
     """
     pads = "".join(f"[s{n}]" for n in range(len(wanted)))
     resampled = f"aresample={RATE}:async=1:min_hard_comp={_GAP_S}:first_pts=0"

@@ -7,9 +7,10 @@ from pathlib import Path
 from jobserver.brief.timeline import SoundShape
 from jobserver.render import command, ffmpeg
 from jobserver.render.errors import DamagedSound
+from jobserver.render.look import STRETCHES
 from jobserver.render.media import Media
 from jobserver.render.settings import Settings
-from jobserver.render.sound.command import STRETCHES, Wanted, sounds_command
+from jobserver.render.sound.command import Wanted, sounds_command
 from jobserver.render.sound.files import SoundFile, samples
 from jobserver.render.sound.measure import limits, measure
 

@@ -1,11 +1,13 @@
 """What a shot shows, as pixels."""
 
+import json
 from fractions import Fraction
 
 import pytest
 from PIL import Image
 
 from jobserver.brief.model import Headline, Logo
+from jobserver.brief.recipes import RECIPES, own_recipe
 from jobserver.render import parameters, probe, render
 
 from ..conftest import H264, described, ffmpeg, ssim
@@ -98,16 +100,18 @@ def test_the_focus_is_a_place_of_the_source_also_when_mirrored(shots, halves):
     assert reddish(picture.at(0.5, 0.5))
 
 
-@pytest.mark.parametrize("recipe", ["subtle", "classic"])
+@pytest.mark.parametrize("recipe", ["subtle", "classic", "bold", '{"like":"bold","mirror":[true]}'])
 def test_a_look_is_that_of_a_variation(shots, settings, tmp_path, recipe):
     source = tmp_path / "tagged.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=0.4", *H264, *TAGS, source)
-    look = parameters(7, 3, recipe)
+    look = parameters(7, 3, recipe if recipe in RECIPES else own_recipe(json.loads(recipe)))
     wanted = [(look, tmp_path / "variation.part")]
     [variation] = render(source, probe(source, settings), wanted, settings)
     values = tuple(sorted(look.values.items()))
     same = {"width": 160, "height": 120, "format": "source"}
-    shot, plain = shots(source, appearance(**same, look=values), appearance(**same))
+    speed = look.values.get("speed", 1.0)
+    like = appearance(**same, look=values, speed=speed, fps=None)
+    shot, plain = shots(source, like, appearance(**same, fps=None))
     assert ssim(shot.path, variation.path) > 0.97
     assert ssim(plain.path, variation.path) < 0.97
 

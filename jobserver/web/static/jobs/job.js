@@ -6,7 +6,8 @@ import { showConnectionStatus } from "../shared/connection.js";
 import { byId, cloneTemplate, part, renderList, setMedia, setProgress, setShape, setState, setText }
   from "../shared/dom.js";
 import {
-  ago, allCompleted, clock, credentials, deletion, duration, expiry, jobName, jobState, plural, resultSummary, size,
+  ago, allCompleted, clock, credentials, deletion, duration, expiry, jobName, jobState, plural, recipe,
+  resultSummary, size,
 }
   from "../shared/format.js";
 import { forgetJob, hasEnded, recordStatus, setTitle } from "../shared/notifications.js";
@@ -145,7 +146,7 @@ function renderFacts() {
 
 function variationFacts() {
   const each = plural(job.variationsPerVideo, "variation") + (job.totalVideos > 1 ? " of each" : "");
-  return [`${plural(job.totalVideos, "video")}, ${each}`, `recipe ${job.recipe}, seed ${job.seed}`];
+  return [`${plural(job.totalVideos, "video")}, ${each}`, `${recipe(job.recipe)}, seed ${job.seed}`];
 }
 
 function briefFacts() {

@@ -103,14 +103,26 @@ const DIFFERENCES = {
     (value < 0 ? "counter-clockwise" : "clockwise"),
   brightness: (value) => signed(value, "brighter", "darker"),
   contrast: (value) => signed(value - 1, "more contrast", "less contrast"),
+  gamma: (value) => signed(value - 1, "lighter midtones", "darker midtones"),
   saturation: (value) => signed(value - 1, "more colour", "less colour"),
+  warmth: (value) => signed(value, "warmer", "cooler"),
+  grain: (value) => (value ? `grain ${value}` : ""),
+  speed: (value) => signed(value - 1, "faster", "slower"),
+  mirror: (value) => (value ? "mirrored" : ""),
 };
+
+/** A recipe: its name, or an object with ranges of its own. */
+export function recipe(given) {
+  if (typeof given === "string") return `recipe ${given}`;
+  return given.like ? `ranges like ${given.like}` : "ranges of its own";
+}
 
 /** How a variation differs from its source, from its recipe parameters. */
 export function differences(parameters) {
   return Object.keys(DIFFERENCES)
     .filter((name) => typeof parameters[name] === "number")
     .map((name) => DIFFERENCES[name](parameters[name]))
+    .filter(Boolean)
     .join(", ");
 }
 

@@ -80,10 +80,26 @@ export function setBrief(isOn) {
   markField("variations", true);
 }
 
+/** Choose a recipe; one with ranges of its own becomes a choice as long as the form is not reset. */
+function writeRecipe(given) {
+  const field = byId("recipe");
+  forgetOwnRecipe();
+  if (typeof given === "object") {
+    const option = new Option("As in that job (ranges of its own)", JSON.stringify(given));
+    option.dataset.own = "";
+    field.add(option);
+  }
+  field.value = typeof given === "object" ? JSON.stringify(given) : given;
+}
+
+function forgetOwnRecipe() {
+  byId("recipe").querySelector("[data-own]")?.remove();
+}
+
 /** Fill in from a job; variations: of each video, or looks beside a brief. */
 export function write({ variations: number, recipe, seed, title }) {
   byId("variations").value = number;
-  byId("recipe").value = recipe;
+  writeRecipe(recipe);
   byId("seed").value = seed;
   byId("title").value = title ?? "";
 }
@@ -91,6 +107,7 @@ export function write({ variations: number, recipe, seed, title }) {
 /** Begin anew, without a brief. */
 export function reset() {
   setBrief(false);
+  forgetOwnRecipe();
   byId("variations").value = WITHOUT_BRIEF.usual;
   otherNumber = WITH_BRIEF.usual;
   for (const name of Object.keys(FIELDS)) markField(name, true);

@@ -1,4 +1,4 @@
--- Version 13: uploads (tus). See the script of the same number for SQLite.
+-- Version 14: uploads (tus). See the script of the same number for SQLite.
 
 CREATE TABLE upload (
     id TEXT COLLATE "C" PRIMARY KEY,

@@ -1,4 +1,4 @@
--- Version 13: uploads that come in several requests (tus), until they become files of a job.
+-- Version 14: uploads that come in several requests (tus), until they become files of a job.
 
 CREATE TABLE upload (
     id           TEXT PRIMARY KEY,                    -- the last part of its address
