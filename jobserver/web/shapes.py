@@ -21,7 +21,8 @@ Digest: TypeAlias = Annotated[str, Field(description="SHA-256, hexadecimal")]
 Percent: TypeAlias = Annotated[int, Field(ge=0, le=100)]
 State: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "enum": [*UNFINISHED, *ENDED]})]
 AssetRole: TypeAlias = Literal["hook", "ending", "overlay", "music"]
-Recipe: TypeAlias = Annotated[str, Field(description="`subtle` or `classic`")]
+# The name of a recipe, or an object with ranges of its own.
+Recipe: TypeAlias = Annotated[str | dict[str, Any], WithJsonSchema({"type": ["string", "object"]})]
 # Encoded already when it is put into an answer; openapi/document.py knows the schemas.
 BriefJson: TypeAlias = Annotated[
     Any, WithJsonSchema({"anyOf": [{"x-schema": "Brief"}, {"type": "null"}]})

@@ -33,7 +33,11 @@ OPTIONS: dict[str, JsonSchema] = {
         "not begin with a number. Beside a brief: looks of the recipe, none without it",
         "type": ["integer", "string"],
     },
-    "recipe": {"description": "what a look changes", "enum": list(RECIPES)},
+    "recipe": {
+        "description": f"what a look changes: {', '.join(RECIPES)}, or an object (BriefRecipe) as "
+        "JSON text",
+        "type": "string",
+    },
     "seed": {
         "description": "the same seed, files and options give the same bytes; chosen without it",
         "type": "integer",
@@ -105,9 +109,21 @@ AGAIN: JsonSchema = {
     "type": "object",
     "properties": {
         **{name: _nullable(schema) for name, schema in OPTIONS.items()},
+        "recipe": {"anyOf": [{"type": "string"}, {"x-schema": "BriefRecipe"}, {"type": "null"}]},
         "brief": _nullable(BRIEF),
     },
 }
+FILES = ("videos", "hooks", "endings", "overlays", "music")
+UPLOADED: JsonSchema = {
+    "description": "A job of files that came by /api/uploads, by their ids.",
+    "type": "object",
+    "required": ["videos"],
+    "properties": {
+        **dict.fromkeys(FILES, {"type": "array", "items": {"type": "string"}}),
+        **AGAIN["properties"],
+    },
+}
+USE_ERRORS = ("upload_not_found", "upload_gone", "upload_unfinished", "upload_used")
 UPLOAD_ERRORS = (
     *("invalid_option", "invalid_brief", "no_videos", "format_not_accepted", "empty_file"),
     *("unexpected_part", "too_many_files", "malformed_body", "incomplete_body"),
@@ -179,9 +195,12 @@ OPERATIONS: dict[str, Operation] = {
     "POST /api/jobs": Operation(
         "Upload videos as a job",
         {202: ACCEPTED},
-        errors=(*UPLOAD_ERRORS, *QUEUE_ERRORS, *IDEMPOTENT_ERRORS),
+        errors=(
+            *(*UPLOAD_ERRORS, *USE_ERRORS, "invalid_json"),
+            *(*QUEUE_ERRORS, *IDEMPOTENT_ERRORS),
+        ),
         parameters=(IDEMPOTENCY_KEY,),
-        bodies=(Body(UPLOAD, FORM, encoding=KINDS),),
+        bodies=(Body(UPLOAD, FORM, encoding=KINDS), Body(UPLOADED)),
     ),
     "GET /api/jobs": Operation(
         "List jobs, newest first",
