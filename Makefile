@@ -85,8 +85,10 @@ bench: $(VENV)/.bench
 cluster: $(VENV)/.check
 	$(PYTHON) -m tests.cluster $(ARGS)
 
-# A seed repeats a run; ARGS="--seed N --cases M" chooses them.
+# Properties of parsers, tokens, ranges and layouts, FUZZ=50 times as many cases as in make check; then
+# requests by OpenAPI (schemathesis). A seed repeats a run of these: ARGS="--seed N --cases M".
 fuzz: $(VENV)/.check
+	FUZZ=$(or $(FUZZ),50) $(PYTHON) -m pytest -n 2 tests/fuzz
 	$(PYTHON) -m tests.fuzzing $(ARGS)
 
 screenshots: $(VENV)/.check

@@ -17,6 +17,7 @@ from flask.helpers import get_load_dotenv
 from gunicorn import util
 
 from jobserver.db import Reserve
+from jobserver.logs import is_json
 from jobserver.serving.gunicorn_worker import (
     BoundedThreadWorker,
     default_worker_class,
@@ -35,8 +36,8 @@ try:
 except SettingsError as error:
     sys.exit(f"jobserver: {error}")
 
-# The reverse proxy on this machine is the only one who should reach gunicorn.
-bind = f"127.0.0.1:{_settings.port}"
+# By default 127.0.0.1: the reverse proxy on this machine is the only one who should reach gunicorn.
+bind = f"{f'[{_settings.host}]' if ':' in _settings.host else _settings.host}:{_settings.port}"
 # Threads, because an upload waits for the network most of its time.
 worker_class = default_worker_class()
 # Headers are small, and their sender has shown no token yet.
@@ -77,6 +78,7 @@ control_socket_disable = True
 
 # The path without its query, which may carry signed links; the id that the client was given.
 logger_class = LineLogger
+LineLogger.as_json = is_json(_settings.log_format)
 accesslog = "-"
 access_log_format = ACCESS_FORMAT
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask
 
-from jobserver import cli, db, uploads, web
+from jobserver import cli, db, metrics, uploads, web
 from jobserver.auth.keys import signing_keys
 from jobserver.errors import StoreUnreachable
 from jobserver.files.local import LocalStore
@@ -90,6 +90,12 @@ def _doorbell_of(settings: Settings) -> Callable[[int], None]:
     return Doorbell(settings.celery_broker_url).ring
 
 
+def count_from_now(settings: Settings) -> None:
+    """Count for /metrics in this process and those forked from it, if METRICS_TOKEN is set."""
+    if settings.metrics_token is not None:
+        metrics.start(settings.metrics_dir)
+
+
 def prepare_serving(app: Flask) -> None:
     """Make sure that the first request can be kept; remove what a killed server left.
 
@@ -102,6 +108,7 @@ def prepare_serving(app: Flask) -> None:
     signing_keys(settings)
     web.fonts.load(app)
     prepare_folders(settings)
+    count_from_now(settings)
     db.check(settings.database_place)
     with closing(db.connect(settings.database_place)) as database:
         database.reserve.restore()

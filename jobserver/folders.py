@@ -10,12 +10,14 @@ from jobserver.settings import Settings, unusable
 def prepare_folders(settings: Settings) -> None:
     """Make UPLOAD_DIR, OUTPUT_DIR and the folder of DATABASE. Raises SettingsError.
 
-    With STORAGE_URL only SCRATCH_DIR and the last.
+    With STORAGE_URL only SCRATCH_DIR and the last; METRICS_DIR where it is used.
     """
     if settings.output_group is not None:
         _require_member(settings.output_group)
     if settings.database_folder is not None:
         _prepare(settings, "DATABASE", settings.database_folder, settings.database)
+    if settings.metrics_token is not None:
+        _prepare(settings, "METRICS_DIR", settings.metrics_dir)
     if settings.storage_url is not None:
         _prepare(settings, "SCRATCH_DIR", settings.scratch_dir)
         return

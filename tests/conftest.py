@@ -1,5 +1,6 @@
 """Fixtures: a fixture is a noun. Servers are real; the app alone serves what needs no socket."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.disk import mounted
 from tests.nginx import Nginx
 from tests.postgres import Cluster
 from tests.support import PASSWORD, Server, Site, Worker, make_clip, settings_of
+
+os.environ["LOG_FORMAT"] = "plain"  # also of processes that tests start: lines as on a terminal
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

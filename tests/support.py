@@ -151,6 +151,7 @@ class Server:
             "MIN_FREE_SPACE": "0",
             "PORT": str(self.port),
             "TMPDIR": str(self.temporary),
+            "LOG_FORMAT": "plain",  # as on a terminal
             **settings,
         }
         self.process: subprocess.Popen[bytes] | None = None

@@ -38,6 +38,7 @@ WITH_SQL = (
         for name in (
             *("glance", "idempotency", "overview", "relocation", "resumable", "shots", "stages"),
             *("standing", "webhooks", "workers"),
+            *("gauges", "inventory"),
         )
     ),
 )
@@ -236,6 +237,7 @@ def unwanted_words(text: str) -> list[str]:
         ("PIL", ("render/decode_picture.py", "render/stills.py", "render/text/")),
         ("boto3", ("files/s3/client.py",)),
         ("botocore", ("files/s3/client.py",)),
+        ("prometheus_client", ("metrics/",)),
         ("celery", ("worker/doorbell.py",)),
     ],
 )

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from gunicorn.config import Config
 from jobserver import cli
 from jobserver.settings import Settings, load_settings
 from tests.nginx import Nginx
-from tests.support import PROJECT, free_port
+from tests.support import PROJECT, Server, free_port
 
 DEPLOY = PROJECT / "deploy"
 SETTINGS = {name.upper() for name in Settings.model_fields}
@@ -178,6 +179,33 @@ def test_the_image_copies_what_there_is_and_installs_extras_that_there_are() -> 
     check_command(image_command())
 
 
+def test_the_image_says_whether_it_is_healthy_and_is_asked_only_where_it_serves() -> None:
+    (check,) = (rest for word, rest in instructions() if word == "HEALTHCHECK")
+    words = yaml.safe_load(check.partition("CMD ")[2])
+    compile(words[2], "healthcheck", "exec")
+    assert words[:2] == ["python", "-c"]
+    for name in ("compose.yaml", "compose.one-machine.yaml"):
+        for service in our_services(compose(name, filled_in())):
+            serves = (service.get("command") or image_command())[0] == "gunicorn"
+            assert service["healthcheck"].get("disable", False) != serves
+
+
+@pytest.mark.tools
+def test_the_check_of_the_image_fails_when_the_server_does(own_server: Server) -> None:
+    (check,) = (rest for word, rest in instructions() if word == "HEALTHCHECK")
+    _, option, code = yaml.safe_load(check.partition("CMD ")[2])
+
+    def status() -> int:
+        words = [sys.executable, option, code]
+        return subprocess.run(words, env=own_server.environment, capture_output=True).returncode
+
+    assert status() == 1
+    own_server.start()
+    assert status() == 0
+    own_server.upload_dir.rename(own_server.upload_dir.with_name("away"))
+    assert status() == 1
+
+
 # -- systemd -------------------------------------------------------------------------------
 
 
@@ -240,6 +268,16 @@ def test_systemd_reads_a_unit_without_a_word(name: str, tmp_path: Path) -> None:
         text=True,
     )
     assert "Failed to parse kill mode" in wrong.stderr
+
+
+def test_a_worker_has_the_memory_that_its_renders_may_take_and_survives_one_that_is_killed(
+    tmp_path: Path,
+) -> None:
+    service = unit("jobserver-worker@.service")
+    settings = load_settings(tmp_path, variables(DEPLOY / "systemd/jobserver.env"))
+    gib = int(service["MemoryMax"][0].removesuffix("G"))
+    assert gib * 2**30 >= settings.workers * settings.render_memory + 2**30
+    assert service["OOMPolicy"] == ["continue"]
 
 
 @pytest.mark.tools

@@ -168,3 +168,11 @@ def test_a_large_upload_works_with_every_temporary_folder_of_size_zero(
     own_server.start("unshare", "--mount", "sh", "-c", mounts, "sh")
     large_upload(own_server)
     own_server.check_sound()
+
+
+def test_it_listens_where_host_says_and_nowhere_else(own_server: Server) -> None:
+    own_server.settings["HOST"] = own_server.address = "127.0.0.2"
+    own_server.start()
+    assert own_server.get("/api/health").status == 200
+    with pytest.raises(ConnectionRefusedError):
+        own_server.connect()  # 127.0.0.1

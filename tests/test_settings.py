@@ -53,22 +53,26 @@ GIVEN = {
     "MAX_PIXELS": ("101", 102, 103),
     "MAX_DURATION": ("111", 112, 113),
     "RENDER_MEMORY": ("300000001", 300000002, 300000003),
+    "HOST": ("10.0.0.2", "10.0.0.1", "::1"),
     "PORT": ("8091", 8092, 8093),
+    "METRICS_TOKEN": ("environment-token", "file-token", "override-token"),
+    "METRICS_DIR": ("environment-metrics", "file-metrics", "override-metrics"),
     "SCRATCH_DIR": ("environment-scratch", "file-scratch", "override-scratch"),
     "SCRATCH_SIZE": ("121", 122, 123),
     "ORPHAN_AGE": ("131", 132, 133),
     "FONTS_DIR": ("environment-fonts", "file-fonts", "override-fonts"),
 }
-FILES = ["AUTH_PASSWORD_FILE", "SECRET_KEY_FILE", "DATABASE_URL_FILE"]
+FILES = ["AUTH_PASSWORD_FILE", "SECRET_KEY_FILE", "DATABASE_URL_FILE", "METRICS_TOKEN_FILE"]
 STORAGE = ["STORAGE_URL", "STORAGE_PUBLIC_URL"]
 SECRETS = ["SECRET_KEY", "DATABASE_URL"]
-OTHERS = ["ACCEPT", "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP", "WEBHOOK_ALLOW", "CORS_ORIGINS"]
+OTHERS = ["ACCEPT", "LOG_FORMAT", "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP", "WEBHOOK_ALLOW"]
+OTHERS += ["CORS_ORIGINS"]
 NAMES = [*GIVEN, *FILES, *STORAGE, *SECRETS, *OTHERS]
 MANY_HOSTS = {"DATABASE_URL": "postgresql://db.test/x", "SECRET_KEY": "a key of twelve and more"}
 NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
 MAY_BE_ZERO = ["MIN_FREE_SPACE", "STORAGE_QUOTA", "TRUSTED_PROXIES", "WORKER_GRACE"]
 MADE = ["DATABASE", "UPLOAD_DIR", "OUTPUT_DIR", "SCRATCH_DIR"]
-PATHS = [*MADE, "FONTS_DIR"]
+PATHS = [*MADE, "FONTS_DIR", "METRICS_DIR"]
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +176,11 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "client_timeout": 60,
         "cors_origins": (),
         "trusted_proxies": 0,
+        "host": "127.0.0.1",
+        "log_format": "auto",
+        "metrics_dir": instance / "metrics",
+        "metrics_token": None,
+        "metrics_token_file": None,
         "port": 8080,
     }
 
@@ -368,6 +377,10 @@ def test_a_number_out_of_its_range_is_refused_with_one_sentence(
         ),
         ({"ACCEPT": "mp4,avi"}, "ACCEPT cannot be used: 'avi' is none of mp4, mov, webm, mkv"),
         ({"ACCEPT": "mp4,"}, "ACCEPT cannot be used: '' is none of mp4, mov, webm, mkv"),
+        ({"HOST": "::1%"}, "HOST cannot be used: '::1%' is no IP address of this machine"),
+        ({"HOST": "example.org"}, "HOST cannot be used: 'example.org' is no IP address of"),
+        ({"METRICS_TOKEN": "a b"}, "METRICS_TOKEN cannot be used: it holds what no header can"),
+        ({"LOG_FORMAT": "xml"}, "LOG_FORMAT cannot be used: 'xml' is none of auto, json, plain"),
         ({"ACCEPT": []}, "ACCEPT cannot be used: it names nothing"),
         (
             {"WEBHOOK_ALLOW": "a.example,10.0.0.1/8"},

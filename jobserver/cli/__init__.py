@@ -1,12 +1,13 @@
-"""What an operator types: `flask --app wsgi` with init-db, worker, jobs, sweep, adopt ..."""
+"""What an operator types: `flask --app wsgi` with init-db, worker, jobs, sweep, doctor ..."""
 
 from flask import Flask
 
-from jobserver.cli import jobs, maintenance, migrate, serve, webhooks
+from jobserver.cli import backup, doctor, jobs, maintenance, migrate, serve, webhooks
 
 COMMANDS = (
     *(serve.init_db, serve.worker, jobs.jobs, maintenance.sweep_all, maintenance.adopt),
     *(migrate.migrate_to, webhooks.webhook_secret),
+    *(backup.backup, backup.restore, doctor.doctor),
 )
 
 

@@ -4,7 +4,7 @@ import logging
 
 import click
 
-from jobserver import db, render
+from jobserver import db, metrics, render
 from jobserver.cli.common import command, current_settings, current_store
 from jobserver.folders import prepare_folders
 from jobserver.worker import process
@@ -27,6 +27,8 @@ def worker(once: bool) -> None:
     settings = current_settings()
     try:
         prepare_folders(settings)
+        if settings.metrics_token is not None:
+            metrics.start(settings.metrics_dir)
         db.check(settings.database_place)
         process.run(settings, current_store(), once=once)
     except render.EngineError as error:

@@ -10,6 +10,7 @@ reserve      space that is kept for removing when the disk is full
 per_thread   the connection that a thread keeps
 migrations   numbered scripts; `initialise` and `check`
 transfer     all rows of a SQLite database into a PostgreSQL
+backup       a copy of a SQLite database, made while it is used
 meta         what the database says about itself
 errors       busy, full, unavailable, unusable
 """

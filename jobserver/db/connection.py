@@ -4,7 +4,7 @@
 values by name (`:id`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -48,6 +48,7 @@ class Connection:
     tables: ClassVar[str]
     # entered by a thread that is about to read a lot of rows
     reading: ClassVar[AbstractContextManager[Any]] = nullcontext()
+    _after_commit: tuple[Callable[[], object], ...] = ()
 
     @property
     def in_transaction(self) -> bool:
@@ -73,6 +74,16 @@ class Connection:
     def rollback(self) -> None:
         """Undo what was written, and end the transaction; harmless when there is none."""
         raise NotImplementedError
+
+    def after_commit(self, call: Callable[[], object]) -> None:
+        """Call this when the transaction that has begun is durable; never if it is undone."""
+        self._after_commit = (*self._after_commit, call)
+
+    def end_transaction(self, *, committed: bool) -> None:
+        """Make the calls of after_commit(), or forget them."""
+        calls, self._after_commit = self._after_commit, ()
+        for call in calls if committed else ():
+            call()
 
     def skip_locked(self, table: str) -> str:
         """Return SQL that ends a SELECT of one row of `table`, so that no two choose the same."""

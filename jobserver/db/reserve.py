@@ -110,6 +110,9 @@ class _NoReserve(Reserve):
         """Return True: there is nothing to restore."""
         return True
 
+    def restore_after_close(self) -> None:
+        """Do nothing."""
+
 
 NO_RESERVE = _NoReserve()
 

@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -19,7 +19,7 @@ from jobserver.db.errors import (
     DatabaseUnavailable,
 )
 from jobserver.db.precedence import Precedence
-from jobserver.db.reserve import Reserve
+from jobserver.db.reserve import NO_RESERVE, Reserve
 from jobserver.modes import create_private
 
 LOG_SIZE = 4 * 1024 * 1024  # bytes; what a long reader let the log grow by is cut off again
@@ -243,3 +243,32 @@ def file_identity(path: Path) -> FileIdentity:
     """Return the identity of the file that `path` names now. Raises OSError."""
     stat = os.stat(path)
     return FileIdentity(path, stat.st_dev, stat.st_ino)
+
+
+def copy_database(source: SqliteConnection, target: Path) -> None:
+    """Copy all pages at one moment into a file of its owner alone, without a log beside it; synced.
+
+    In one step, because a copy in several begins anew with each write of others. Raises
+    DatabaseError.
+    """
+    with suppress(FileExistsError):
+        create_private(target)
+    try:
+        with closing(sqlite3.connect(target)) as copy:
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # a WAL would be made by who only reads
+    except sqlite3.Error as error:
+        raise translate(error) from error
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def open_copy(path: Path) -> SqliteConnection:
+    """Open a database that nobody writes, to read it. Raises DatabaseUnavailable."""
+    uri = f"file:{quote(str(path))}?mode=ro"
+    try:
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, factory=SqliteConnection)
+    except sqlite3.Error as error:
+        raise translate(error) from error
+    db.reserve, db.row_factory = NO_RESERVE, sqlite3.Row
+    return db

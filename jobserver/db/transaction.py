@@ -67,7 +67,9 @@ def _transaction(db: Connection, *, alone: bool) -> Iterator[None]:
         db.commit()
     except BaseException:
         db.rollback()
+        db.end_transaction(committed=False)
         raise
+    db.end_transaction(committed=True)
 
 
 def checkpoint(db: Connection) -> int:

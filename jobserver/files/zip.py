@@ -207,7 +207,7 @@ def _end(count: int, size: int, offset: int) -> bytes:
 
 
 def _dos_time(seconds: float) -> int:
-    """Return MS-DOS date and time as one number: two-second steps since 1980."""
-    at = datetime.fromtimestamp(max(seconds, 315532800), UTC)
+    """Return MS-DOS date and time as one number: two-second steps from 1980 to 2107."""
+    at = datetime.fromtimestamp(min(max(seconds, 315532800), 4354819198), UTC)
     date = (at.year - 1980) << 9 | at.month << 5 | at.day
     return date << 16 | at.hour << 11 | at.minute << 5 | at.second >> 1

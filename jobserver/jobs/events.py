@@ -6,9 +6,11 @@ asked for is delivered from a row of its own, written here as well.
 """
 
 import json
-from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
+from jobserver import metrics
 from jobserver.db import Connection
 from jobserver.jobs import webhooks
 
@@ -86,7 +88,7 @@ def _record(db: Connection, job_id: str, files: Iterable[_Change], now: float) -
         for about, change in changes
     ]
     if rows:
-        db.write_many(_INSERT, rows)
+        _insert(db, rows)
     for about, change in changes:
         if about == "job":
             webhooks.record_job(db, job_id, f"job.{change.status}", now)
@@ -108,8 +110,18 @@ def record_outputs(
         }
         for output_id in ids
     ]
-    db.write_many(_INSERT, rows)
+    _insert(db, rows)
     webhooks.record_outputs(db, job_id, kind=kind, ids=ids, now=now)
+
+
+def _insert(db: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    db.write_many(_INSERT, rows)
+    db.after_commit(partial(_count, [row["kind"] for row in rows]))
+
+
+def _count(kinds: Iterable[str]) -> None:
+    for kind in kinds:
+        metrics.state_changed(kind)
 
 
 def events_of(db: Connection, job_id: str) -> list[Event]:

@@ -224,6 +224,11 @@ class Claim(NamedTuple):
         """What log lines call it: no name of a client's, which may hold anything."""
         return f"job {self.job_id} file {self.id}"
 
+    @property
+    def fields(self) -> dict[str, object]:
+        """What JSON lines of a log say of it; see logs.FIELDS."""
+        return {"job": self.job_id, "file": self.id}
+
 
 class SourceFacts(NamedTuple):
     """What a worker found out about a source; see File.

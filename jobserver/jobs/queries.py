@@ -185,6 +185,12 @@ def find_output(db: Connection, job_id: str, output_id: str) -> Output | None:
     return db.one(Output, query, {"output_id": output_id, "job_id": job_id})
 
 
+def is_unfinished(db: Connection, file_id: str) -> bool:
+    """Return whether a file of this id waits or is rendered."""
+    query = "SELECT 1 FROM job_file WHERE id = :id AND status IN ('queued', 'processing')"
+    return db.value(query, {"id": file_id}) is not None
+
+
 def has_expired(db: Connection, job_id: str) -> bool:
     """Return whether a job of this id was there once and has been removed."""
     query = """

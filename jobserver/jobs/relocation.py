@@ -78,17 +78,17 @@ def copy_files(source: Store, target: Store, keys: Collection[str]) -> Iterator[
 def _copy(source: Store, target: Store, key: str) -> Copied:
     with source.local_path(key) as path:
         with path.open("rb") as file:
-            size, sent = _digest(file)
+            size, sent = digest(file)
         target.put(path, key)
     with target.open(key) as stored:
-        found = _digest(stored)
+        found = digest(stored)
     if found != (size, sent):
         target.delete(key)
         raise StorageUnavailable(f"{key} came back different from the new store; try again")
     return Copied(key, size, sent)
 
 
-def _digest(file: BinaryIO) -> tuple[int, str]:
+def digest(file: BinaryIO) -> tuple[int, str]:
     """Return how many bytes there are, and their SHA-256."""
     size, digest = 0, hashlib.sha256()
     while piece := file.read(PIECE_SIZE):

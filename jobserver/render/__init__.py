@@ -20,6 +20,7 @@ from jobserver.render.recipe import (
     UnknownRecipe,
     parameters,
 )
+from jobserver.render.sandbox import landlock_version
 from jobserver.render.settings import Encoding, Settings, default_ffmpeg
 from jobserver.render.shots import PictureFile, render_shots, shot_group_size
 from jobserver.render.sound import Music, SoundFile, probe_music, render_music, render_sounds
@@ -75,6 +76,7 @@ __all__ = [
     "group_size",
     "is_picture",
     "join",
+    "landlock_version",
     "load_fonts",
     "parameters",
     "probe",

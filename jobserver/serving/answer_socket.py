@@ -28,6 +28,7 @@ class AnswerSocket(socket.socket):
         self._unsent = bytearray()
         self._holds = False
         self._in_thread = False
+        self.file_bytes = 0  # of the answer, sent from a file: gunicorn does not count them
         self.pipelined = 0  # requests in a row that were there before their turn
 
     # -- the next request ---------------------------------------------------------------------
@@ -75,6 +76,7 @@ class AnswerSocket(socket.socket):
     def hold(self) -> None:
         """Begin an answer: collect it, to send it in one piece if it is small."""
         self._holds, self._in_thread = True, False
+        self.file_bytes = 0
 
     def send_in_thread(self) -> None:
         """Let the thread wait for the reader until the answer ends: somebody else limits that."""
@@ -98,10 +100,14 @@ class AnswerSocket(socket.socket):
     def sendfile(self, file: IO[bytes], offset: int = 0, count: int | None = None) -> int:  # type: ignore[override]
         """Collect a file that has no slot, for it is small; send any other as sockets do."""
         if self._in_thread:
-            return super().sendfile(file, offset, count)
+            try:
+                return super().sendfile(file, offset, count)
+            finally:  # it leaves the file behind what it has sent
+                self.file_bytes += max(0, file.tell() - offset)
         file.seek(offset)
         content = file.read() if count is None else file.read(count)
         self.sendall(content)
+        self.file_bytes += len(content)
         return len(content)
 
     def flush(self) -> bool:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from gunicorn.http.body import LengthReader
 from gunicorn.http.errors import ParseException
 from gunicorn.http.unreader import Unreader
 
+from jobserver import metrics
 from jobserver.errors import Busy, ClientGone, ClientTooSlow
 from jobserver.serving.answer_socket import AnswerSocket
 
@@ -78,11 +79,14 @@ class ClientLimits:
             sock.send_in_thread()
         sock.settimeout(self._silence_s)
         self._watchdog.watch(sock, self._silence_s + size / MIN_RATE, socket.SHUT_RDWR)
-        return partial(self._end_download, sock)
+        counted = ExitStack()
+        counted.enter_context(metrics.transfer("download"))
+        return partial(self._end_download, sock, counted)
 
-    def _end_download(self, sock: socket.socket) -> None:
+    def _end_download(self, sock: socket.socket, counted: ExitStack) -> None:
         self._watchdog.release(sock)
         self._downloads.release()
+        counted.close()
 
 
 def longest_body_s(size: int, silence_s: float) -> float:
@@ -120,7 +124,10 @@ def _length(environ: "WSGIEnvironment") -> int:
 
 
 class TimedBody:
-    """A request body that raises ClientTooSlow or ClientGone instead of waiting."""
+    """A request body that raises ClientTooSlow or ClientGone instead of waiting.
+
+    received: bytes of it so far.
+    """
 
     def __init__(
         self,
@@ -135,6 +142,7 @@ class TimedBody:
         self._stream = stream
         self._sock = sock
         self._left = length or sys.maxsize
+        self.received = 0
         self._silence_s = silence_s
         self._watchdog = watchdog
         self._window_left, self._waited_s = 0, 0.0
@@ -179,6 +187,7 @@ class TimedBody:
         if not in_time:
             raise ClientTooSlow
         self._left -= len(chunk)
+        self.received += len(chunk)
         return chunk
 
 

@@ -7,6 +7,8 @@ from jobserver.settings.values import (
     MIB,
     AbsolutePath,
     Group,
+    Host,
+    LogForm,
     Origins,
     PublicUrl,
     StoragePlace,
@@ -53,4 +55,12 @@ class Places(SettingsGroup):
         (), description="origins whose pages may use the API, comma-separated; none by default"
     )
     trusted_proxies: Whole = Field(0, ge=0, description="reverse proxies in front of gunicorn")
-    port: Whole = Field(8080, ge=1, le=65535, description="TCP port of gunicorn on 127.0.0.1")
+    host: Host = Field("127.0.0.1", description="IP address that gunicorn listens at")
+    log_format: LogForm = Field(
+        "auto", description="json, plain; auto: JSON lines, plain ones on a terminal"
+    )
+    port: Whole = Field(8080, ge=1, le=65535, description="TCP port of gunicorn")
+    metrics_dir: AbsolutePath = Field(
+        default_factory=lambda known: known["instance_dir"] / "metrics",
+        description="folder for what the processes of this host count, with METRICS_TOKEN",
+    )

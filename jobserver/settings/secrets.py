@@ -11,12 +11,18 @@ from jobserver.settings.values import (
     AbsolutePath,
     Keys,
     Password,
+    Token,
     Url,
     Whole,
     absolute_path,
 )
 
-SECRETS = ("AUTH_PASSWORD", "SECRET_KEY", "DATABASE_URL")  # each may be given by a file
+SECRETS = (
+    "AUTH_PASSWORD",
+    "SECRET_KEY",
+    "DATABASE_URL",
+    "METRICS_TOKEN",
+)  # each may be given by a file
 SAFE_PASSWORD, SAFE_KEY = 8, 12  # characters
 
 
@@ -37,6 +43,12 @@ class Secrets(SettingsGroup):
         None, repr=False, description="of a PostgreSQL, in place of DATABASE"
     )
     database_url_file: AbsolutePath | None = Field(None, description="holds DATABASE_URL, as well")
+    metrics_token: Token | None = Field(
+        None, repr=False, description="bearer token of GET /metrics; None: there is none"
+    )
+    metrics_token_file: AbsolutePath | None = Field(
+        None, description="holds METRICS_TOKEN, as well"
+    )
     token_max_age: Whole = Field(24 * 3600, ge=1, description="seconds")
     link_lifetime: Whole = Field(3600, ge=2, le=CENTURY_S, description="seconds")
 
@@ -63,6 +75,8 @@ def weak_secrets(settings: Secrets) -> list[str]:
         sentences.append(f"AUTH_PASSWORD has fewer than {SAFE_PASSWORD} characters")
     if any(len(key) < SAFE_KEY for key in settings.secret_key or ()):
         sentences.append(f"A key of SECRET_KEY has fewer than {SAFE_KEY} characters")
+    if settings.metrics_token and len(settings.metrics_token) < SAFE_KEY:
+        sentences.append(f"METRICS_TOKEN has fewer than {SAFE_KEY} characters")
     return [f"{sentence}, so it can be guessed" for sentence in sentences]
 
 

@@ -5,11 +5,13 @@ import os
 import re
 import shlex
 import shutil
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator
 
+from jobserver.logs import LogFormat
 from jobserver.storage_url import StorageUrl, public_url, storage_url
 from jobserver.webhooks.address import Allowed, read_allowed
 
@@ -33,6 +35,30 @@ def _password(raw: Any) -> str:
     if "\n" in password or "\r" in password:
         raise ValueError("it holds a line break, which nobody can type")
     return password
+
+
+def _token(raw: Any) -> str:
+    token = _text(raw).strip()
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise ValueError("it holds what no header can carry")
+    return token
+
+
+def _host(raw: Any) -> str:
+    host = _text(raw).strip().removeprefix("[").removesuffix("]")
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        if host == "localhost":
+            return host
+        raise ValueError(f"{host!r} is no IP address of this machine") from None
+
+
+def _log_format(raw: Any) -> str:
+    name = _text(raw).strip().lower()
+    if name not in get_args(LogFormat):
+        raise ValueError(f"{name!r} is none of {', '.join(get_args(LogFormat))}")
+    return name
 
 
 def _group(raw: Any) -> int:
@@ -117,6 +143,9 @@ def _postgres_url(raw: Any) -> str:
 Text = Annotated[str, BeforeValidator(_text)]
 Url = Annotated[str, BeforeValidator(_postgres_url)]
 Password = Annotated[str, BeforeValidator(_password)]
+Token = Annotated[str, BeforeValidator(_token)]
+Host = Annotated[str, BeforeValidator(_host)]
+LogForm = Annotated[LogFormat, BeforeValidator(_log_format)]
 Group = Annotated[int, BeforeValidator(_group)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Keys = Annotated[tuple[str, ...], BeforeValidator(_keys)]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from jobserver import metrics
 from jobserver.errors import BodyTooLarge, Busy
 from jobserver.uploads.kinds import FIELDS, MAX_MUSIC_SIZE, MAX_STILL_SIZE, MIB, FileField
 
@@ -78,6 +79,7 @@ def upload_slot(
         raise BodyTooLarge(f"Request too large (at most {limits.max_body_size // MIB} MB)")
     slots.acquire()
     try:
-        yield
+        with metrics.transfer("upload"):
+            yield
     finally:
         slots.release()

@@ -2,7 +2,7 @@
 
 auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
                                               briefs: what a brief would make;
-                                              deliveries: of webhooks
+                                              deliveries: of webhooks; metrics: for Prometheus
 resumable, from_uploads                       uploads by tus; a job of them
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, shapes, reasons                      JSON going out, and the types of its shapes
@@ -29,6 +29,7 @@ from jobserver.web import (
     fonts,
     health,
     jobs,
+    metrics,
     outputs,
     pages,
     polling,
@@ -49,6 +50,7 @@ def init_app(app: Flask) -> None:
     made = (jobs, again, resumable, outputs)
     for resource in (auth, health, *made, briefs, deliveries, storage, pages):
         app.register_blueprint(resource.bp)
+    app.register_blueprint(metrics.bp)
     app.register_blueprint(api_pages.bp)
     settings: Settings = app.extensions["settings"]
     if settings.cors_origins:

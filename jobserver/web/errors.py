@@ -10,7 +10,7 @@ folder is not available is logged once while it lasts, not for each request.
 import errno
 import logging
 
-from flask import Flask, current_app
+from flask import Flask, current_app, g, request
 from flask.logging import default_handler
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
@@ -19,7 +19,8 @@ from jobserver import errors
 from jobserver.brief.errors import BriefError
 from jobserver.db import DatabaseUnavailable
 from jobserver.fault_log import FaultLog
-from jobserver.logs import LineFormatter
+from jobserver.logs import formatter
+from jobserver.serving.log import TRACE, Trace
 from jobserver.web.error_codes import CODES, code_of, code_of_status
 from jobserver.web.hot_path import request_id
 
@@ -35,7 +36,8 @@ MISTAKE = "The server made a mistake; its log has the request id"
 
 def init_app(app: Flask) -> None:
     """Answer every error of `app` as JSON and name every answer; log in lines."""
-    default_handler.setFormatter(LineFormatter(LOG_FORMAT))
+    wanted = app.extensions["settings"].log_format
+    default_handler.setFormatter(formatter(wanted, LOG_FORMAT))
     app.extensions["faults"] = FaultLog(app.logger)
     app.after_request(_complete_headers)
     app.register_error_handler(HTTPException, _answer_http)
@@ -89,7 +91,9 @@ def _answer_os_error(error: OSError) -> Response:
 
 
 def _answer_bug(error: Exception) -> Response:
-    current_app.logger.error("request %s failed", request_id(), exc_info=error)
+    current_app.logger.error(
+        "request %s failed", request_id(), exc_info=error, extra={"request": request_id()}
+    )
     return _json("internal_error", MISTAKE)
 
 
@@ -112,6 +116,13 @@ def _log(error: BaseException) -> None:
 
 
 def _complete_headers(response: Response) -> Response:
+    rule, values = request.url_rule, request.view_args or {}
+    bearer = g.get("bearer")
+    request.environ[TRACE] = Trace(
+        None if rule is None else rule.rule,
+        job_id=values.get("job_id"),
+        key_id=None if bearer is None else bearer.key_id,
+    )
     response.headers["X-Request-ID"] = request_id()
     response.headers["X-Content-Type-Options"] = "nosniff"  # a client's bytes are never a page
     return response

@@ -20,6 +20,7 @@ from flask import Flask
 from jobserver.db import DatabaseError, thread_connection
 from jobserver.errors import InvalidToken
 from jobserver.jobs.glance import Glance, glance
+from jobserver.serving.log import TRACE, Trace
 from jobserver.version import VERSION
 from jobserver.web import reasons, schemas, shapes
 from jobserver.web.auth import check_authorization, link_signer_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _JOB = re.compile(r"/api/jobs/(\w{22})", re.A)
+_ROUTE = "/api/jobs/<job_id>"  # its rule in jobs.py
 _WITH_OUTPUTS = {"": True, "outputs=false": False}  # queries that are usual
 LOOKED = "jobserver.looked"  # in the environ: what was seen of the job
 _OK, _NOT_MODIFIED = "200 OK", "304 NOT MODIFIED"  # as werkzeug writes them
@@ -138,6 +140,7 @@ class PollAnswers:
         if not unchanged:
             length = ("Content-Length", str(len(body)))
             headers[:0] = [("Content-Type", "application/json"), length]
+        environ[TRACE] = Trace(_ROUTE, environ["PATH_INFO"].rpartition("/")[2])
         start_response(_NOT_MODIFIED if unchanged else _OK, headers)
         return [body] if body else []
 

@@ -6,7 +6,7 @@ are let through, and after a crash the next claim of the file goes on where it s
 
 import logging
 
-from jobserver import render
+from jobserver import metrics, render
 from jobserver.db import (
     Connection,
     DatabaseBusy,
@@ -16,7 +16,7 @@ from jobserver.db import (
     exclusive,
 )
 from jobserver.errors import FetchCancelled, StoreUnreachable
-from jobserver.jobs import queue
+from jobserver.jobs import queries, queue
 from jobserver.jobs.model import MAX_ATTEMPTS, Claim
 from jobserver.worker.heartbeat import HeldClaim
 from jobserver.worker.publish import end_claim
@@ -45,16 +45,27 @@ class Attempt:
         try:
             if self._units.work(held):
                 self._readiness.has_published()
+            else:
+                self._after_loss(claim)
         except (render.Cancelled, FetchCancelled):
             if held.lost:
-                log.info("%s: cancelled, or lost to another worker", claim.label)
+                self._after_loss(claim)
             else:
                 self._reschedule(claim, 0, counted=False)
-                log.info("%s: given back", claim.label)
+                log.info("%s: given back", claim.label, extra=claim.fields)
         except render.MediaError as error:
+            metrics.render_failed(error)
             self._give_up(held, str(error), error.detail)
         except (render.EngineError, OSError, DatabaseError) as error:
             self._after_trouble(held, error)
+
+    def _after_loss(self, claim: Claim) -> None:
+        """Say whether the job was cancelled, or another worker has the file."""
+        if queries.is_unfinished(self._db, claim.id):
+            metrics.lease_lost()
+            log.warning("%s: lost to another worker", claim.label, extra=claim.fields)
+        else:
+            log.info("%s: cancelled", claim.label, extra=claim.fields)
 
     def _after_trouble(self, held: HeldClaim, error: Exception) -> None:
         """Try again later: MAX_ATTEMPTS times, but as long as it takes while a disk is full
@@ -63,8 +74,10 @@ class Attempt:
         waits for less.
         """
         claim, last_delay = held.claim, RETRY_DELAYS_S[-1]
+        if isinstance(error, render.EngineError):
+            metrics.render_failed(error)
         if isinstance(error, (DatabaseBusy, DatabaseUnavailable)):
-            log.warning("%s: %s (%s)", claim.label, error, error.__cause__)
+            log.warning("%s: %s (%s)", claim.label, error, error.__cause__, extra=claim.fields)
             self._give_back(held)
             return
         if isinstance(error, StoreUnreachable):
@@ -75,7 +88,8 @@ class Attempt:
             self._readiness.note_full(error, last_delay)
             self._reschedule(claim, last_delay, counted=False)
             return
-        log.warning("%s: %s", claim.label, f"{error} {getattr(error, 'detail', '')}".rstrip())
+        words = f"{error} {getattr(error, 'detail', '')}".rstrip()
+        log.warning("%s: %s", claim.label, words, extra=claim.fields)
         if not self._readiness.has_folders(self._db):  # gone meanwhile
             self._reschedule(claim, last_delay, counted=False)
         elif claim.attempts >= MAX_ATTEMPTS:
@@ -86,7 +100,12 @@ class Attempt:
     def _give_up(self, held: HeldClaim, reason: str, detail: str = "") -> None:
         claim = held.claim
         if self._fail(held, reason):
-            log.warning("%s: gave up: %s", claim.label, f"{reason} {detail}".rstrip())
+            log.warning(
+                "%s: gave up: %s",
+                claim.label,
+                f"{reason} {detail}".rstrip(),
+                extra={**claim.fields, "reason": reason},
+            )
             self._remove_leftovers(claim)
 
     def _fail(self, held: HeldClaim, reason: str) -> bool:

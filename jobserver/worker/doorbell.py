@@ -14,7 +14,7 @@ from typing import Any
 
 from celery import Celery, signals
 
-from jobserver import db, render
+from jobserver import db, metrics, render
 from jobserver.db import DatabaseError
 from jobserver.errors import JobserverError
 from jobserver.fault_log import FaultLog
@@ -171,6 +171,8 @@ def _prepare(**_: object) -> None:
         db.check(settings.database_place)
     except (JobserverError, render.EngineError) as error:
         sys.exit(f"jobserver: {error}")
+    if settings.metrics_token is not None:
+        metrics.start(settings.metrics_dir)
     store.prepare_worker()
     with closing(db.connect(settings.database_place)) as database:
         ownership.adopt_at_start(database, store)

@@ -1,18 +1,20 @@
 """Calls of render that make shots: of a clip or a still its pictures, of a clip or music sounds."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jobserver import render
+from jobserver import metrics, render
 from jobserver.brief.timeline import Shot
 from jobserver.worker.engine import fonts_of
 from jobserver.worker.heartbeat import HeldClaim
 from jobserver.worker.plans import Advance, JobPlan
 from jobserver.worker.workbench import Workbench
 
+log = logging.getLogger(__name__)
 PICTURE, SOUND = ".mp4", ".flac"
 
 
@@ -57,11 +59,23 @@ def render_group(
                 cost=cost,
             )
             found = list(render_some(call))
-            pace = (time.monotonic() - start) / cost
+            took = time.monotonic() - start
+            _count(held, found, took)
+            pace = took / cost
             advance.add(cost)
             for shot, (path, facts) in zip(some, found, strict=True):
                 made.append(Made(shot, path, {**facts, "took": pace * plan.shots_cost([shot])}))
     return made
+
+
+def _count(held: HeldClaim, found: Sequence["_Found"], took: float) -> None:
+    claim, frames = held.claim, sum(facts.get("frames", 0) for _, facts in found)
+    log.info(
+        "%s: rendered %d shots, %d frames in %.1f s",
+        *(claim.label, len(found), frames, took),
+        extra={**claim.fields, "frames": frames, "seconds": round(took, 3)},
+    )
+    metrics.rendered(frames, took)
 
 
 class _Call(NamedTuple):

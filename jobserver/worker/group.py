@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from jobserver import render
+from jobserver import metrics, render
 from jobserver.db import Connection
 from jobserver.files.keys import source_key
 from jobserver.files.store import Store
@@ -67,7 +67,8 @@ class GroupRenderer:
             )
         if published_now:
             rest = len(missing) - len(numbers)
-            log.info("%s: published %s, %d to go", claim.label, _in_words(numbers), rest)
+            words = _in_words(numbers)
+            log.info("%s: published %s, %d to go", claim.label, words, rest, extra=claim.fields)
         return published_now
 
     def remove_leftovers(self, claim: Claim) -> None:
@@ -96,8 +97,7 @@ class GroupRenderer:
                     thumbnails=True,
                 )
             )
-        seconds = (time.monotonic() - start) / max(1, len(wanted))
-        return [Rendered(each, seconds) for each in outputs]
+        return _counted(held.claim, outputs, time.monotonic() - start)
 
     def _probe(self, held: HeldClaim) -> render.Media:
         """Probe the file once; a claim of the same file right after knows it already."""
@@ -140,6 +140,23 @@ class GroupRenderer:
         return self._store.scratch_dir(
             job_id=claim.job_id, file_id=claim.id, claim_token=claim.claim_token
         )
+
+
+def _counted(claim: Claim, outputs: Sequence[render.Output], seconds: float) -> list[Rendered]:
+    """Share the seconds that a group took among its outputs; log and count them."""
+    frames = sum(each.media.packets.shown for each in outputs)
+    log.info(
+        "%s: rendered %d outputs, %d frames in %.1f s",
+        *(claim.label, len(outputs), frames, seconds),
+        extra={
+            **claim.fields,
+            "outputs": len(outputs),
+            "frames": frames,
+            "seconds": round(seconds, 3),
+        },
+    )
+    metrics.rendered(frames, seconds)
+    return [Rendered(each, seconds / len(outputs)) for each in outputs]
 
 
 def _in_words(numbers: Sequence[int]) -> str:

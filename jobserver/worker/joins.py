@@ -8,7 +8,7 @@ import logging
 import time
 from pathlib import Path
 
-from jobserver import render
+from jobserver import metrics, render
 from jobserver.jobs import queue, shots, stages
 from jobserver.worker import outputs, plans
 from jobserver.worker.batch import Batch, ShotMissing
@@ -59,7 +59,12 @@ class Joiner:
         if done:
             shots.delete_files(bench.store, unneeded)
             made, rest = len(batch.staged), len(batch.todo)
-            log.info("%s: joined %d outputs, %d to go", claim.label, made, rest)
+            metrics.outputs_failed(len(batch.failed))
+            log.info(
+                "%s: joined %d outputs, %d to go",
+                *(claim.label, made, rest),
+                extra={**claim.fields, "outputs": made},
+            )
         return done
 
     def _join_some(self, held: HeldClaim, batch: Batch, folder: Path, advance: Advance) -> None:
@@ -78,6 +83,7 @@ class Joiner:
                 )
                 batch.staged.append(staged)
             except render.MediaError as error:
+                metrics.render_failed(error)
                 log.info("%s: %s %s", held.claim.label, error, error.detail)
                 batch.fail(timeline.output, str(error))
             del batch.todo[0]

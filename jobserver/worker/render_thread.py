@@ -112,6 +112,7 @@ class RenderThread:
             "%s: claimed, attempt %d",
             claim.label,
             claim.attempts,
+            extra={**claim.fields, "attempt": claim.attempts, "worker": self._presence.name},
         )
         held = HeldClaim(claim, progress=claim.progress)
         with self._heartbeat.renewing(held):

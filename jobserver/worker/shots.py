@@ -53,7 +53,8 @@ class ShotRenderer:
                 end=lambda now: self._end(held, [row for _, row in staged], last, now),
             )
         if done:
-            log.info("%s: %d shots, %d to go", claim.label, len(group), len(missing) - len(group))
+            rest = len(missing) - len(group)
+            log.info("%s: %d shots, %d to go", claim.label, len(group), rest, extra=claim.fields)
         return done
 
     def _weigh(self, plan: JobPlan) -> None:

@@ -90,6 +90,53 @@ def test_an_upload_whose_answer_is_lost_is_sent_again_and_is_one_job(
     assert sum(counted) == sum(path.stat().st_size for path in clips)
 
 
+PATCH = {"of_requests": True, "when": b"PATCH "}
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A file of two MiB."""
+    (tmp_path / "large.mp4").write_bytes(MP4_HEAD + CONTENT * 2)
+    return tmp_path / "large.mp4"
+
+
+def test_an_upload_that_is_cut_off_goes_on_where_the_server_has_it(server: Server, large: Path):
+    counted: list[int] = []
+    with CuttingRelay(server.port, 900_000, 500_000, 0, **PATCH).running() as relay:
+        job_id = client_of(server, relay.url).send(JobRequest(videos=[large]), counted.append)
+    assert relay.cuts == []
+    assert server.stored(job_id) == [large.read_bytes()]
+    assert sum(counted) == large.stat().st_size
+
+
+def test_the_next_run_goes_on_with_an_upload_and_its_job_ends_that(server: Server, large: Path):
+    begun: dict[str, str] = {}
+    request = JobRequest(videos=[large])
+    with CuttingRelay(server.port, 900_000, *[0] * 20, **PATCH).running() as relay:
+        client = client_of(server, relay.url)
+        with pytest.raises(ServerUnavailable, match="run it again to go on"):
+            client.send(request, begun=begun)
+        assert len(begun) == 1
+        relay.cuts.clear()
+        counted: list[int] = []
+        first = client.send(request, counted.append, begun=begun)
+    assert counted[0] > 0  # that the server had
+    assert begun == {}
+    second = client_of(server).send(request, begun=begun)
+    assert first != second
+    assert server.stored(first) == server.stored(second) == [large.read_bytes()]
+
+
+def test_an_upload_that_the_server_has_forgotten_begins_anew(server: Server, large: Path):
+    begun: dict[str, str] = {}
+    client, request = client_of(server), JobRequest(videos=[large])
+    relay = CuttingRelay(server.port, *[0] * 20, **PATCH)
+    with relay.running(), pytest.raises(ServerUnavailable):
+        client_of(server, relay.url).send(request, begun=begun)
+    begun.update(dict.fromkeys(begun, "none"))
+    assert server.stored(client.send(request, begun=begun)) == [large.read_bytes()]
+
+
 def test_what_the_server_refuses_is_said_in_its_words(
     server: Server, client: Client, tmp_path: Path
 ):
