@@ -119,7 +119,7 @@ UPLOADED: JsonSchema = {
     "type": "object",
     "required": ["videos"],
     "properties": {
-        **dict.fromkeys(FILES, {"type": "array", "items": {"type": "string"}}),
+        **{name: {"type": "array", "items": TEXT} for name in FILES},
         **AGAIN["properties"],
     },
 }
