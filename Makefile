@@ -3,8 +3,10 @@
 # make fuzz: 10,000 requests and more that the API's description permits, or not (schemathesis).
 # make screenshots: the page's views as docs/*.png.
 # make cluster: faults on many machines, as network namespaces; as root, about 20 minutes.
+# make soak: 200 clients and faults on one machine, some minutes.   make fuzz: more cases of properties.
+# make audit: licences of what is installed, known vulnerabilities; a part of make check.
 
-.PHONY: run test check bench cluster fuzz screenshots clean
+.PHONY: run test check bench cluster soak fuzz audit screenshots clean
 .DEFAULT_GOAL := run
 
 VENV := .venv
@@ -75,6 +77,7 @@ check: $(VENV)/.check $(VENV)/axe.min.js
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(VENV)/bin/mypy
+	$(PYTHON) -m tests.audit $(if $(STRICT),--strict)
 	$(PYTHON) -m pytest -n 3 --dist loadfile -m 'not slow'
 
 # One table. STRICT=1: a goal that is missed is an error.
@@ -85,11 +88,19 @@ bench: $(VENV)/.bench
 cluster: $(VENV)/.check
 	$(PYTHON) -m tests.cluster $(ARGS)
 
+# The seed is printed; ARGS="--seed N --seconds 600" repeats it for longer. Needs root, or sudo, for a small disk.
+soak: $(VENV)/.test
+	$(PYTHON) -m tests.soak $(ARGS)
+
 # Properties of parsers, tokens, ranges and layouts, FUZZ=50 times as many cases as in make check; then
 # requests by OpenAPI (schemathesis). A seed repeats a run of these: ARGS="--seed N --cases M".
 fuzz: $(VENV)/.check
 	FUZZ=$(or $(FUZZ),50) $(PYTHON) -m pytest -n 2 tests/fuzz
 	$(PYTHON) -m tests.fuzzing $(ARGS)
+
+# STRICT=1: a known vulnerability is an error.
+audit: $(VENV)/.check
+	$(PYTHON) -m tests.audit $(if $(STRICT),--strict)
 
 screenshots: $(VENV)/.check
 	$(PYTHON) -m tests.pages.screenshots

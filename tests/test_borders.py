@@ -36,8 +36,8 @@ WITH_SQL = (
     *(
         f"jobs/{name}.py"
         for name in (
-            *("glance", "idempotency", "overview", "relocation", "resumable", "shots", "stages"),
-            *("standing", "webhooks", "workers"),
+            *("differences", "glance", "idempotency", "overview", "relocation", "resumable"),
+            *("shots", "stages", "standing", "webhooks", "workers"),
             *("gauges", "inventory"),
         )
     ),

@@ -11,7 +11,7 @@ class Gauges(NamedTuple):
     """waiting: files that wait or are rendered. head_age_s: how long the next one has waited for
 
     its turn, 0 where none waits. used_bytes: by uploads, shots and outputs of all jobs. deliveries:
-    how many webhooks are kept, by status.
+    how many webhooks are kept, by status. resumable: how many uploads by tus, by state.
     """
 
     waiting: int
@@ -19,9 +19,14 @@ class Gauges(NamedTuple):
     workforce: Workforce
     used_bytes: int
     deliveries: dict[str, int]
+    resumable: dict[str, int]
 
 
 _DELIVERIES = "SELECT status, COUNT(*) FROM webhook_delivery GROUP BY status"
+_RESUMABLE = """
+    SELECT CASE WHEN job_id IS NOT NULL THEN 'used' WHEN finished = 1 THEN 'finished'
+                ELSE 'begun' END AS state, COUNT(*)
+    FROM upload GROUP BY 1"""
 # By an index: jobs by their turns, of each the last of its files that are not ended (queued
 # comes behind processing). What is passed over are jobs whose files are all being rendered.
 _HEAD = """
@@ -41,4 +46,5 @@ def gauges(db: Connection, now: float) -> Gauges:
         workforce=workers.workforce(db, now),
         used_bytes=quota.used_bytes(db),
         deliveries=dict(map(tuple, db.execute(_DELIVERIES).fetchall())),
+        resumable=dict(map(tuple, db.execute(_RESUMABLE).fetchall())),
     )

@@ -162,7 +162,10 @@ class Output(NamedTuple):
 
     number: from 1. name: of its file. parameters: a JSON object. seconds: that rendering it
     took. made_with: server, ffmpeg, encoder. place, thumbnail_place: keys, see keys.placed_key.
-    Of a brief, else None: axes and loudness, JSON objects; width and height; duration, seconds.
+    axes: of a brief, else None, a JSON object. width and height; duration, seconds; loudness, a
+    JSON object, or None of silence. source_bits, opening_bits: how far it is from its source, as
+    a whole and in its first 3 s. nearest_bits: how far from nearest_output, the nearest other
+    output of its file. None where nothing was measured.
     """
 
     id: str
@@ -184,6 +187,10 @@ class Output(NamedTuple):
     height: int | None = None
     duration: float | None = None
     loudness: str | None = None
+    source_bits: float | None = None
+    opening_bits: float | None = None
+    nearest_bits: float | None = None
+    nearest_output: str | None = None
 
 
 class FailedOutput(NamedTuple):

@@ -87,12 +87,16 @@ def outputs_of(db: Connection, job_id: str) -> list[Output]:
     return db.all(Output, query, {"id": job_id})
 
 
-def output_ids(db: Connection, job_id: str) -> list[tuple[str, str]]:
-    """Return (id of the file, id) of the job's outputs, in the sequence of outputs_of()."""
+def output_ids(db: Connection, job_id: str) -> list[tuple[str, str, str]]:
+    """Return of the job's outputs, in the sequence of outputs_of(), the ids of file and output,
+
+    and what of an output changes: the id of its nearest sibling, or "".
+    """
     query = """
-        SELECT output.file_id, output.id FROM output JOIN job_file ON job_file.id = output.file_id
+        SELECT output.file_id, output.id, COALESCE(output.nearest_output, '')
+        FROM output JOIN job_file ON job_file.id = output.file_id
         WHERE job_file.job_id = :id ORDER BY job_file.position, output.number"""
-    return [(row[0], row[1]) for row in db.execute(query, {"id": job_id}).fetchall()]
+    return [(row[0], row[1], row[2]) for row in db.execute(query, {"id": job_id}).fetchall()]
 
 
 def failed_outputs(db: Connection, job_id: str) -> list[FailedOutput]:

@@ -21,7 +21,7 @@ from jobserver.jobs.search import title_key
 
 
 class NewOutput(NamedTuple):
-    """A whole variation in the store; see model.Output."""
+    """A whole variation in the store; see model.Output. hashes: see differences.py."""
 
     id: str
     number: int
@@ -40,6 +40,11 @@ class NewOutput(NamedTuple):
     height: int | None = None
     duration: float | None = None
     loudness: Mapping[str, Any] | None = None
+    hashes: str | None = None
+    source_bits: float | None = None
+    opening_bits: float | None = None
+    nearest_bits: float | None = None
+    nearest_output: str | None = None
 
 
 def length(db: Connection) -> int:
@@ -237,10 +242,11 @@ def insert_outputs(db: Connection, claim: Claim, outputs: Iterable[NewOutput], n
         """INSERT INTO output
                (id, file_id, number, name, size, sha256, crc32, parameters, seconds, thumbnail,
                 made_with, place, thumbnail_place, axes, width, height, duration, loudness,
-                created_at)
+                hashes, source_bits, opening_bits, nearest_bits, nearest_output, created_at)
            VALUES (:id, :file_id, :number, :name, :size, :sha256, :crc32, :parameters, :seconds,
                    :thumbnail, :made_with, :place, :thumbnail_place, :axes, :width, :height,
-                   :duration, :loudness, :now)""",
+                   :duration, :loudness, :hashes, :source_bits, :opening_bits, :nearest_bits,
+                   :nearest_output, :now)""",
         rows,
     )
     ids = [row["id"] for row in rows]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from jobserver.db import Connection, removing
 from jobserver.files.keys import UPLOADS, claim_of, output_key, placed_key, upload_id_of
 from jobserver.files.store import Store
-from jobserver.jobs import events, resumable, standing
+from jobserver.jobs import differences, events, resumable, standing
 from jobserver.jobs.retention import batches
 
 
@@ -132,6 +132,7 @@ def _forget(db: Connection, row: _ListedFile, now: float) -> int:
     """Delete one row; nothing is recorded of one that has gone meanwhile, as with its job."""
     count = db.write("DELETE FROM output WHERE id = :id", {"id": row.id})
     if count:
+        differences.forget_nearest(db, row.file_id, row.id)
         standing.touch(db, row.job_id)
         events.record_outputs(
             db, row.job_id, row.file_id, kind="output.removed", ids=[row.id], now=now

@@ -9,7 +9,8 @@ recipe, boxes, banner, probe, command, launch, ffmpeg, variations, verify in thi
 from jobserver.render import ffmpeg
 from jobserver.render.credentials import Credentials, read_credentials
 from jobserver.render.errors import Cancelled, DiskFull, EngineError, MediaError, RenderError
-from jobserver.render.joins import Joined, JoinPart, Loudness, Mixing, join
+from jobserver.render.joins import Joined, JoinPart, Mixing, join
+from jobserver.render.measure import Fingerprint, Loudness, Measured
 from jobserver.render.media import Media
 from jobserver.render.probe import probe
 from jobserver.render.rate import size_factors
@@ -52,10 +53,12 @@ __all__ = [
     "DiskFull",
     "Encoding",
     "EngineError",
+    "Fingerprint",
     "Fonts",
     "JoinPart",
     "Joined",
     "Loudness",
+    "Measured",
     "Media",
     "MediaError",
     "MissingGlyph",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobserver.render.colours import UNTAGGED, to_bt709
+from jobserver.render.grey import GREY, grey_output
 from jobserver.render.look import CLOCK, STRETCHES, is_mirrored, picture_filters, speed_of
 from jobserver.render.media import Audio, Media, Video
 from jobserver.render.normalise import input_filters
@@ -37,29 +38,26 @@ def source(path: Path, options: Sequence[str] = (), *, demuxer: str = "mov") -> 
 
 
 def probe_command(
-    paths: Sequence[Path], settings: Settings, sounds: Sequence[int] = (), *, demuxer: str = "mov"
+    path: Path, settings: Settings, sounds: Sequence[int] = (), *, demuxer: str = "mov"
 ) -> list[str]:
     """List the packets of the video stream twice and of every audio stream; decode no picture.
 
-    Of the two inputs of a file the first ignores the edit list (packets as stored), the second
-    applies it (packets as shown). sounds: numbers, among the audio streams of a single file, of
-    those that are decoded as well. Whatever is wrong with a packet of sound, ffmpeg shall drop
-    it, not conceal it.
+    Of the two inputs the first ignores the edit list (packets as stored), the second applies it
+    (packets as shown). sounds: numbers, among the audio streams, of those that are decoded as
+    well; the log holds the peak of the first. Whatever is wrong with a packet of sound, ffmpeg
+    shall drop it, not conceal it.
     """
     limit = ("-max_pixels", str(settings.max_pixels))
     strict = ("-err_detect:a", "crccheck+explode")
-    command = [settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "info"]
     stored = ("-ignore_editlist", "1") if demuxer == "mov" else ()
-    for path in paths:
-        command += source(path, (*stored, *limit, *strict), demuxer=demuxer)
-        command += source(path, limit, demuxer=demuxer)
-    for first in range(0, 2 * len(paths), 2):
-        command += ["-map", f"{first}:V:0", "-map", f"{first + 1}:V:0"]
-        command += [word for n in sounds for word in ("-map", f"{first}:a:{n}")]
-        command += ["-map", f"{first + 1}:a?"]
     return [
-        *(*command, "-c", "copy", "-copyts"),
+        *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "info"),
+        *source(path, (*stored, *limit, *strict), demuxer=demuxer),
+        *(*source(path, limit, demuxer=demuxer), "-map", "0:V:0", "-map", "1:V:0"),
+        *(word for n in sounds for word in ("-map", f"0:a:{n}")),
+        *("-map", "1:a?", "-c", "copy", "-copyts"),
         *(word for n in range(len(sounds)) for word in (f"-c:a:{n}", "pcm_s16le")),
+        *(("-filter:a:0", "volumedetect") if sounds else ()),
         *("-max_error_rate", "1", "-f", "framecrc", "-"),
     ]
 
@@ -71,13 +69,15 @@ def render_command(
     settings: Settings,
     *,
     thumbnails: Sequence[Path] = (),
+    grey: Path | None = None,
     stretch: str = STRETCHES[0],
 ) -> list[str]:
     """Decode the source once and write every wanted variation.
 
     wanted: parameters and absolute output path of each variation. Parameters of None encode
     the unchanged picture, for the benchmarks. thumbnails: the path of a picture of each
-    variation, or none at all. stretch: one of look.STRETCHES, for looks that have a speed.
+    variation, or none at all. grey: where small frames of the source are written, see grey.py.
+    stretch: one of look.STRETCHES, for looks that have a speed.
     """
     # Each decoder thread holds frames in memory, so the count must not follow the CPU count. Two
     # are ahead of filters and encoders, which have a thread each.
@@ -86,13 +86,14 @@ def render_command(
         *(settings.ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "warning", "-y"),
         *("-progress", "pipe:1", "-stats_period", "0.25"),
         *source(path, decoder, demuxer=media.demuxer),
-        *_filters(media.video, [parameters for parameters, _ in wanted], bool(thumbnails)),
+        *_filters(media.video, wanted, thumbnails=bool(thumbnails), grey=grey is not None),
         *(
             word
             for n, (parameters, out) in enumerate(wanted)
             for word in _output(n, out, media, settings, tempo=_Tempo.of(parameters, stretch))
         ),
         *(word for n, out in enumerate(thumbnails) for word in thumbnail_output(f"[t{n}]", out)),
+        *(grey_output("g", grey) if grey else ()),
     ]
 
 
@@ -140,25 +141,31 @@ def _brighter(min_luma: int) -> str:
     return f"signalstats,metadata=mode=select:{luma}:function=greater"
 
 
-def _filters(video: Video, wanted: Sequence[Parameters | None], thumbnails: bool) -> list[str]:
+def _filters(video: Video, wanted: Sequence[Wanted], *, thumbnails: bool, grey: bool) -> list[str]:
     """Return the filter graph and its thread count.
 
     Slice threads cost more CPU time than they save, except for the `rotate` filter.
     """
-    rotates = any(parameters and "rotation" in parameters.values for parameters in wanted)
+    looks = [parameters for parameters, _ in wanted]
+    rotates = any(parameters and "rotation" in parameters.values for parameters in looks)
     threads = () if rotates else ("-filter_complex_threads", "1")
-    return [*threads, "-filter_complex", _graph(video, wanted, thumbnails)]
+    graph = _graph(video, looks, thumbnails=thumbnails, grey=grey)
+    return [*threads, "-filter_complex", graph]
 
 
-def _graph(video: Video, wanted: Sequence[Parameters | None], thumbnails: bool) -> str:
+def _graph(
+    video: Video, wanted: Sequence[Parameters | None], *, thumbnails: bool, grey: bool
+) -> str:
     """Convert the frames once, then split them into one filter chain per variation."""
-    pads = "".join(f"[s{n}]" for n in range(len(wanted)))
+    pads = "".join(f"[s{n}]" for n in range(len(wanted))) + ("[source]" if grey else "")
     chains = [
         f"[s{n}]{_chain(parameters, video)}{_with_thumbnail(n) if thumbnails else f'[v{n}]'}"
         for n, parameters in enumerate(wanted)
     ]
+    chains += [f"[source]{GREY}[g]"] if grey else []
     common = ",".join(input_filters(video))
-    return ";".join([f"[0:{video.stream}]{common},split={len(wanted)}{pads}", *chains])
+    split = f"split={len(wanted) + grey}{pads}"
+    return ";".join([f"[0:{video.stream}]{common},{split}", *chains])
 
 
 def _with_thumbnail(n: int) -> str:

@@ -8,7 +8,9 @@ decoded while it is rendered.
 Source: https://ffmpeg.org/ffmpeg-formats.html#framecrc
 """
 
+import re
 import threading
+import zlib
 from array import array
 from collections import defaultdict
 from collections.abc import Sequence
@@ -28,6 +30,7 @@ _WALL_S = 60.0
 _MIN_READ_RATE = 20e6  # bytes per second of the slowest supported disk
 _MIN_DECODE_SPEED = 50.0  # seconds of sound per second; AAC has about 1000
 _MEMORY = 1024 * MIB
+_PEAK = re.compile(r"^\[Parsed_volumedetect_0 @ \w+\] max_volume: (-?[\d.]+|-inf) dB$", re.M)
 _SHOWN = 1  # number of the output stream of a single file's picture with the edit list applied
 
 
@@ -37,7 +40,7 @@ class Demuxed:
 
     stored, shown: the video packets without and with the edit list. sounds: the packets of each
     audio track, as shown. decoded: what the decoder made of an audio track, by its place in
-    `audio`; without an edit list.
+    `audio`; without an edit list. peak: dBFS of the first one that was decoded, if any was.
     """
 
     completed: ffmpeg.Completed
@@ -47,6 +50,7 @@ class Demuxed:
     shown: Packets
     sounds: Sequence[Packets]
     decoded: dict[int, Packets]
+    peak: float | None = None
 
 
 def demux(path: Path, index: Index, settings: Settings, cancel: threading.Event | None) -> Demuxed:
@@ -64,9 +68,9 @@ def demux(path: Path, index: Index, settings: Settings, cancel: threading.Event 
     def run(sounds: list[int]) -> Demuxed:
         decode_s = sum(seconds) / _MIN_DECODE_SPEED
         completed, report = _list(
-            [path], settings, cancel, sounds=sounds, decode_s=decode_s, demuxer=index.demuxer
+            path, settings, cancel, sounds=sounds, decode_s=decode_s, demuxer=index.demuxer
         )
-        found = _demuxed(report, completed, sounds)
+        found = demuxed(report, completed, sounds)
         gaps = (after - before for before, after in pairwise(sorted(report.times)))
         found.shown.longest = max(found.shown.longest, max(gaps, default=0) * found.shown.timebase)
         return found
@@ -81,51 +85,34 @@ def demux(path: Path, index: Index, settings: Settings, cancel: threading.Event 
     return found
 
 
-def demux_together(
-    paths: Sequence[Path], settings: Settings, cancel: threading.Event | None
-) -> list[Demuxed]:
-    """List all packets of several files by one process; decode nothing.
-
-    Raises the errors of `parse_banner` and of ffmpeg.run, and OSError.
-    """
-    completed, report = _list(paths, settings, cancel)
-    found: list[Demuxed] = []
-    streams = 0
-    for n in range(len(paths)):
-        found.append(_demuxed(report, completed, source=2 * n + 1, first=streams))
-        streams += 2 + len(found[-1].audio)
-    return found
-
-
 def _list(
-    paths: Sequence[Path],
+    path: Path,
     settings: Settings,
     cancel: threading.Event | None,
     *,
-    sounds: Sequence[int] = (),
-    decode_s: float = 0.0,
-    demuxer: str = "mov",
-) -> tuple[ffmpeg.Completed, "_PacketReport"]:
+    sounds: Sequence[int],
+    decode_s: float,
+    demuxer: str,
+) -> tuple[ffmpeg.Completed, "PacketReport"]:
     """Run `probe_command`. decode_s: seconds that decoding the sounds may take."""
-    size = sum(path.stat().st_size for path in paths)
-    wall_s = _WALL_S + size / _MIN_READ_RATE + decode_s
+    wall_s = _WALL_S + path.stat().st_size / _MIN_READ_RATE + decode_s
     limits = ffmpeg.Limits(wall_s=wall_s, stall_s=settings.stall_s, memory=_MEMORY, file_bytes=MIB)
     # Matroska has times alone: what ffmpeg says of the durations of frames is a guess.
-    report = _PacketReport(timed=_SHOWN if demuxer == "matroska" else None)
-    access = ffmpeg.Access(paths, sandbox=settings.sandbox)
-    command = probe_command(paths, settings, sounds, demuxer=demuxer)
+    report = PacketReport(timed=_SHOWN if demuxer == "matroska" else None)
+    access = ffmpeg.Access([path], sandbox=settings.sandbox)
+    command = probe_command(path, settings, sounds, demuxer=demuxer)
     return ffmpeg.run(command, limits, access, report.add_line, cancel=cancel), report
 
 
-def _demuxed(
-    report: "_PacketReport",
+def demuxed(
+    report: "PacketReport",
     completed: ffmpeg.Completed,
     sounds: Sequence[int] = (),
     *,
     source: int = 1,
     first: int = 0,
 ) -> Demuxed:
-    """Give the output streams of one file of `probe_command` their names.
+    """Give the output streams of one file their names: those of `probe_command`, or some alike.
 
     source: number of the input that is described. first: number of the file's first output stream.
     """
@@ -139,11 +126,12 @@ def _demuxed(
         shown=report.streams[first + 1],
         sounds=[report.streams[shown_at + n] for n in range(len(audio))],
         decoded={n: report.streams[decoded_at + at] for at, n in enumerate(sounds)},
+        peak=float(peak[1]) if sounds and (peak := _PEAK.search(completed.log)) else None,
     )
 
 
 @dataclass
-class _PacketReport:
+class PacketReport:
     """The framecrc output of `probe_command`, parsed line by line.
 
     streams: by their number. times: ticks at which each packet of `timed` is shown; that stream
@@ -176,4 +164,6 @@ class _PacketReport:
         stream, _, pts, duration, size = map(int, fields[:5])
         if stream == self.timed:
             self.times.append(pts)
-        self.streams[stream].add(pts=pts, duration=duration, size=size, hidden=hidden)
+        packets = self.streams[stream]
+        packets.add(pts=pts, duration=duration, size=size, hidden=hidden)
+        packets.checksum = zlib.crc32(fields[5], packets.checksum)

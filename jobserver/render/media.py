@@ -16,7 +16,8 @@ class Packets:
     shown: packets that no edit list hides. first, end: seconds, of the shown packets only.
     longest: duration of the longest shown frame, seconds. total: of all shown ones together,
     without the gaps between them. bytes: of all packets. largest: bytes of the largest packet.
-    repeated: shown packets that begin with the one before, or a tick later.
+    repeated: shown packets that begin with the one before, or a tick later. checksum: of the
+    content of all packets.
     """
 
     timebase: float = 0.0
@@ -30,6 +31,7 @@ class Packets:
     bytes: int = 0
     largest: int = 0
     repeated: int = 0
+    checksum: int = field(default=0, compare=False)
     _last: int | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -116,7 +118,7 @@ class Media:
 
     size: bytes. duration: seconds that a player shows. packets: of the video track. audio: the
     usable audio tracks. sounds: the packets of each of them, as shown. demuxer: of ffmpeg, the
-    only one that may open the file.
+    only one that may open the file. peak: dBFS of its first sound, if that was decoded.
     """
 
     size: int
@@ -126,6 +128,7 @@ class Media:
     audio: tuple[Audio, ...] = ()
     sounds: tuple[Packets, ...] = ()
     demuxer: str = "mov"
+    peak: float | None = field(default=None, compare=False)
 
     @property
     def frames(self) -> int:

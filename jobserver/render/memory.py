@@ -11,6 +11,7 @@ _SOURCE_FRAMES = 40
 _HDR_FRAMES = 16  # two frames in floating point, between the filters that map tones
 _OUTPUT_FRAMES = {"ultrafast": 20, "superfast": 60, "veryfast": 66}
 _OUTPUT_FRAMES |= dict.fromkeys(("faster", "fast", "medium"), 145)
+_DECODED_FRAMES = 30  # of an output that is decoded by one thread
 _MAX_OUTPUT_FRAMES = 250  # of any other preset or encoder
 
 
@@ -26,3 +27,8 @@ def output_memory(width: int, height: int, preset: str) -> int:
 
 def _frame(width: int, height: int) -> int:
     return width * height * 3 // 2
+
+
+def decoders_within(memory: int, pixels: int) -> int:
+    """Return how many outputs of so many pixels a frame one process may decode, at least 1."""
+    return max(1, (memory - _BASE) // (_DECODED_FRAMES * pixels * 3 // 2))

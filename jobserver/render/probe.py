@@ -8,9 +8,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobserver.render.boxes import MAX_EDITS, Index, Track, read_index
+from jobserver.render.boxes import MAX_EDITS, Index, Track
 from jobserver.render.containers import not_accepted, read_container
-from jobserver.render.demux import Demuxed, demux, demux_together
+from jobserver.render.demux import Demuxed, demux
 from jobserver.render.errors import (
     Damaged,
     DamagedSound,
@@ -46,27 +46,11 @@ def probe(path: Path, settings: Settings, cancel: threading.Event | None = None)
     """
     path = path.absolute()
     index = read_container(path, settings.accept)
-    _check_declared(index, settings)
-    return _media(path, index, demux(path, index, settings, cancel), settings)
+    check_declared(index, settings)
+    return media_of(path, index, demux(path, index, settings, cancel), settings)
 
 
-def probe_outputs(
-    paths: Sequence[Path], settings: Settings, cancel: threading.Event | None = None
-) -> list[Media]:
-    """Return what each of several outputs contains, by one ffmpeg process.
-
-    Their sound is not decoded: it is a copy of one that was. Raises what `probe` raises, for
-    the first file with a fault; ffmpeg's failure is that of all.
-    """
-    paths = [path.absolute() for path in paths]
-    indexes = [read_index(path) for path in paths]
-    for index in indexes:
-        _check_declared(index, settings)
-    files = zip(paths, indexes, demux_together(paths, settings, cancel), strict=True)
-    return [_media(path, index, found, settings) for path, index, found in files]
-
-
-def _media(path: Path, index: Index, found: Demuxed, settings: Settings) -> Media:
+def media_of(path: Path, index: Index, found: Demuxed, settings: Settings) -> Media:
     """Check what ffmpeg found against the index; return what the file contains."""
     if found.video is None:
         raise _no_video_error(index, found, settings)
@@ -90,6 +74,7 @@ def _media(path: Path, index: Index, found: Demuxed, settings: Settings) -> Medi
         audio=usable,
         sounds=tuple(found.sounds[found.audio.index(track)] for track in usable),
         demuxer=index.demuxer,
+        peak=found.peak,
     )
 
 
@@ -117,7 +102,7 @@ def _usable_audio(audio: tuple[Audio, ...]) -> tuple[Audio, ...]:
     return usable
 
 
-def _check_declared(index: Index, settings: Settings) -> None:
+def check_declared(index: Index, settings: Settings) -> None:
     """Refuse a file for what its index declares, before ffmpeg spends time on it."""
     if len(index.tracks) > MAX_TRACKS:
         raise Unsupported(f"This video has too many tracks (at most {MAX_TRACKS}).")

@@ -11,6 +11,7 @@ from jobserver.render import ffmpeg
 from jobserver.render.command import WEBP, Wanted, check_command, render_command
 from jobserver.render.errors import Damaged, EngineError, RenderError, Unsupported
 from jobserver.render.look import STRETCHES, speed_of
+from jobserver.render.measure import Fingerprint, Measured
 from jobserver.render.media import Media
 from jobserver.render.memory import output_memory, source_memory
 from jobserver.render.progress import Progress
@@ -33,6 +34,7 @@ class Output:
     parameters: Parameters | None
     path: Path
     media: Media
+    measured: Measured
     thumbnail: Path | None = None
 
     def remove(self) -> None:
@@ -63,11 +65,14 @@ def render(
     on_progress: Callable[[float], None] = lambda share: None,
     cancel: threading.Event | None = None,
     thumbnails: bool = False,
+    source: Fingerprint | None = None,
+    on_source: Callable[[Fingerprint], None] = lambda source: None,
 ) -> Iterator[Output]:
     """Render the wanted variations of a probed file; yield those of a group when it is verified.
 
     wanted: parameters and output path of each variation; the path is created or overwritten.
-    thumbnails: write one of each variation beside it, with the suffix `.webp`.
+    thumbnails: write one of each variation beside it, with the suffix `.webp`. source: of the
+    file, if it is known; else on_source is called with it, before the first output is yielded.
     Outputs that were yielded belong to the caller; all others are removed when this raises or
     is closed. on_progress: called with the share of all work that is done, 0..1, never
     decreasing. Raises MediaError, EngineError or Cancelled (see errors.py).
@@ -80,7 +85,8 @@ def render(
         def report(share: float, start: int = start, group: Sequence[Wanted] = group) -> None:
             on_progress((start + share * len(group)) / len(wanted))
 
-        outputs = _render_group(
+        known = source
+        outputs, source = _render_group(
             path.absolute(),
             media,
             group,
@@ -88,7 +94,10 @@ def render(
             on_progress=report,
             cancel=cancel,
             thumbnails=thumbnails,
+            source=source,
         )
+        if known is None:
+            on_source(source)
         report(1.0)
         yield from _yield_or_delete(outputs)
 
@@ -120,17 +129,24 @@ def _render_group(
     on_progress: Callable[[float], None],
     cancel: threading.Event | None,
     thumbnails: bool,
-) -> list[Output]:
-    """Run one ffmpeg process; return its verified outputs, or raise and remove all of them."""
+    source: Fingerprint | None,
+) -> tuple[list[Output], Fingerprint]:
+    """Run one ffmpeg process; return its verified outputs, or raise and remove all of them.
+
+    Returned with the fingerprint of the source, which the same process decodes.
+    """
     outs = [out for _, out in group]
     speeds = [speed_of(parameters.values) if parameters else 1.0 for parameters, _ in group]
     pictures = [out.with_suffix(".webp") for out in outs] if thumbnails else []
+    grey = None if source else outs[0].with_name(f"{outs[0].name}.source")
 
     def run(pictures: Sequence[Path], stretch: str = STRETCHES[0]) -> ffmpeg.Completed:
         return ffmpeg.run(
-            render_command(path, media, group, settings, thumbnails=pictures, stretch=stretch),
+            render_command(
+                *(path, media, group, settings), thumbnails=pictures, grey=grey, stretch=stretch
+            ),
             limits_for(media, len(group), settings),
-            ffmpeg.Access([path], [*outs, *pictures], settings.sandbox),
+            ffmpeg.Access([path], [*outs, *pictures, *([grey] if grey else ())], settings.sandbox),
             Progress(media.duration, on_progress).add_line,
             cancel=cancel,
         )
@@ -143,15 +159,22 @@ def _render_group(
             completed = run(shown, STRETCHES[1])
         if completed.status:
             raise failure(completed, settings)
-        verified = verify(outs, media, settings, cancel, speeds=speeds)
-        return [
-            Output(p, out, made, _written(picture))
-            for (p, out), made, picture in zip_longest(group, verified, pictures)
+        if grey:
+            source = Fingerprint.of_frames(grey.read_bytes())
+        assert source is not None  # noqa: S101  known, or just read
+        verified = verify(outs, media, settings, cancel, picture=source, speeds=speeds)
+        made = [
+            Output(p, out, found.media, found.measured, thumbnail=_written(picture))
+            for (p, out), found, picture in zip_longest(group, verified, pictures)
         ]
+        return made, source
     except BaseException:
         for out in (*outs, *pictures):
             out.unlink(missing_ok=True)
         raise
+    finally:
+        if grey:
+            grey.unlink(missing_ok=True)
 
 
 def _written(picture: Path | None) -> Path | None:

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobserver.render.errors import Damaged, MediaError
+from jobserver.render.measure import Decoded, Fingerprint, decode, fault
 from jobserver.render.media import Media
-from jobserver.render.probe import MAX_LOST_SHARE, probe_outputs
+from jobserver.render.memory import decoders_within
+from jobserver.render.probe import MAX_LOST_SHARE
 from jobserver.render.settings import Settings
 
 _AUDIO_TOLERANCE_S = 0.1
 _MAX_PACKETS = 500_000  # of all outputs that one process lists: it keeps an index of them
+_HEARD, _SILENT = -50.0, -70.0  # dBFS: the peak of a source at least, that of its output at most
 
 
 def verify(
@@ -19,26 +22,50 @@ def verify(
     settings: Settings,
     cancel: threading.Event | None = None,
     *,
+    picture: Fingerprint | None = None,
     speeds: Sequence[float] | None = None,
-) -> list[Media]:
-    """Probe the outputs of one source and return the Media of each.
+) -> list[Decoded]:
+    """Decode the outputs of one source and return what each is.
 
-    speeds: seconds of the source in one of each output; without them 1.
-    Raises Damaged when one cannot be probed or lacks content of the source, and the errors of
-    ffmpeg.run.
+    picture: of the source, if it is known. speeds: seconds of the source in one of each output;
+    without them 1. Raises Damaged when one cannot be decoded or lacks content of the source, and
+    the errors of ffmpeg.run.
     """
     packets = source.packets.count + sum(sound.count for sound in source.sounds)
-    size = max(1, _MAX_PACKETS // packets)
-    found: list[Media] = []
+    pixels = source.video.width * source.video.height
+    size = max(1, min(_MAX_PACKETS // packets, decoders_within(settings.memory, pixels)))
+    found: list[Decoded] = []
     for start in range(0, len(outs), size):
+        some = outs[start : start + size]
         try:
-            found += probe_outputs(outs[start : start + size], settings, cancel)
+            found += decode(
+                *(some, settings, cancel),
+                sounds=len(source.audio),
+                pixels=pixels * source.frames * len(some),
+            )
         except MediaError as error:
             raise Damaged(detail=f"output: {error} {error.detail}") from error
-    for media, speed in zip(found, speeds or [1.0] * len(outs), strict=True):
-        if missing := missing_content(source, media, speed):
+    for made, speed in zip(found, speeds or [1.0] * len(outs), strict=True):
+        missing = missing_content(source, made.media, speed) or _undecoded(source, made, speed)
+        if missing:
             raise Damaged(detail=missing)
+        if picture and (wrong := fault(picture, made.fingerprint, speed)):
+            raise Damaged(detail=wrong)
     return found
+
+
+def _undecoded(source: Media, made: Decoded, speed: float) -> str:
+    """Describe what an output lists and a player cannot show; an empty string when nothing."""
+    if made.frames != made.media.frames:
+        return f"{made.frames} frames decoded of {made.media.frames}"
+    for seconds, whole in zip(made.sounds, source.sounds, strict=True):
+        total = whole.total / speed
+        if seconds < total - max(_AUDIO_TOLERANCE_S, MAX_LOST_SHARE * total):
+            return f"{seconds:.3f} s of sound decoded of {total:.3f} s"
+    silent = made.loudness is not None and made.loudness.true_peak <= _SILENT
+    if silent and source.peak is not None and source.peak >= _HEARD:
+        return "the sound is silent"
+    return ""
 
 
 def missing_content(source: Media, out: Media, speed: float = 1.0) -> str:

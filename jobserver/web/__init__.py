@@ -2,7 +2,8 @@
 
 auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
                                               briefs: what a brief would make;
-                                              deliveries: of webhooks; metrics: for Prometheus
+                                              deliveries: of webhooks; metrics: for Prometheus;
+                                              differences: how far outputs are from each other
 resumable, from_uploads                       uploads by tus; a job of them
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, shapes, reasons                      JSON going out, and the types of its shapes
@@ -25,6 +26,7 @@ from jobserver.web import (
     briefs,
     context,
     deliveries,
+    differences,
     errors,
     fonts,
     health,
@@ -47,7 +49,7 @@ def init_app(app: Flask) -> None:
     app.request_class = jobs.UploadRequest
     for part in (errors, context, polling):
         part.init_app(app)
-    made = (jobs, again, resumable, outputs)
+    made = (jobs, again, resumable, outputs, differences)
     for resource in (auth, health, *made, briefs, deliveries, storage, pages):
         app.register_blueprint(resource.bp)
     app.register_blueprint(metrics.bp)

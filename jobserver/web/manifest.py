@@ -19,7 +19,7 @@ from jobserver.jobs.model import File, Job, Output
 from jobserver.jobs.seeds import seed_of
 from jobserver.web.credentials import credentials_json, in_words
 from jobserver.web.fit import fitting, placements_of
-from jobserver.web.schemas import wished_variations
+from jobserver.web.schemas import difference_json, wished_variations
 
 CHANGING = ("sha256", "status", "error", "contentCredentials")  # of a source, without a new output
 ROOM = 1024  # bytes a source: a hash, a status, an error, and who claims what
@@ -27,6 +27,9 @@ DEPTH = 3  # of a source's values in the manifest; an object is indented by so m
 MAX_ERROR_LENGTH = 200  # characters; no sentence of ours is as long
 MEASURES = ("width", "height", "duration", "integrated", "truePeak", "size", "sha256", "outputId")
 NAMED = ("placements", "contentCredentials")  # what fits, and which sources carry them
+DIFFERENCE = ("source", "opening", "label", "nearest", "nearestOutput", "nearestLabel")
+# What changes when a sibling is published: padded to its longest, as bytes of both files.
+NEAREST, NEAREST_ROOM = DIFFERENCE[3:], 48
 # What a spreadsheet would take for a formula, also behind what some take for the end of a cell.
 # Source: https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA = re.compile(r"(^|[\t\r\n;,|\"'])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
@@ -63,6 +66,7 @@ class Manifest:
             for entry in entries.values()
             for key in CHANGING
         )
+        room += sum(len(_padding(output, b"null")) for output in outputs)
         manifest = {
             "jobId": self._job.id,
             "title": self._job.title,
@@ -81,7 +85,7 @@ class Manifest:
         """Return a line an output, in their sequence in the status."""
         text = io.StringIO()
         lines = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
-        lines.writerow(("path", *AXES, *MEASURES, *NAMED))
+        lines.writerow(("path", *AXES, *MEASURES, *NAMED, *map(_headed, DIFFERENCE), "padding"))
         positions = {file.id: (file.position, file.name) for file in self._files}
         for output in sorted(outputs, key=lambda each: (positions[each.file_id], each.number)):
             lines.writerow(map(harmless, self._line(output, positions[output.file_id][1])))
@@ -98,8 +102,10 @@ class Manifest:
             "outputId": output.id,
         }
         values = [*(axes.get(name) for name in AXES), *(measured[name] for name in MEASURES)]
+        found = difference_json(output) or {}
         named = (fitting(placements_of(output)), in_words(self._sources(axes)))
-        return [self._path(output), *values, *named]
+        differing = (found.get(name) for name in DIFFERENCE)
+        return [self._path(output), *values, *named, *differing, _padding(output, b'""')]
 
     def _sources(self, axes: Mapping[str, Any]) -> list[File]:
         """Return the files that an output with these axes was made of."""
@@ -107,6 +113,21 @@ class Manifest:
         used = {(role, axes.get(role)) for role in ("video", "hook", "ending", "music")}
         used |= {("overlay", logo.overlay)} if logo else set()
         return [file for file in self._files if (file.role, file.name) in used]
+
+
+def _headed(name: str) -> str:
+    """Return the head of a column of DIFFERENCE, as `differenceSource`."""
+    return f"difference{name[0].upper()}{name[1:]}"
+
+
+def _padding(output: Output, nothing: bytes) -> str:
+    """Return the spaces that make what is said of the nearest sibling as long as the longest.
+
+    nothing: what is written where there is none.
+    """
+    found = difference_json(output) or {}
+    said = [found.get(name) for name in NEAREST]
+    return " " * (NEAREST_ROOM - sum(len(_to_json(v) if v is not None else nothing) for v in said))
 
 
 def harmless(value: Any) -> Any:
@@ -148,6 +169,7 @@ def _output_entry(output: Output, path: str) -> dict[str, Any]:
         "duration": output.duration,
         "loudness": output.loudness and json.loads(output.loudness),
         "placements": placements_of(output),
+        "difference": difference_json(output),
         "madeWith": output.made_with,
     }
 

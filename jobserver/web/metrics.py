@@ -67,6 +67,12 @@ def _of_database() -> Iterator[Reading]:
         found.deliveries,
         label="status",
     )
+    yield Reading(
+        "resumable_uploads",
+        "Uploads by tus: begun, finished, or used by a job.",
+        found.resumable,
+        label="state",
+    )
     yield _one("storage_used_bytes", "Bytes that jobs use.", found.used_bytes)
 
 

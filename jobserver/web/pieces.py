@@ -1,8 +1,8 @@
-"""The JSON of a job's outputs and brief, kept encoded: they never change, and a job may have 500.
+"""The JSON of a job's outputs and brief, kept encoded: they hardly change, and a job may have 500.
 
-What is kept is found by all that it depends on: the output, the name of its source with the
-title of its job, and a link of the job, which has our prefix, its key and its window. Nothing
-kept is ever wrong, so nothing is thrown away but for its size.
+What is kept is found by all that it depends on: the output, which sibling is nearest to it, the
+name of its source with the title of its job, and a link of the job, which has our prefix, its key
+and its window. Nothing kept is ever wrong, so nothing is thrown away but for its size.
 """
 
 import hashlib
@@ -38,12 +38,12 @@ def of_outputs(db: Connection, state: JobState, link: Link) -> Pieces:
         ids = queries.output_ids(db, job_id)
     found = [
         (file_id, body)
-        for file_id, output_id in ids
-        if (body := kept.get(keys[file_id] + output_id)) is not None
+        for file_id, output_id, nearest in ids
+        if (body := kept.get(keys[file_id] + output_id + nearest)) is not None
     ]
 
     def body_of(output: Output) -> bytes:
-        key = keys[output.file_id] + output.id
+        key = keys[output.file_id] + output.id + (output.nearest_output or "")
         body = kept.get(key)
         if body is None:
             body = to_json(schemas.output_json(job_id, output, stems[output.file_id], link))

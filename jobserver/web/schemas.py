@@ -23,6 +23,7 @@ from jobserver.jobs.model import (
 )
 from jobserver.jobs.progress import finished_at, percent, share_of
 from jobserver.jobs.seeds import seed_of
+from jobserver.render.measure import label
 from jobserver.web import names, shapes
 from jobserver.web.credentials import credentials_json
 from jobserver.web.fit import placements_of
@@ -301,7 +302,7 @@ def rounded(seconds: float | None) -> float | None:
 def output_json(job_id: str, output: Output, stem: str, link: Link) -> shapes.JobOutput:
     """Describe one variation. stem: what the name it is saved under begins with.
 
-    What only a brief's outputs have is None of others.
+    axes are None without a brief.
     """
     ids = {"job_id": job_id, "output_id": output.id}
     return {
@@ -320,4 +321,23 @@ def output_json(job_id: str, output: Output, stem: str, link: Link) -> shapes.Jo
         "duration": rounded(output.duration),
         "loudness": orjson.loads(output.loudness) if output.loudness else None,
         "placements": placements_of(output),
+        "difference": difference_json(output),
+    }
+
+
+def difference_json(output: Output) -> shapes.Difference | None:
+    """Say how far an output is from its source and its nearest sibling: bits of 64.
+
+    None of one that was published before this was measured.
+    """
+    source, nearest = output.source_bits, output.nearest_bits
+    if source is None and nearest is None:
+        return None
+    return {
+        "source": source,
+        "opening": output.opening_bits,
+        "nearest": nearest,
+        "nearestOutput": output.nearest_output,
+        "label": None if source is None else label(source),
+        "nearestLabel": None if nearest is None else label(nearest),
     }

@@ -10,6 +10,7 @@ from jobserver.brief.timeline import Shot, Timeline, Unmakeable
 from jobserver.files.store import Staged
 from jobserver.jobs import shots
 from jobserver.jobs.model import UNFINISHED, FailedOutput
+from jobserver.render import Fingerprint
 from jobserver.worker.plans import JobPlan
 from jobserver.worker.publish import Staging
 
@@ -25,8 +26,18 @@ class ShotMissing(Exception):
 class Batch:
     """todo: outputs that are to be joined yet. staged, failed: what has become of the others."""
 
-    def __init__(self, plan: JobPlan, file_id: str, kept: Mapping[str, shots.Shot]) -> None:
-        """file_id: of the video. kept: the shots of its job that are there, by key."""
+    def __init__(
+        self,
+        plan: JobPlan,
+        file_id: str,
+        kept: Mapping[str, shots.Shot],
+        picture: Fingerprint | None = None,
+    ) -> None:
+        """file_id: of the video. kept: the shots of its job that are there, by key.
+
+        picture: of the video, if it is known.
+        """
+        self.picture = picture
         self.plan, self._file_id, self._kept = plan, file_id, kept
         _, self._video = plan.source_of(file_id)
         missing = list(plan.missing(self._video))

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from jobserver import metrics, render
 from jobserver.brief.timeline import Shot
 from jobserver.worker.engine import fonts_of
 from jobserver.worker.heartbeat import HeldClaim
+from jobserver.worker.measures import encoded
 from jobserver.worker.plans import Advance, JobPlan
 from jobserver.worker.workbench import Workbench
 
@@ -21,7 +22,7 @@ PICTURE, SOUND = ".mp4", ".flac"
 class Made(NamedTuple):
     """A whole shot in the claim's scratch folder. facts: what joins need to know of it.
 
-    Of all: `took`, the seconds that it cost.
+    Of all: `took`, the seconds that it cost. Of a picture: `hashes`.
     """
 
     shot: Shot
@@ -37,9 +38,12 @@ def render_group(
     *,
     out: Path,
     advance: Advance,
+    picture: render.Fingerprint | None,
+    on_picture: Callable[[render.Fingerprint], None],
 ) -> list[Made]:
     """Make shots of the claimed file in a folder, pictures before sounds.
 
+    picture: what is known of the source's; else on_picture is called with it.
     Raises render.Cancelled, MediaError or EngineError, or OSError.
     """
     made: list[Made] = []
@@ -57,6 +61,8 @@ def render_group(
                 out=out,
                 advance=advance,
                 cost=cost,
+                picture=picture,
+                on_picture=on_picture,
             )
             found = list(render_some(call))
             took = time.monotonic() - start
@@ -86,6 +92,8 @@ class _Call(NamedTuple):
     out: Path
     advance: Advance
     cost: float
+    picture: render.Fingerprint | None
+    on_picture: Callable[[render.Fingerprint], None]
 
     def show(self, share: float) -> None:
         self.advance.show(share, self.cost)
@@ -113,8 +121,11 @@ def _pictures(call: _Call) -> Iterator[_Found]:
                 fonts=fonts_of(bench.settings),
                 on_progress=call.show,
                 cancel=call.held.cancel,
+                picture=call.picture,
+                on_picture=call.on_picture,
             ):
-                yield file.path, {"frames": file.frames, "seconds": file.seconds}
+                facts = {"frames": file.frames, "seconds": file.seconds}
+                yield file.path, facts | {"hashes": encoded(file.hashes)}
         except render.MissingGlyph as error:  # a server that took the text has other fonts
             raise render.EngineError(str(error)) from error
 

@@ -13,6 +13,7 @@ from jobserver.files.store import Store
 from jobserver.jobs import queries
 from jobserver.jobs.model import Claim, SourceFacts
 from jobserver.jobs.seeds import seed_of
+from jobserver.worker import measures
 from jobserver.worker.facts import credentials_of
 from jobserver.worker.heartbeat import HeldClaim
 from jobserver.worker.publish import Rendered, publish, publish_source, sha256_of, stage
@@ -54,16 +55,20 @@ class GroupRenderer:
                 (render.parameters(seed_of(job, claim), n, job.recipe), folder / f"{n}.mp4")
                 for n in numbers
             ]
-            rendered = self._render(held, media, wanted, on_progress)
+            known = measures.picture_of(self._db, claim.id)
+            rendered, picture = self._render(held, media, wanted, on_progress, picture=known)
             staged = [stage(self._store, claim, each, self._made_with) for each in rendered]
+            hashes = [each.output.measured.hashes for each in rendered]
+            compared = measures.compare(self._db, claim.id, staged, hashes=hashes, source=picture)
             published_now = publish(
                 self._db,
                 self._store,
                 claim,
-                staged,
+                compared.staged,
                 progress=held.progress,
                 last=len(numbers) == len(missing),
                 now=self._db.clock,
+                also=lambda: measures.keep(self._db, claim, compared, None if known else picture),
             )
         if published_now:
             rest = len(missing) - len(numbers)
@@ -71,20 +76,21 @@ class GroupRenderer:
             log.info("%s: published %s, %d to go", claim.label, words, rest, extra=claim.fields)
         return published_now
 
-    def remove_leftovers(self, claim: Claim) -> None:
-        """Remove what workers that crashed left in earlier claims' folders. Raises OSError."""
-        with self._scratch_dir(claim):
-            pass
-
     def _render(
         self,
         held: HeldClaim,
         media: render.Media,
         wanted: Sequence[tuple[render.Parameters, Path]],
         on_progress: Callable[[float], None],
-    ) -> list[Rendered]:
-        """Render one group, with a picture of each."""
+        *,
+        picture: render.Fingerprint | None,
+    ) -> tuple[list[Rendered], render.Fingerprint | None]:
+        """Render one group, with a picture of each. picture: what is known of the source's.
+
+        Returned with that, whether it was known or not.
+        """
         start = time.monotonic()
+        seen = [picture] if picture else []
         with self._store.local_path(source_key(held.claim.stored_name), held.cancel) as source:
             outputs = list(
                 render.render(
@@ -95,9 +101,12 @@ class GroupRenderer:
                     on_progress=on_progress,
                     cancel=held.cancel,
                     thumbnails=True,
+                    source=picture,
+                    on_source=seen.append,
                 )
             )
-        return _counted(held.claim, outputs, time.monotonic() - start)
+        rendered = _counted(held.claim, outputs, time.monotonic() - start)
+        return rendered, seen[0] if seen else None
 
     def _probe(self, held: HeldClaim) -> render.Media:
         """Probe the file once; a claim of the same file right after knows it already."""
@@ -115,7 +124,9 @@ class GroupRenderer:
         claim = held.claim
         width, height = media.displayed
         with self._scratch_dir(claim) as folder:
-            picture = self._source_thumbnail(held, path, media, folder / f"{claim.id}.webp")
+            picture = _thumbnail(
+                *(path, folder / f"{claim.id}.webp", self._settings), held=held, media=media
+            )
             facts = SourceFacts(
                 duration=media.duration,
                 width=width,
@@ -125,16 +136,6 @@ class GroupRenderer:
                 credentials=credentials_of(path),
             )
             publish_source(self._db, self._store, claim, facts=facts, picture=picture)
-
-    def _source_thumbnail(
-        self, held: HeldClaim, path: Path, media: render.Media, out: Path
-    ) -> Path | None:
-        try:
-            render.thumbnail(path, out, self._settings, held.cancel, media=media)
-        except render.MediaError as error:
-            log.info("%s: no thumbnail: %s", held.claim.label, error)
-            return None
-        return out
 
     def _scratch_dir(self, claim: Claim) -> AbstractContextManager[Path]:
         return self._store.scratch_dir(
@@ -162,3 +163,15 @@ def _counted(claim: Claim, outputs: Sequence[render.Output], seconds: float) -> 
 def _in_words(numbers: Sequence[int]) -> str:
     """Return `variation 3`, or `variations 1, 2, 3`."""
     return f"variation{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def _thumbnail(
+    path: Path, out: Path, settings: render.Settings, *, held: HeldClaim, media: render.Media
+) -> Path | None:
+    """Write a picture of a source; return its path, or None when there is none."""
+    try:
+        render.thumbnail(path, out, settings, held.cancel, media=media)
+    except render.MediaError as error:
+        log.info("%s: no thumbnail: %s", held.claim.label, error)
+        return None
+    return out

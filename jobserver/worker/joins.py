@@ -10,9 +10,10 @@ from pathlib import Path
 
 from jobserver import metrics, render
 from jobserver.jobs import queue, shots, stages
-from jobserver.worker import outputs, plans
+from jobserver.worker import measures, outputs, plans
 from jobserver.worker.batch import Batch, ShotMissing
 from jobserver.worker.heartbeat import HeldClaim
+from jobserver.worker.measures import Compared
 from jobserver.worker.plans import JOIN_COST, Advance
 from jobserver.worker.publish import end_claim
 from jobserver.worker.workbench import Workbench
@@ -39,7 +40,8 @@ class Joiner:
         if plan is None:  # deleted since it was claimed: the claim is lost
             return False
         kept = shots.of_job(bench.db, claim.job_id)
-        batch, source = Batch(plan, claim.id, kept), plan.source_of(claim.id)
+        picture = measures.picture_of(bench.db, claim.id)
+        batch, source = Batch(plan, claim.id, kept, picture), plan.source_of(claim.id)
         advance = Advance(held, plan.cost(source), plan.remaining(source, kept))
         unneeded: list[str] = []
         with bench.scratch_dir(claim) as folder:
@@ -49,8 +51,10 @@ class Joiner:
             except ShotMissing as missing:
                 return self._make_again(held, missing.key)
 
+            compared = measures.with_siblings(bench.db, claim.id, batch.staged)
+
             def end(now: float) -> bool:
-                if not self._end(held, batch, now):
+                if not self._end(held, batch, compared, now):
                     return False
                 unneeded.extend(shots.drop(bench.db, claim.job_id, batch.unneeded()))
                 return True
@@ -91,7 +95,7 @@ class Joiner:
             if time.monotonic() >= end:
                 break
 
-    def _end(self, held: HeldClaim, batch: Batch, now: float) -> bool:
+    def _end(self, held: HeldClaim, batch: Batch, compared: Compared, now: float) -> bool:
         """End the claim; what is complete is judged here, where nothing else is written."""
         db, claim = self._bench.db, held.claim
         listed = stages.listed_outputs(db, claim)
@@ -105,7 +109,8 @@ class Joiner:
             is_held = queue.fail(db, claim, batch.failed[0].reason, now)
         if is_held:
             stages.list_failed(db, batch.failed)
-            queue.insert_outputs(db, claim, [each.row for each in batch.staged], now)
+            queue.insert_outputs(db, claim, [each.row for each in compared.staged], now)
+            measures.keep(db, claim, compared, None)
         return is_held
 
     def _make_again(self, held: HeldClaim, key: str) -> bool:

@@ -3,7 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from base64 import b64decode
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +12,13 @@ from typing import NamedTuple
 from jobserver.brief.timeline import Segment, Shot, Timeline
 from jobserver.files.store import Store
 from jobserver.jobs import shots
-from jobserver.render.joins import Joined, JoinPart, Loudness, Mixing, join
+from jobserver.render.joins import Joined, JoinPart, Mixing, join
+from jobserver.render.measure import joined as joined_hashes
 from jobserver.render.sound import SoundFile
 from jobserver.worker.batch import Batch, ShotMissing
 from jobserver.worker.heartbeat import HeldClaim
-from jobserver.worker.publish import Staging, stage_files
+from jobserver.worker.measures import with_source
+from jobserver.worker.publish import Staging, loudness_facts, stage_files
 from jobserver.worker.workbench import Workbench
 
 
@@ -51,7 +54,16 @@ def join_output(
     staged = stage_files(
         *(bench.store, held.claim, number), path=joined.path, thumbnail=joined.thumbnail
     )
-    return _described(staged, timeline, joined, seconds=took, made_with=bench.made_with)
+    staged = _described(staged, timeline, joined, seconds=took, made_with=bench.made_with)
+    return with_source(staged, _hashes(batch, timeline, joined.lengths), batch.picture)
+
+
+def _hashes(batch: Batch, timeline: Timeline, lengths: Sequence[float]) -> bytes | None:
+    """Return the hashes of an output, which are its shots'; None where some have none."""
+    kept = [json.loads(batch.shot(each.picture).facts).get("hashes") for each in timeline.segments]
+    if None in kept:  # encoded before they were measured
+        return None
+    return joined_hashes(list(zip(map(b64decode, kept), lengths, strict=True)))
 
 
 class _Fetched(NamedTuple):
@@ -97,7 +109,7 @@ def _described(
         width=joined.width,
         height=joined.height,
         duration=joined.seconds,
-        loudness=None if joined.loudness is None else _loudness(joined.loudness),
+        loudness=loudness_facts(joined.loudness),
     )
     return staged._replace(row=row)
 
@@ -109,8 +121,3 @@ def _look_of(timeline: Timeline) -> dict[str, float]:
         if shot.role == "video" and shot.picture is not None:
             return dict(shot.picture.look or ())
     return {}
-
-
-def _loudness(found: Loudness) -> dict[str, float | bool]:
-    said = {"integrated": found.integrated, "truePeak": found.true_peak}
-    return said | ({"limited": True} if found.limited else {})

@@ -17,6 +17,7 @@ from jobserver.files.store import Staged, Store
 from jobserver.jobs import queue, shots, stages
 from jobserver.jobs.model import Claim, SourceFacts
 from jobserver.jobs.queue import NewOutput
+from jobserver.render import Loudness
 from jobserver.worker.heartbeat import HeldClaim
 
 PIECE_SIZE = 1024 * 1024
@@ -40,11 +41,18 @@ def stage(store: Store, claim: Claim, rendered: Rendered, made_with: str) -> Sta
     """Make one variation and its picture durable; nothing is visible yet."""
     output, parameters = rendered.output, rendered.output.parameters
     assert parameters is not None  # noqa: S101  only benchmarks render without
+    width, height = output.media.displayed
     staged = stage_files(
         *(store, claim, parameters.index), path=output.path, thumbnail=output.thumbnail
     )
     row = staged.row._replace(
-        parameters=parameters.values, seconds=rendered.seconds, made_with=made_with
+        parameters=parameters.values,
+        seconds=rendered.seconds,
+        made_with=made_with,
+        width=width,
+        height=height,
+        duration=output.media.duration,
+        loudness=loudness_facts(output.measured.loudness),
     )
     return staged._replace(row=row)
 
@@ -85,8 +93,11 @@ def publish(
     progress: float,
     last: bool,
     now: Callable[[], float],
+    also: Callable[[], None] = lambda: None,
 ) -> bool:
     """Show outputs and end the claim; False, and nothing is shown, when the file was lost.
+
+    also: writes what else changes with them.
 
     progress: 0 to 1, of the file with these outputs. last: nothing is missing any more. `now` is
     read once inside the transaction: nobody can claim or cancel the file meanwhile, so no one
@@ -102,6 +113,7 @@ def publish(
         if held:
             store.publish(files)
             queue.insert_outputs(db, claim, [each.row for each in staged], moment)
+            also()
     if not held:  # never after an error: the COMMIT may have been heard, and its answer lost
         store.withdraw(files)
     return held
@@ -169,3 +181,11 @@ def crc32_of(path: Path) -> int:
         while piece := file.read(PIECE_SIZE):
             crc = zlib.crc32(piece, crc)
     return crc
+
+
+def loudness_facts(found: Loudness | None) -> dict[str, float | bool] | None:
+    """Return how loud an output is, as its row keeps it; None of silence."""
+    if found is None:
+        return None
+    said = {"integrated": found.integrated, "truePeak": found.true_peak}
+    return said | ({"limited": True} if found.limited else {})

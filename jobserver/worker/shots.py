@@ -11,7 +11,7 @@ from jobserver.files.store import Staged
 from jobserver.jobs import events, queue, shots, stages
 from jobserver.jobs.model import Claim
 from jobserver.jobs.shots import NewShot
-from jobserver.worker import footage, plans
+from jobserver.worker import footage, measures, plans
 from jobserver.worker.footage import Made
 from jobserver.worker.heartbeat import HeldClaim
 from jobserver.worker.plans import Advance, JobPlan
@@ -45,12 +45,25 @@ class ShotRenderer:
         group = self._next_group(plan, missing)
         advance = Advance(held, plan.cost(source), plan.remaining(source, there))
         with bench.scratch_dir(claim) as folder:
-            made = footage.render_group(bench, held, plan, group, out=folder, advance=advance)
+            known, seen = measures.picture_of(bench.db, claim.id), list[render.Fingerprint]()
+            made = footage.render_group(
+                *(bench, held, plan, group),
+                out=folder,
+                advance=advance,
+                picture=known,
+                on_picture=seen.append,
+            )
             staged = [self._put(claim, each) for each in made]
             last = len(group) == len(missing)
             done = end_claim(
                 *(bench.db, bench.store, held, [file for file, _ in staged]),
-                end=lambda now: self._end(held, [row for _, row in staged], last, now),
+                end=lambda now: self._end(
+                    held,
+                    [row for _, row in staged],
+                    last=last,
+                    now=now,
+                    picture=seen[0] if seen else None,
+                ),
             )
         if done:
             rest = len(missing) - len(group)
@@ -79,7 +92,15 @@ class ShotRenderer:
         size = render.shot_group_size(probe.footage, wanted, self._bench.settings)
         return [*pictures[:size], *(sounds if size >= len(pictures) else [])]
 
-    def _end(self, held: HeldClaim, rows: Sequence[NewShot], last: bool, now: float) -> bool:
+    def _end(
+        self,
+        held: HeldClaim,
+        rows: Sequence[NewShot],
+        *,
+        last: bool,
+        now: float,
+        picture: render.Fingerprint | None,
+    ) -> bool:
         db, claim = self._bench.db, held.claim
         if not last:
             is_held = queue.release(db, claim, held.progress, now)
@@ -90,6 +111,7 @@ class ShotRenderer:
             events.record_change(db, claim.job_id, claim.id, now)
         if is_held:
             shots.insert(db, claim, rows, now)
+            measures.keep_picture(db, claim, picture)
         return is_held
 
     def _put(self, claim: Claim, made: Made) -> tuple[Staged, NewShot]:

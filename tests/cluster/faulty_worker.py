@@ -61,7 +61,8 @@ def sleepy_render(
         path.write_bytes(content(digest, parameters.index))
         picture = path.with_suffix(".webp")
         picture.write_bytes(b"picture")
-        yield render.Output(parameters, path, media, picture)
+        measured = render.Measured(hashes=b"")
+        yield render.Output(parameters, path, media, measured, thumbnail=picture)
 
 
 def sleepy_probe(path: Path, settings: Any, cancel: Any = None) -> Any:

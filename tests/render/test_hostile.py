@@ -94,7 +94,7 @@ def test_references_are_not_followed_without_box_reader_and_sandbox(
     path.write_text(disguises(port, clip("plain"))[kind])
     lines = []
     ending = ffmpeg_process.run(
-        probe_command([path], settings),
+        probe_command(path, settings),
         ffmpeg_process.Limits(wall_s=20, stall_s=20, memory=512 * MIB, file_bytes=MIB),
         ffmpeg_process.Access([path], sandbox=False),
         lambda line: lines.append(line) is None,

@@ -7,7 +7,7 @@ import pytest
 
 from jobserver.render import Cancelled, parameters, probe, render, variations
 from jobserver.render.errors import Damaged
-from jobserver.render.probe import probe_outputs
+from jobserver.render.measure import decode
 from jobserver.render.verify import verify
 
 from .conftest import ffmpeg
@@ -30,9 +30,13 @@ def made(clip, settings, tmp_path):
     return make
 
 
-def test_files_probed_together_are_described_as_each_alone(clip, settings):
-    paths = [clip(name) for name in EVERY_KIND]
-    assert probe_outputs(paths, settings) == [probe(path, settings) for path in paths]
+@pytest.mark.parametrize("sounds", [0, 1, 2])
+def test_files_decoded_together_are_described_as_each_alone(clip, settings, sounds):
+    alone = {name: probe(clip(name), settings) for name in EVERY_KIND}
+    names = [name for name, media in alone.items() if len(media.audio) == sounds]
+    found = decode([clip(name) for name in names], settings, sounds=sounds, pixels=1e6)
+    assert [made.media for made in found] == [alone[name] for name in names]
+    assert [made.frames for made in found] == [alone[name].frames for name in names]
 
 
 def damage(path, how):
@@ -63,11 +67,11 @@ def test_outputs_with_many_packets_are_listed_by_several_processes(made, setting
     source, paths = made("plain", 3)
     sizes = []
 
-    def count_then_probe(some, *rest):
+    def count_then_decode(some, *rest, **named):
         sizes.append(len(some))
-        return probe_outputs(some, *rest)
+        return decode(some, *rest, **named)
 
-    monkeypatch.setattr("jobserver.render.verify.probe_outputs", count_then_probe)
+    monkeypatch.setattr("jobserver.render.verify.decode", count_then_decode)
     whole = verify(paths, source, settings)
     packets = source.packets.count + source.sounds[0].count
     monkeypatch.setattr("jobserver.render.verify._MAX_PACKETS", 2 * packets)

@@ -94,8 +94,9 @@ def test_a_file_starts_ffmpeg_twice_and_each_of_its_groups_twice_more(
     job_id = site.upload(clip, variations="7")
     run_claims(render_thread)
     site.check_completed(job_id, 7)
-    group = [{"mov", "mp4", "webp"}, {"mov", "framecrc"}]
-    assert formats == [{"mov", "framecrc"}, {"mov", "webp"}, *group, *group]
+    check = {"mov", "framecrc", "rawvideo"}
+    first = [{"mov", "mp4", "webp", "rawvideo"}, check]  # small frames of the source as well
+    assert formats == [{"mov", "framecrc"}, {"mov", "webp"}, *first, {"mov", "mp4", "webp"}, check]
 
 
 def test_published_variations_are_not_rendered_again(

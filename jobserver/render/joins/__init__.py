@@ -5,6 +5,6 @@ Nothing of the picture is encoded again. Read in this sequence: `model`, `sample
 """
 
 from jobserver.render.joins.join import join
-from jobserver.render.joins.model import Joined, JoinPart, Loudness, Mixing
+from jobserver.render.joins.model import Joined, JoinPart, Mixing
 
-__all__ = ["JoinPart", "Joined", "Loudness", "Mixing", "join"]
+__all__ = ["JoinPart", "Joined", "Mixing", "join"]

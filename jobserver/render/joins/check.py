@@ -14,8 +14,8 @@ from pathlib import Path
 from jobserver.render import ffmpeg
 from jobserver.render.errors import Damaged
 from jobserver.render.joins.command import FRAMES_AT_A_JOINT, check_command
-from jobserver.render.joins.model import Loudness
 from jobserver.render.joins.pictures import PictureTrack
+from jobserver.render.measure import Loudness
 from jobserver.render.settings import Settings
 from jobserver.render.sound.files import RATE
 from jobserver.render.sound.measure import PEAK, limits

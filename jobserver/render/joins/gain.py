@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-from jobserver.render.joins.model import Loudness, Mixing
+from jobserver.render.joins.model import Mixing
+from jobserver.render.measure import Loudness
 from jobserver.render.sound.files import BLOCK_S, SoundFile
 from jobserver.render.sound.loudness import energy, integrated
 

@@ -11,8 +11,9 @@ from jobserver.render.errors import Damaged
 from jobserver.render.joins.check import Checked, check
 from jobserver.render.joins.command import Mix, join_command
 from jobserver.render.joins.gain import TOLERANCE, correction, estimate, first_gain
-from jobserver.render.joins.model import Joined, JoinPart, Loudness, Mixing
+from jobserver.render.joins.model import Joined, JoinPart, Mixing
 from jobserver.render.joins.pictures import PictureTrack, read_pictures
+from jobserver.render.measure import Loudness
 from jobserver.render.progress import Progress
 from jobserver.render.settings import MIB, Settings
 from jobserver.render.sound.files import RATE
@@ -66,6 +67,7 @@ def join(
         thumbnail=picture,
         frames=len(track.shown),
         seconds=track.seconds,
+        lengths=[cut.ticks / track.timescale for cut in track.cuts],
         width=found.width,
         height=found.height,
         loudness=found.loudness,

@@ -1,8 +1,10 @@
 """What a join takes and what it returns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobserver.render.measure import Loudness
 from jobserver.render.sound.files import SoundFile
 
 
@@ -33,31 +35,19 @@ class Mixing:
     music_volume: float = -12.0
 
 
-@dataclass(frozen=True)
-class Loudness:
-    """How loud an output is, as measured after it was encoded.
-
-    integrated: LUFS, true_peak: dBTP. limited: whether it is less loud than was asked for,
-    because its peaks would have gone beyond the limit.
-    """
-
-    integrated: float
-    true_peak: float
-    limited: bool = False
-
-
 @dataclass(frozen=True, kw_only=True)
 class Joined:
     """One verified output. thumbnail: a WebP, if one was asked for and ffmpeg can write it.
 
-    seconds: of the picture, to the end of its last frame. width, height: pixels. loudness: None
-    when it has no sound, or nothing but silence.
+    seconds: of the picture, to the end of its last frame. lengths: those of each part. width,
+    height: pixels. loudness: None when it has no sound, or nothing but silence.
     """
 
     path: Path
     thumbnail: Path | None
     frames: int
     seconds: float
+    lengths: Sequence[float]
     width: int
     height: int
     loudness: Loudness | None

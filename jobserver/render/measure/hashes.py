@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
 from math import cos, pi
-from operator import itemgetter, mul
+from operator import mul
 from typing import Literal, TypeAlias
 
-RATE = 2  # frames a second
-SIDE = 32  # pixels of a side of a frame that is hashed
+from jobserver.render.grey import FRAME_BYTES, RATE, SIDE
+
 FRAME_SIZE = 8  # bytes of its hash
 MAX_SHIFT = 3 * RATE  # frames that two clips are shifted by at most: 3 s
 OPENING = 3 * RATE  # frames
@@ -24,6 +24,7 @@ VISIBLE, DIFFERENT = 5.0, 20.0  # bits from which, and above which, a label begi
 
 Label: TypeAlias = Literal["cosmetic", "visible", "different"]
 
+_ROUNDING_S = 1e-6
 _LOW = 8  # frequencies a side
 # Whole numbers: a plain frame has exactly nothing above frequency 0, on every machine.
 _DCT = [
@@ -34,13 +35,13 @@ _DCT = [
 
 def hash_frames(grey: bytes) -> bytes:
     """Return the hashes of frames of SIDE x SIDE grey pixels, a byte a pixel, row by row."""
-    size = SIDE * SIDE
-    return b"".join(hash_frame(grey[at : at + size]) for at in range(0, len(grey), size))
+    frames = range(0, len(grey), FRAME_BYTES)
+    return b"".join(hash_frame(grey[at : at + FRAME_BYTES]) for at in frames)
 
 
 def hash_frame(grey: bytes) -> bytes:
     """Return the hash of one frame; its first bit is that of the mean brightness."""
-    rows = [grey[at : at + SIDE] for at in range(0, SIDE * SIDE, SIDE)]
+    rows = [grey[at : at + SIDE] for at in range(0, FRAME_BYTES, SIDE)]
     across = [[sum(map(mul, wave, row)) for row in rows] for wave in _DCT]
     low = [sum(map(mul, wave, column)) for wave in _DCT for column in across]
     ranked = sorted(low)
@@ -127,19 +128,23 @@ def matrix(clips: Sequence[bytes]) -> list[list[float]]:
     return bits
 
 
-def nearest(rows: Sequence[Sequence[float]]) -> list[tuple[int, float] | None]:
-    """Return for each row of a matrix which other one is nearest, and its distance.
+def distances(clips: Sequence[bytes], others: Sequence[bytes]) -> list[list[float]]:
+    """Return the distances of siblings from others, as between(); a row for each of the first."""
+    prepared = [_Sibling(other) for other in others]
+    return [[_apart(clip, other) for other in prepared] for clip in map(_Sibling, clips)]
 
-    None for one that is alone. Of two that are equally near, the first.
-    """
-    return [
-        min(
-            ((place, bits) for place, bits in enumerate(row) if place != own),
-            key=itemgetter(1),
-            default=None,
-        )
-        for own, row in enumerate(rows)
-    ]
+
+def joined(parts: Sequence[tuple[bytes, float]]) -> bytes:
+    """Return the hashes of clips one behind the other. parts: hashes and seconds that are taken."""
+    found, start, frame = b"", 0.0, 0
+    for hashes, seconds in parts:
+        last = len(hashes) // FRAME_SIZE - 1
+        start += seconds
+        while frame / RATE < start - _ROUNDING_S:
+            place = min(last, round(frame - (start - seconds) * RATE))
+            found += hashes[place * FRAME_SIZE : (place + 1) * FRAME_SIZE]
+            frame += 1
+    return found
 
 
 class _Sibling:

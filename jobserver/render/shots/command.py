@@ -11,9 +11,10 @@ from pathlib import Path
 from jobserver.brief.timeline import Appearance
 from jobserver.render.command import source
 from jobserver.render.framing import framing
+from jobserver.render.grey import GREY, grey_output
 from jobserver.render.look import CLOCK
 from jobserver.render.media import Media
-from jobserver.render.normalise import squared
+from jobserver.render.normalise import shot_filters, squared
 from jobserver.render.probe import MAX_LOST_SHARE
 from jobserver.render.rate import shot_limit_options
 from jobserver.render.settings import Encoding, Settings
@@ -50,15 +51,25 @@ class ShotPlan:
 
 
 def shots_command(
-    path: Path, media: Media | Still, shots: Sequence[ShotPlan], settings: Settings
+    path: Path,
+    media: Media | Still,
+    shots: Sequence[ShotPlan],
+    settings: Settings,
+    *,
+    grey: Path | None = None,
 ) -> list[str]:
-    """Decode a source once and write every shot. path: of a still, its normalised PNG."""
+    """Decode a source once and write every shot. path: of a still, its normalised PNG.
+
+    grey: where small frames of the source, a video, are written, see grey.py.
+    """
     pictures = list(dict.fromkeys(overlay.path for shot in shots for overlay, _ in shot.overlays))
     inputs = {picture: n for n, picture in enumerate(pictures, start=1)}
     chains = [
         steps(media, shot.appearance, [(inputs[o.path], o, shown) for o, shown in shot.overlays])
         for shot in shots
     ]
+    if grey and isinstance(media, Media):
+        chains.append([*shot_filters(media.video), GREY])
     rotates = any("rotation" in dict(shot.appearance.look or ()) for shot in shots)
     stream = f"0:{media.video.stream}" if isinstance(media, Media) else "0:v"
     return [
@@ -69,6 +80,7 @@ def shots_command(
         *(() if rotates else ("-filter_complex_threads", "1")),
         *("-filter_complex", graph(stream, chains)),
         *(word for n, shot in enumerate(shots) for word in _output(n, shot, media, settings)),
+        *(grey_output(f"v{len(shots)}", grey) if grey else ()),
     ]
 
 

@@ -8,7 +8,8 @@ from zlib import crc32
 import pytest
 
 from jobserver.render.joins.gain import correction, estimate, first_gain
-from jobserver.render.joins.model import Loudness, Mixing
+from jobserver.render.joins.model import Mixing
+from jobserver.render.measure import Loudness
 from jobserver.render.settings import default_ffmpeg
 from jobserver.render.sound import SoundFile
 

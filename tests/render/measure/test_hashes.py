@@ -1,14 +1,17 @@
 import random
 
+import imagehash
 import pytest
+from PIL import Image
 
 from jobserver.render.measure import (
     between,
     distance,
+    distances,
     hash_frames,
+    joined,
     label,
     matrix,
-    nearest,
     opening,
 )
 
@@ -17,6 +20,20 @@ BLACK, WHITE = bytes(8), b"\xff" * 8  # hashes of frames that differ in all 64 b
 
 def clip(frames: int, seed: int = 1) -> bytes:
     return random.Random(seed).randbytes(8 * frames)
+
+
+def picture(seed: int) -> Image.Image:
+    """Return something with light and shade on all scales."""
+    drawn = random.Random(seed)
+    small = Image.frombytes("L", (5, 5), drawn.randbytes(25)).resize((32, 32), Image.BICUBIC)
+    noise = Image.frombytes("L", (32, 32), drawn.randbytes(1024))
+    return Image.blend(small, noise, 0.2)
+
+
+def test_a_frame_has_the_hash_that_imagehash_computes():
+    pictures = [picture(seed) for seed in range(100)]
+    found = hash_frames(b"".join(each.tobytes() for each in pictures))
+    assert found.hex() == "".join(str(imagehash.phash(each)) for each in pictures)
 
 
 def test_plain_frames_of_any_brightness_have_one_hash():
@@ -97,7 +114,19 @@ def mean(one: bytes, other: bytes, shift: int) -> float:
     return sum(bits) / len(bits)
 
 
-def test_the_nearest_sibling_is_the_first_of_the_nearest():
-    rows = [[0, 3, 2, 2], [3, 0, 1, 5], [2, 1, 0, 4], [2, 5, 4, 0]]
-    assert nearest(rows) == [(2, 2), (2, 1), (1, 1), (0, 2)]
-    assert nearest([[0]]) == [None]
+def test_siblings_are_compared_with_others_as_in_a_matrix():
+    clips = [clip(count, seed) for seed, count in enumerate((9, 12, 12, 0, 30))]
+    rows = matrix(clips)
+    assert distances(clips[1:3], clips) == rows[1:3]
+    assert distances([], clips) == []
+
+
+def test_clips_joined_have_the_hashes_of_their_parts_at_the_same_times():
+    one, other = clip(5, 1), clip(6, 2)
+    assert joined([(one, 2.5), (other, 3.0)]) == one + other
+    assert joined([(one, 1.5), (other, 3.0)]) == one[:24] + other
+    assert joined([(one, 2.3), (other, 3.0)]) == one + other  # nearest to 0.2 s, 0.7 s, ...
+    assert joined([(one, 2.2), (other, 0.1)]) == one
+    assert joined([(one, 0.1), (other, 0.1), (one, 0.8)])[:8] == one[:8]
+    assert len(joined([(one, 0.1), (other, 0.1), (one, 0.9)])) == 8 * 3
+    assert joined([]) == b""
