@@ -70,6 +70,7 @@ def test_an_upload_goes_on_at_another_host(hosts, gateway):
         return one.server.rows("SELECT received FROM upload") == [(8 * MIB,)]
 
     wait_for(is_noted)
+    wait_for(lambda: not kept(one.server, gateway))
     one.server.kill()
     sock.close()
     offset = other.offset(path)

@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 from flask import request
 
 from jobserver.errors import BodyTooLarge, ClientGone, ClientTooSlow
-from jobserver.files.store import Extending, Partial, Store
+from jobserver.files.store import Resumable, Store
 from jobserver.jobs.resumable import LEASE_S, WriteHold
 from jobserver.uploads import Arriving, Declared, UploadLimits
 from jobserver.uploads.body import pieces
@@ -21,9 +21,11 @@ class Appending:
     """One request that appends to an upload; nothing is noted before a checksum is verified."""
 
     def __init__(
-        self, hold: WriteHold, extending: Extending, arriving: Arriving, checksum: Checksum | None
+        self, hold: WriteHold, store: Resumable, arriving: Arriving, checksum: Checksum | None
     ) -> None:
-        self._hold, self._extending, self._arriving = hold, extending, arriving
+        self._hold, self._store, self._arriving = hold, store, arriving
+        self._kept = hold.upload.partial
+        self._extending = store.extend(self._kept, hold)
         self._checksum = checksum
         self._room = hold.upload.size - hold.upload.received
         self._unsynced, self._synced_at = 0, time.monotonic()
@@ -41,15 +43,19 @@ class Appending:
         if self._is_due():
             self.keep(last=False)
 
-    def finish(self) -> Partial:
+    def finish(self) -> None:
         """Keep all. Raises ChecksumMismatch, and what Arriving.finish() raises."""
         if self._checksum is not None:
             self._checksum.verify()
         if not self._room:
             self._arriving.finish()
-        return self.keep(last=True)
+        self.keep(last=True)
 
-    def keep(self, *, last: bool) -> Partial:
+    def close(self) -> None:
+        """Release what is held."""
+        self._extending.close()
+
+    def keep(self, *, last: bool) -> None:
         """Sync what has arrived, then note it. Raises UploadTakenOver or OSError."""
         kept = self._extending.sync(last=last)
         now = self._hold.db.clock()
@@ -58,8 +64,10 @@ class Appending:
         self._hold.record(
             kept, start=self._arriving.start, expires_at=expires_at, lease_until=lease_until
         )
+        with suppress(OSError):  # what cannot go now goes with the upload
+            self._store.replaced(self._kept, kept)
+        self._kept = kept
         self._unsynced, self._synced_at = 0, time.monotonic()
-        return kept
 
     def _is_due(self) -> bool:
         if self._checksum is not None:
@@ -78,18 +86,12 @@ def append(hold: WriteHold, store: Store, limits: UploadLimits, checksum: Checks
     arriving = Arriving(declared, limits, bytes.fromhex(upload.start))
     if upload.is_whole:
         return
-    with closing(resumable.extend(upload.partial, hold)) as extending:
-        appending = Appending(hold, extending, arriving, checksum)
+    with closing(Appending(hold, resumable, arriving, checksum)) as appending:
         try:
             for piece in pieces(request.stream, request.content_length):
                 appending.take(piece)
         except (ClientGone, ClientTooSlow):
             if checksum is None:
-                _replaced(store, upload.partial, appending.keep(last=True))
+                appending.keep(last=True)
             raise
-        _replaced(store, upload.partial, appending.finish())
-
-
-def _replaced(store: Store, before: Partial, after: Partial) -> None:
-    with suppress(OSError):  # what cannot go now goes with the upload
-        store.resumable.replaced(before, after)
+        appending.finish()

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.pages.conftest import NewVisitor
 from tests.pages.relay import Relay
@@ -220,10 +220,31 @@ def uploaded_percent(visitor: Visitor) -> float:
     return visitor.page.locator("#chosen progress").evaluate("bar => bar.value")
 
 
+def give_up_soon(visitor: Visitor) -> None:
+    """Let the page take a line for lost at the first failure, not after a minute."""
+
+    def change(route: Route) -> None:
+        answer = route.fetch()
+        body, count = re.subn(r"RETRY_DELAYS_MS = \[[^]]+\]", "RETRY_DELAYS_MS = []", answer.text())
+        assert count == 1
+        route.fulfill(response=answer, body=body)
+
+    visitor.page.route("**/upload/tus.js", change)
+
+
+def opened_impatient(new_visitor: NewVisitor, server: Server, relay: Relay) -> Visitor:
+    """Return a visitor whose page gives up soon."""
+    visitor = new_visitor(server, port=relay.port)
+    give_up_soon(visitor)
+    visitor.open_signed_in()
+    visitor.page.unroute("**/upload/tus.js")  # a route slows down every body
+    return visitor
+
+
 def test_an_upload_can_be_retried_after_the_server_was_offline(
     new_visitor: NewVisitor, idle_server: Server, relay: Relay, big_file: Path
 ) -> None:
-    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
+    visitor = opened_impatient(new_visitor, idle_server, relay)
     start_paused_upload(visitor, relay, big_file)
     idle_server.kill()
     relay.reset_connections()
@@ -236,6 +257,51 @@ def test_an_upload_can_be_retried_after_the_server_was_offline(
     visitor.button("Try again").click()
     visitor.page.wait_for_url(re.compile("/jobs/"))
     assert idle_server.rows("SELECT name, size FROM job_file") == [("big.mp4", 24 * MIB)]
+
+
+def test_an_upload_goes_on_by_itself_when_the_line_is_back(
+    new_visitor: NewVisitor, idle_server: Server, relay: Relay, big_file: Path
+) -> None:
+    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
+    start_paused_upload(visitor, relay, big_file)
+    relay.reset_connections()
+    visitor.page.wait_for_url(re.compile("/jobs/"))
+    [name] = idle_server.uploads()
+    assert idle_server.uploads()[name].read_bytes() == big_file.read_bytes()
+
+
+def test_a_page_that_is_loaded_again_goes_on_where_it_was(
+    new_visitor: NewVisitor, idle_server: Server, relay: Relay, big_file: Path
+) -> None:
+    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
+    start_paused_upload(visitor, relay, big_file)
+    visitor.page.on("dialog", lambda dialog: dialog.accept())
+    visitor.page.reload()
+    relay.resume()  # so that the server sees the end of the connection
+    received = "SELECT received FROM upload WHERE lease_until = 0"
+    wait_for(lambda: idle_server.rows(received) > [(0,)], what="the end of the request")
+    offsets: list[str] = []
+    visitor.page.on(
+        "request",
+        lambda request: (
+            offsets.append(request.headers["upload-offset"]) if request.method == "PATCH" else None
+        ),
+    )
+    visitor.choose(big_file)
+    visitor.upload()
+    assert [int(offset) > 0 for offset in offsets] == [True]
+    [name] = idle_server.uploads()
+    assert idle_server.uploads()[name].read_bytes() == big_file.read_bytes()
+    assert visitor.page.evaluate("Object.keys(localStorage)") == []
+
+
+def test_files_are_sent_in_a_form_where_nothing_lets_tus_through(
+    visitor: Visitor, clips: list[Path]
+) -> None:
+    visitor.page.route("**/api/uploads", lambda route: route.fulfill(status=405, body="no"))
+    visitor.choose(clips[0])
+    visitor.upload(variations=1)
+    assert [each for each in visitor.requests if each.startswith("POST /api/jobs")]
 
 
 def test_a_running_upload_shows_its_progress_and_can_be_cancelled(
@@ -272,7 +338,7 @@ def test_an_upload_continues_while_another_view_is_shown(
 def test_the_stop_confirmation_is_dismissed_when_the_upload_ends(
     new_visitor: NewVisitor, idle_server: Server, relay: Relay, big_file: Path
 ) -> None:
-    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
+    visitor = opened_impatient(new_visitor, idle_server, relay)
     start_paused_upload(visitor, relay, big_file)
     visitor.button("Sign out").click()
     visitor.sees("Stop the upload?")
@@ -289,7 +355,7 @@ def test_a_failed_upload_is_shown_in_every_view(
     new_visitor: NewVisitor, idle_server: Server, relay: Relay, big_file: Path, clips: list[Path]
 ) -> None:
     job_id = idle_server.upload(b"\0\0\0\x18ftypisom").json["jobId"]
-    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
+    visitor = opened_impatient(new_visitor, idle_server, relay)
     visitor.button("Notify me").click()
     expect(visitor.page.locator("#live-region")).to_contain_text("blocks notifications")
     start_paused_upload(visitor, relay, big_file)
@@ -325,16 +391,17 @@ def test_an_upload_can_be_cancelled_before_its_request_starts(visitor: Visitor) 
 
 
 def test_cancelling_a_complete_upload_refers_to_the_list(
-    new_visitor: NewVisitor, idle_server: Server, relay: Relay
+    new_visitor: NewVisitor, idle_server: Server
 ) -> None:
-    visitor = new_visitor(idle_server, port=relay.port).open_signed_in()
-    relay.pause(50_000)
+    visitor = new_visitor(idle_server).open_signed_in()
+    held = visitor.hold_requests("**/api/jobs", "POST")
     visitor.choose(file("clip.mp4", 200_000))
     visitor.button("Start").click()
     expect(visitor.page.locator("#upload-note")).to_have_text("Finishing…")
+    wait_for(lambda: visitor.page.evaluate("1") and held, what="the request")
     visitor.button("Cancel upload").click()
     visitor.sees("Check whether the job is in the list before you try again.")
-    relay.resume()
+    held[0].continue_()
     wait_for(lambda: idle_server.rows("SELECT id FROM job"), what="the job")
     visitor.poll_now()
     expect(visitor.page.locator("#jobs > li")).to_contain_text("clip.mp4")

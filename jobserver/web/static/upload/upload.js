@@ -15,10 +15,12 @@ import * as chosenFiles from "./chosen_files.js";
 import { declaredAs } from "./file_kinds.js";
 import * as jobOptions from "./job_options.js";
 import { ROLES } from "./roles.js";
+import * as tus from "./tus.js";
 import { SpeedMeter, uploadedPerFile } from "./upload_progress.js";
-import { cancelledError, postForm } from "./upload_request.js";
+import { cancelledError, postJob } from "./upload_request.js";
 
 const PROGRESS_INTERVAL_MS = 1_000;
+const ENDED_UPLOAD = [404, 409, 410];  // an upload has expired, or is used
 
 /** The running upload: {abort, loaded, total (bytes), speed, ...}; null when there is none. */
 let upload = null;
@@ -66,9 +68,56 @@ function begin() {
   return cancelled;
 }
 
+/** Upload the files with tus, or in one form where a server or proxy does not let that through. */
 async function postFiles() {
-  const current = upload;
-  const { response, abort } = postForm(apiUrl("jobs"), formData(), (loaded, total) => {
+  try {
+    return await postUploads(upload);
+  } catch (error) {
+    if (!(error instanceof tus.TusUnsupported)) throw error;
+  }
+  return postInForm(upload);
+}
+
+async function postUploads(current) {
+  const sources = chosenFiles.used().map(({ role, ...source }) => ({ ...source, field: ROLES[role].field }));
+  current.isPosted = false;
+  const job = { ...jobOptions.values(), ...await uploadAll(current, sources) };
+  if (brief.isOn()) job.brief = brief.read();
+  current.isPosted = true;
+  const cancelled = new Promise((_, reject) => {
+    current.abort = () => { current.cancelled = true; reject(cancelledError()); };
+  });
+  try {
+    return await Promise.race([postJob(apiUrl("jobs"), JSON.stringify(job)).response, cancelled]);
+  } catch (error) {
+    if (!ENDED_UPLOAD.includes(error.status)) sources.length = 0;  // they can be used yet
+    throw error;
+  } finally {
+    tus.forget(sources);
+  }
+}
+
+/** Upload one file after the other; resolve to the ids of the uploads by field. */
+async function uploadAll(current, sources) {
+  const controller = new AbortController();
+  current.abort = () => { current.cancelled = true; controller.abort(); };
+  const ids = {};
+  let before = 0;
+  for (const source of sources) {
+    const onProgress = (loaded) => {
+      current.loaded = before + loaded;
+      renderProgress();
+    };
+    const id = await tus.uploadFile(apiUrl("uploads"), source, onProgress, controller.signal);
+    before += source.file.size;
+    (ids[source.field] ??= []).push(id);
+  }
+  return ids;
+}
+
+async function postInForm(current) {
+  delete current.isPosted;
+  const { response, abort } = postJob(apiUrl("jobs"), formData(), (loaded, total) => {
     Object.assign(current, { loaded, total });
     renderProgress();
   });
@@ -136,8 +185,7 @@ export async function confirmStop() {
 
 /** Show why the upload failed; the chosen videos stay, so that it can be tried again. */
 async function showFailure(error) {
-  const mayHaveArrived = isAllUploaded() && hasMainClip();
-  if (upload.cancelled && !mayHaveArrived) return announce("The upload was cancelled.");
+  if (upload.cancelled && !(mayHaveArrived() && hasMainClip())) return announce("The upload was cancelled.");
   const sentence = await failureText(error);
   setText(byId("upload-error"), sentence);
   hasUnseenFailure = byId("home").hidden;
@@ -157,7 +205,7 @@ async function failureText({ status, message, retryAfter }) {
 }
 
 function connectionLostText() {
-  if (isAllUploaded()) return uncertainText("The connection was lost");
+  if (mayHaveArrived()) return uncertainText("The connection was lost");
   const progress = upload.loaded ? ` at ${uploadedPercent()} %` : "";
   return `The connection to the server was lost${progress}. Your videos are still chosen; try again.`;
 }
@@ -171,6 +219,7 @@ function uncertainText(what) {
 // -- rendering -------------------------------------------------------------------------
 
 const isAllUploaded = () => upload.loaded > 0 && upload.loaded === upload.total;
+const mayHaveArrived = () => upload.isPosted ?? isAllUploaded();
 const uploadedPercent = () => Math.floor((upload.loaded / upload.total) * 100) || 0;
 
 function render() {

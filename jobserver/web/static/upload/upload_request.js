@@ -1,4 +1,5 @@
-// The upload's HTTP request: one multipart POST with all files, which reports its progress.
+// The request that makes a job: JSON that names uploads, or a form with all files, which reports its
+// progress. It may take its time: it has no time limit.
 
 import { ApiError, parseData, toApiError, UNREACHABLE } from "../shared/api.js";
 import { endSession, token } from "../shared/session.js";
@@ -6,11 +7,11 @@ import { endSession, token } from "../shared/session.js";
 export const cancelledError = () => new ApiError(null, "Cancelled.");
 
 /**
- * Start the upload. XMLHttpRequest, because fetch reports no upload progress.
+ * Send a job, body: a FormData or JSON text. XMLHttpRequest, because fetch reports no upload progress.
  * Returns {response, abort}: response resolves to the new job, or raises ApiError (status null
  * after abort()). onProgress is called with (bytes uploaded, bytes in all).
  */
-export function postForm(url, form, onProgress) {
+export function postJob(url, body, onProgress = () => {}) {
   const xhr = new XMLHttpRequest();
   const usedToken = token();
   const response = new Promise((resolve, reject) => {
@@ -25,6 +26,7 @@ export function postForm(url, form, onProgress) {
   xhr.upload.onprogress = (event) => onProgress(event.loaded, event.total);
   xhr.open("POST", url);
   xhr.setRequestHeader("Authorization", `Bearer ${usedToken}`);
-  xhr.send(form);
+  if (typeof body === "string") xhr.setRequestHeader("Content-Type", "application/json");
+  xhr.send(body);
   return { response, abort: () => xhr.abort() };
 }
