@@ -14,10 +14,20 @@ import argparse
 import sys
 import time
 
-from benchmarks import briefs, latency, quality, queue, receiving, rendering, results, status
+from benchmarks import (
+    briefs,
+    latency,
+    measuring,
+    quality,
+    queue,
+    receiving,
+    rendering,
+    results,
+    status,
+)
 from benchmarks.report import table
 
-MODULES = (status, queue, receiving, latency, rendering, briefs, results, quality)
+MODULES = (status, queue, receiving, latency, rendering, measuring, briefs, results, quality)
 BENCHMARKS = {benchmark.__name__: benchmark for module in MODULES for benchmark in module.ALL}
 
 

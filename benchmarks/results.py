@@ -98,7 +98,7 @@ def expire(jobs: int) -> float:
     """Return how long a round of the housekeeper takes that removes so many jobs."""
     with stored(jobs) as folder, closing(db.connect(folder / "db.sqlite3")) as connection:
         limits = SpaceLimits(quota=0, min_free=0)
-        house = Housekeeper(connection, store_in(folder), limits, lifetime_s=60)
+        house = Housekeeper(connection, store_in(folder), limits, lifetime_s=60, audit_s=60)
         taken = seconds(lambda: house.round(NOW, 0))
         assert connection.value("SELECT COUNT(*) FROM job") == 0
     return taken

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 
 from benchmarks.load import get, latencies, rate_and_cpu, requests_per_second
 from benchmarks.report import ROUNDS, Goal, Row, at_least, at_most, in_turns
@@ -60,6 +61,26 @@ def large_status() -> Iterator[Row]:
         yield Row("status of 200 outputs", "ms", mine, other, "of none", at_most(3))
 
 
+def keys() -> Iterator[Row]:
+    """The CPU of a status call by a key, and of its 304, beside those by a session's token."""
+    with running() as server:
+        url = server.upload(MP4_HEAD, MP4_HEAD).json["statusUrl"]
+        tag = server.get(url, server.token).headers["ETag"]
+        headers = {"Content-Type": "application/json", **server.bearer(server.token)}
+        sent = '{"name": "benchmark", "scopes": ["read"]}'
+        key = server.request("POST", "/api/keys", sent, headers).json["key"]
+
+        def microseconds(token: str, **more: str) -> float:
+            authorization = f"Bearer {token}"
+            return rate_and_cpu(server, url, Authorization=authorization, **more)[1]
+
+        for what, more in (("status", {}), ("304", {"If_None_Match": tag})):
+            mine, other = in_turns(
+                partial(microseconds, key, **more), partial(microseconds, server.token, **more)
+            )
+            yield Row(f"{what} by a key", "us of CPU", mine, other, "by a token", at_most(1.03))
+
+
 def listing() -> Iterator[Row]:
     """GET /api/jobs with 100,000 jobs, beside 100."""
     with running() as many, running() as few:
@@ -95,4 +116,4 @@ def for_seconds(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() < end
 
 
-ALL = (status, large_status, listing)
+ALL = (status, keys, large_status, listing)

@@ -59,6 +59,30 @@ class AuthorizationRequired(InvalidToken):
     sentence = "Authorization required"
 
 
+class Forbidden(AuthError):
+    """A good bearer token that may not do this."""
+
+
+class InsufficientScope(Forbidden):
+    """A key without the scope that a request needs."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This key may not do that: it lacks the scope '{scope}'")
+        self.scope = scope
+
+
+class SessionRequired(Forbidden):
+    sentence = "Keys may not do that: sign in by password"
+
+
+class KeyNotFound(AuthError):
+    sentence = "Key not found"
+
+
+class TooManyKeys(AuthError):
+    sentence = "There are as many keys as there may be: revoke one that is not used"
+
+
 # -- the form -----------------------------------------------------------------
 
 
@@ -282,6 +306,11 @@ class QueueFull(Unavailable):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"The queue is full (at most {most:,} files); try again later")
+
+
+class KeyQueueFull(JobserverError):
+    sentence = "Too many files of this key wait; try again later"
+    retry_after = 60
 
 
 class OldWorker(Unavailable):

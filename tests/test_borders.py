@@ -31,7 +31,7 @@ WITH_GUNICORN = ("serving/",)
 WITH_SQLITE3 = ("db/sqlite.py", "db/migrations/on_sqlite.py")
 WITH_SQL = (
     "db/",
-    "auth/throttle.py",
+    *(f"auth/{name}.py" for name in ("api_keys", "audit", "throttle")),
     *(f"jobs/{name}.py" for name in ("events", "queries", "queue", "quota", "retention", "sweep")),
     *(
         f"jobs/{name}.py"

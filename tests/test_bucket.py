@@ -530,7 +530,7 @@ def test_a_bucket_is_listed_four_times_in_the_age_of_an_orphan_not_each_round(
     listed: list[float] = []
     with closing(site.connect()) as db:
         limits = SpaceLimits.of(site.settings)
-        housekeeper = Housekeeper(db, site.store, limits, lifetime_s=86400)
+        housekeeper = Housekeeper(db, site.store, limits, lifetime_s=86400, audit_s=60)
         monkeypatch.setattr(sweep, "sweep_outputs", lambda db, store: listed.append(at) or 0)
         for at in (0.0, 60.0, 899.0, 900.0, 960.0, 1800.0):
             housekeeper.round(1_000_000 + at, at)

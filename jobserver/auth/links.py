@@ -25,9 +25,12 @@ class LinkSigner:
         """Whether `signature`, which may be any text, is one of `text`."""
         return self._signer.verify_signature(text, signature)
 
-    def is_valid(self, path: str, expires: str, signature: str, *, now: float) -> bool:
+    def is_valid(
+        self, path: str, expires: str, signature: str, *, now: float, generation: int = 0
+    ) -> bool:
         """Whether these two parameters of a link, as they came, open `path` at `now`."""
-        genuine = self.verify(signed_text(path, expires), signature)  # what we made is a number
+        text = signed_text(path, expires, generation)
+        genuine = self.verify(text, signature)  # what we made is a number
         return genuine and expires.isdecimal() and now <= int(expires)
 
 
@@ -40,9 +43,9 @@ def expires_at(lifetime_s: int, now: float) -> int:
     return int(now) // step * step + lifetime_s
 
 
-def signed_text(path: str, expires: int | str) -> str:
-    """Return what the signature of a link signs."""
-    return f"{path}?{expires}"
+def signed_text(path: str, expires: int | str, generation: int = 0) -> str:
+    """Return what the signature of a link signs. generation: see state.AuthState."""
+    return f"{path}?{expires}" + (f"?{generation}" if generation else "")
 
 
 def link(path: str, expires: int, signature: str) -> str:

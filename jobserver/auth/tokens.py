@@ -1,7 +1,9 @@
-"""Bearer tokens: signed and dated, so nothing about them has to be stored."""
+"""Bearer tokens of who has signed in: signed and dated, so nothing about them has to be stored."""
 
 import hashlib
+import secrets
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
@@ -9,7 +11,23 @@ from jobserver.auth.keys import derive
 from jobserver.errors import InvalidToken
 
 _SALT = "jobserver.auth"  # a signature for another purpose is no token
-_PAYLOAD = "signed in"
+_PAYLOAD = "signed in"  # all that a token of version 0.1 says; now also its generation and session
+
+
+class Token(NamedTuple):
+    """What a genuine token says. issued_at: Unix seconds.
+
+    generation: of state.AuthState, when it was issued. session: names it in the audit.
+    """
+
+    issued_at: float
+    generation: int
+    session: str
+
+
+def new_session() -> str:
+    """Return a name for who has just signed in: it opens nothing."""
+    return secrets.token_hex(8)
 
 
 class TokenSigner:
@@ -26,14 +44,15 @@ class TokenSigner:
             signer_kwargs={"digest_method": hashlib.sha256},
         )
 
-    def issue(self) -> str:
+    def issue(self, generation: int = 0, session: str = "") -> str:
         """Return a new token, dated with the time of now in whole seconds."""
-        return str(self._serializer.dumps(_PAYLOAD))
+        return str(self._serializer.dumps([_PAYLOAD, generation, session]))
 
-    def issued_at(self, token: str) -> float:
-        """Return the Unix time of a genuine token, however old. Raises InvalidToken."""
+    def verify(self, token: str) -> Token:
+        """Return what a genuine token says, however old it is. Raises InvalidToken."""
         try:
-            _payload, issued = self._serializer.loads(token, return_timestamp=True)
+            payload, issued = self._serializer.loads(token, return_timestamp=True)
         except BadData as error:
             raise InvalidToken from error
-        return float(issued.timestamp())
+        generation, session = (0, "") if payload == _PAYLOAD else payload[1:3]
+        return Token(float(issued.timestamp()), generation, session)

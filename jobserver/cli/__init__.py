@@ -2,11 +2,11 @@
 
 from flask import Flask
 
-from jobserver.cli import backup, doctor, jobs, maintenance, migrate, serve, webhooks
+from jobserver.cli import audit, backup, doctor, jobs, maintenance, migrate, serve, webhooks
 
 COMMANDS = (
     *(serve.init_db, serve.worker, jobs.jobs, maintenance.sweep_all, maintenance.adopt),
-    *(migrate.migrate_to, webhooks.webhook_secret),
+    *(migrate.migrate_to, webhooks.webhook_secret, audit.show_audit),
     *(backup.backup, backup.restore, doctor.doctor),
 )
 

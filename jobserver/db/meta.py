@@ -21,6 +21,20 @@ def read(db: Connection, name: str) -> str:
     return str(value)
 
 
+def find(db: Connection, name: str) -> str | None:
+    """Return a note, or None when there is none."""
+    value = db.value("SELECT value FROM meta WHERE name = :name", {"name": name})
+    return None if value is None else str(value)
+
+
+def note(db: Connection, name: str, value: str) -> None:
+    """Keep a note, in place of the one before."""
+    query = """
+        INSERT INTO meta (name, value) VALUES (:name, :value)
+        ON CONFLICT (name) DO UPDATE SET value = :value"""
+    db.write(query, {"name": name, "value": value})
+
+
 def database_id(db: Connection) -> str:
     """Return the id that this database was given when it was made."""
     return read(db, "database_id")

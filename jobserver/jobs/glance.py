@@ -19,6 +19,7 @@ class Glance(NamedTuple):
     for servers of the version before, but without progress. Of a job that has not ended:
     waits: nothing of it is begun; rendered: some worker renders a file of it;
     variations_left: of its own, 0 once it has ended; estimate, workforce: see there.
+    auth: who may still ask, see auth/state.py: read here, since each call needs it.
     """
 
     revision: int
@@ -28,6 +29,7 @@ class Glance(NamedTuple):
     variations_left: float
     estimate: QueueEstimate | None
     workforce: Workforce
+    auth: str | None = None
 
 
 # Both sums in one pass, as a text: a grouped join would sort its rows.
@@ -49,6 +51,7 @@ _GLANCE = f"""
            CASE WHEN job_standing.files > 0 THEN ({_AHEAD}) END,
            CASE WHEN job_standing.files > 0 THEN (SELECT AVG(seconds) FROM (
                SELECT seconds FROM output ORDER BY created_at DESC LIMIT 20) AS latest) END,
+           (SELECT value FROM meta WHERE name = 'auth'),
            workforce.living, workforce.threads, workforce.last_seen, workforce.reported
     FROM job JOIN job_standing ON job_standing.job_id = job.id
     LEFT JOIN ({WORKFORCE}) AS workforce ON job_standing.files > 0
@@ -60,7 +63,7 @@ def glance(db: Connection, job_id: str, now: float) -> Glance | None:
     row = db.execute(_GLANCE, {"id": job_id, "now": now, "alive_s": workers.ALIVE_S}).fetchone()
     if row is None:
         return None
-    revision, last_event, files, work, waits, rendered, ahead, seconds, *workforce = row
+    revision, last_event, files, work, waits, rendered, ahead, seconds, auth, *workforce = row
     found = Glance(
         revision,
         last_event,
@@ -69,6 +72,7 @@ def glance(db: Connection, job_id: str, now: float) -> Glance | None:
         variations_left=work / SCALE,
         estimate=None,
         workforce=NOBODY,
+        auth=auth,
     )
     if not files:
         return found

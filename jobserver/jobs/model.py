@@ -52,7 +52,7 @@ class JobDraft(NamedTuple):
 
     files: its videos, then what else was sent, each in the sequence of the upload: a place among
     them decides a seed. title: as the client sent it. brief: canonical JSON. total_outputs:
-    that the brief plans.
+    that the brief plans. key_id: of the key that asks for it, None for a session.
     """
 
     id: str
@@ -61,6 +61,7 @@ class JobDraft(NamedTuple):
     title: str | None = None
     brief: str | None = None
     total_outputs: int | None = None
+    key_id: str | None = None
     webhook: Webhook | None = None
 
     @property

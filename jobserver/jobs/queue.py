@@ -102,7 +102,7 @@ def insert_job(db: Connection, draft: JobDraft, now: float) -> None:
     )
     if draft.webhook is not None:
         webhooks.insert(db, draft.id, draft.webhook)
-    standing.add(db, draft.id)
+    standing.add(db, draft.id, draft.key_id)
     events.record_changes(db, draft.id, now)
 
 

@@ -5,7 +5,7 @@ steps leaves a mark that the next round finds. Only jobs that have ended are eve
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from jobserver.db import Connection, DatabaseFull, removing
@@ -88,16 +88,26 @@ def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
     return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
 
 
-def delete(db: Connection, store: Store, job_id: str, now: float) -> bool:
+def delete(
+    db: Connection,
+    store: Store,
+    job_id: str,
+    now: float,
+    *,
+    also: Callable[[], None] = lambda: None,
+) -> bool:
     """Cancel a job and delete it now; False when there is none. What cannot go yet goes later.
 
-    Cancelled and marked in one transaction, so that no retry comes between.
+    Cancelled and marked in one transaction, so that no retry comes between; also: what is written
+    in it when there is such a job.
     Raises StorageUnavailable while the folders are not this database's.
     """
     ownership.require_owner(db, store)
     with removing(db, "queue"):
         queue.cancel(db, job_id, now)
         found = mark(db, [job_id], now) == 1
+        if found:
+            also()
     remove_marked(db, store, now)
     return found
 

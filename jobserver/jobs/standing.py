@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jobserver.db import Connection, exclusive
+from jobserver.errors import KeyQueueFull
 from jobserver.jobs.model import UNFINISHED
 
 SCALE = 1_000_000  # work is whole millionths of a variation: sums of fractions would drift
@@ -46,16 +47,36 @@ class _Found(NamedTuple):
     turn: float
 
 
-def add(db: Connection, job_id: str) -> None:
-    """Give a new job the last place; its files must be there."""
+def add(db: Connection, job_id: str, key_id: str | None = None) -> None:
+    """Give a new job the last place; its files must be there. key_id: of the key that queued it."""
     db.write(
-        """INSERT INTO job_standing (job_id, place, created_at, turn, files, work)
+        """INSERT INTO job_standing (job_id, place, created_at, turn, files, work, key_id)
             SELECT job.id, COALESCE((SELECT MAX(place) FROM job_standing), 0) + 1, job.created_at,
-                   job.created_at, 0, 0
+                   job.created_at, 0, 0, CAST(:key_id AS TEXT)
             FROM job WHERE job.id = :id""",
-        {"id": job_id},
+        {"id": job_id, "key_id": key_id},
     )
     update(db, job_id)
+
+
+def key_of(db: Connection, job_id: str) -> str | None:
+    """Return the key that queued a job; None for a session, and when there is no such job."""
+    key_id = db.value("SELECT key_id FROM job_standing WHERE job_id = :id", {"id": job_id})
+    return None if key_id is None else str(key_id)
+
+
+def require_room_of_key(db: Connection, key_id: str | None, most: int, incoming: int) -> None:
+    """Raise KeyQueueFull when so many files more of one key would be more than `most`.
+
+    key_id: None for who has signed in by password: bounded by queue.require_room() alone.
+    """
+    if key_id is None:
+        return
+    query = """
+        SELECT CAST(COALESCE(SUM(files), 0) AS BIGINT) FROM job_standing
+        WHERE key_id = :key_id AND files > 0"""
+    if db.value(query, {"key_id": key_id}) + incoming > most:
+        raise KeyQueueFull
 
 
 def serve(db: Connection, job_id: str, now: float) -> None:

@@ -19,6 +19,10 @@ class Limits(SettingsGroup):
     max_queued_files: Whole = Field(
         100_000, ge=1, description="files that wait or are rendered, of all jobs"
     )
+    max_queued_files_per_key: Whole = Field(
+        10_000, ge=1, description="files of one key that wait or are rendered"
+    )
+    audit_days: Whole = Field(90, ge=1, le=36_500, description="days the audit is kept")
     max_uploads: Whole = Field(8, ge=1, description="uploads at once in one web worker process")
     max_downloads: Whole = Field(32, ge=1, description="at once in one web worker process")
     job_lifetime: Whole = Field(24 * 3600, ge=1, le=CENTURY_S, description="seconds")

@@ -1,12 +1,14 @@
 """HTTP in and out, one module a resource.
 
-auth, health, jobs, outputs, storage, pages   the blueprints; again: a job over kept files;
+auth, sessions, keys, health, jobs, outputs,
+storage, pages                                the blueprints; again: a job over kept files;
                                               briefs: what a brief would make;
                                               deliveries: of webhooks; metrics: for Prometheus;
                                               differences: how far outputs are from each other
 resumable, from_uploads                       uploads by tus; a job of them
 params, body, submission                      what comes in as text or JSON; the job it asks for
 schemas, shapes, reasons                      JSON going out, and the types of its shapes
+bearers, idempotency                          who asks; a request that is repeated
 errors, error_codes                           each error's answer; the table of codes and statuses
 context, fonts                                settings, store, database, fonts of a request
 downloads, archive, manifest, names           ranges and ETags; the ZIP and its names
@@ -23,6 +25,7 @@ from jobserver.settings import Settings
 from jobserver.web import (
     again,
     auth,
+    bearers,
     briefs,
     context,
     deliveries,
@@ -31,11 +34,13 @@ from jobserver.web import (
     fonts,
     health,
     jobs,
+    keys,
     metrics,
     outputs,
     pages,
     polling,
     resumable,
+    sessions,
     storage,
 )
 from jobserver.web.cors import CrossOrigin
@@ -47,10 +52,11 @@ __all__ = ["fonts", "init_app"]
 def init_app(app: Flask) -> None:
     """Serve every resource; answer every error as JSON."""
     app.request_class = jobs.UploadRequest
-    for part in (errors, context, polling):
+    for part in (errors, context, bearers, polling):
         part.init_app(app)
     made = (jobs, again, resumable, outputs, differences)
-    for resource in (auth, health, *made, briefs, deliveries, storage, pages):
+    access = (auth, sessions, keys)
+    for resource in (*access, health, *made, briefs, deliveries, storage, pages):
         app.register_blueprint(resource.bp)
     app.register_blueprint(metrics.bp)
     app.register_blueprint(api_pages.bp)

@@ -14,7 +14,7 @@ from jobserver.db import Connection
 from jobserver.errors import JobNotFound, SourcesGone
 from jobserver.files.keys import source_key
 from jobserver.files.store import Store
-from jobserver.jobs import queries, queue, quota, webhooks
+from jobserver.jobs import queries, quota, webhooks
 from jobserver.jobs.model import Job, NewFile, Webhook
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.web import idempotency, params
@@ -30,6 +30,7 @@ from jobserver.web.submission import (
     brief_of,
     insert,
     make_draft,
+    require_room,
     text_of,
 )
 
@@ -64,14 +65,16 @@ def _make(
         raise JobNotFound
     wishes = _wishes(job, brief_of(db, job), webhooks.find(db, job_id), given)
     draft = make_draft(_kept_files(db, job_id, wishes), wishes, unused_allowed=True)
-    queue.require_room(db, settings.max_queued_files, len(draft.files))
+    require_room(db, len(draft.files))
     slots, limits = (current_app.extensions[name] for name in ("upload_slots", "upload_limits"))
     with uploads.upload_slot(slots, limits, None):  # a store may take its time to copy
         quota.make_room(db, store, SpaceLimits.of(settings), 0, now=db.clock())
         with _copied(store, draft.files) as files:
             draft = draft._replace(files=files)
             body = accepted_body(draft, params.ignored_fields(given))
-            evicted = insert(db, draft, lambda: attempt.keep(draft.id, body, asked))
+            evicted = insert(
+                db, draft, lambda: attempt.keep(draft.id, body, asked), action="job.again"
+            )
     return accept(db, draft, evicted, body)
 
 

@@ -46,6 +46,14 @@ CODES: dict[str, ErrorCode] = {
     "invalid_token": _line(
         401, "a token or signed link is forged, malformed or expired", errors.InvalidToken
     ),
+    "insufficient_scope": _line(
+        403, "a key lacks the scope that the request needs", errors.InsufficientScope
+    ),
+    "session_required": _line(
+        403, "keys may not do it: sign in by password", errors.SessionRequired
+    ),
+    "key_not_found": _line(404, "no key has this id", errors.KeyNotFound),
+    "too_many_keys": _line(409, "there are 100 keys already", errors.TooManyKeys),
     # what is asked for
     "invalid_option": _line(
         400, "a field or query has no value that it may have", errors.InvalidOption
@@ -177,6 +185,12 @@ CODES: dict[str, ErrorCode] = {
     ),
     "queue_full": _line(
         503, "as many files wait as MAX_QUEUED_FILES allows", errors.QueueFull, retry=True
+    ),
+    "key_queue_full": _line(
+        429,
+        "as many files of one key wait as MAX_QUEUED_FILES_PER_KEY allows",
+        errors.KeyQueueFull,
+        retry=True,
     ),
     "old_worker": _line(
         503,

@@ -62,6 +62,9 @@ def _answer(error: errors.JobserverError) -> Response:
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.InvalidToken):
         response.headers["WWW-Authenticate"] = "Bearer"  # RFC 6750, 3
+    if isinstance(error, errors.InsufficientScope):
+        challenge = f'Bearer error="insufficient_scope", scope="{error.scope}"'
+        response.headers["WWW-Authenticate"] = challenge
     return response
 
 

@@ -12,7 +12,7 @@ import orjson
 from flask import current_app, g
 
 from jobserver.auth.links import LinkSigner
-from jobserver.auth.tokens import TokenSigner
+from jobserver.auth.tokens import Token, TokenSigner
 from jobserver.times import iso_utc
 
 to_json = orjson.dumps  # several times faster than Flask's; embeds what is encoded already
@@ -53,13 +53,13 @@ link_signer = cache(LinkSigner)
 
 
 @lru_cache(maxsize=1024)
-def issued_at(keys: tuple[str, ...], password: str, token: str) -> float:
-    """Return when a genuine token was issued, Unix seconds; verified once a process.
+def verified(keys: tuple[str, ...], password: str, token: str) -> Token:
+    """Return what a genuine token says; verified once a process.
 
     Verifying costs as much as all the rest of a status call. Raises InvalidToken, which is not
     cached, and neither is a token's age.
     """
-    return token_signer(keys, password).issued_at(token)
+    return token_signer(keys, password).verify(token)
 
 
 @lru_cache(maxsize=8192)

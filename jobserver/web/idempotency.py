@@ -23,6 +23,7 @@ from jobserver.ids import generate_id
 from jobserver.jobs import idempotency
 from jobserver.jobs.idempotency import Holder, Kept
 from jobserver.uploads import Fingerprint
+from jobserver.web.bearers import bearer
 from jobserver.web.context import get_db
 
 MAX_LENGTH = 255  # characters
@@ -120,7 +121,7 @@ def attempt() -> Iterator[Attempt]:
     Raises InvalidIdempotencyKey or IdempotencyKeyInUse, by the headers alone.
     """
     key = _given_key()
-    begun = Attempt(None if key is None else Holder(_bearer(), key, generate_id()))
+    begun = Attempt(None if key is None else Holder(bearer().owner, key, generate_id()))
     begun.begin()
     try:
         yield begun
@@ -142,8 +143,3 @@ def _given_key() -> str | None:
     if key is not None and not (0 < len(key) <= MAX_LENGTH and key.isascii() and key.isprintable()):
         raise InvalidIdempotencyKey
     return key
-
-
-def _bearer() -> str:
-    """Return who may see what was answered: all sessions are the one person with the password."""
-    return "session"

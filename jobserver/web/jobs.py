@@ -4,15 +4,17 @@ from flask import Blueprint, Request, Response, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from jobserver import uploads
+from jobserver.auth import audit
 from jobserver.db import Connection, exclusive, removing
 from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetry
-from jobserver.jobs import queries, queue, quota, retention, search, shots, workers
+from jobserver.jobs import queries, queue, quota, retention, search, shots, standing, workers
 from jobserver.jobs.model import Job
 from jobserver.jobs.queries import Place
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.jobs.search import Wanted
 from jobserver.web import idempotency, params, pieces, polling, reasons, schemas, shapes
 from jobserver.web.auth import require_auth
+from jobserver.web.bearers import actor, bearer
 from jobserver.web.conditional import conditional, conditional_json, json_body
 from jobserver.web.context import current_settings, get_db, get_store
 from jobserver.web.from_uploads import create_from_uploads
@@ -26,6 +28,7 @@ from jobserver.web.submission import (
     files_of_form,
     insert,
     make_draft,
+    require_room,
 )
 
 bp = Blueprint("jobs", __name__, url_prefix="/api/jobs")
@@ -69,7 +72,7 @@ def create_job() -> ResponseReturnValue:
             request.form  # noqa: B018  reads the body, for its fingerprint
             return attempt.replay()
         db = get_db()
-        queue.require_room(db, settings.max_queued_files, incoming=1)
+        require_room(db, incoming=1)
         limits, size = SpaceLimits.of(settings), request.content_length or 0
         quota.make_room(db, store, limits, size, now=db.clock())
         with uploads.receive(request, store) as form:  # the body: whole, durable files, or none
@@ -135,6 +138,8 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
     with removing(db, "queue"):
         now = db.clock()
         count = queue.cancel(db, job_id, now)
+        if count:
+            audit.record(db, actor(), "job.cancel", now, job_id=job_id)
         unneeded = shots.drop_unneeded(db, job_id)
     if not count:
         raise JobEnded
@@ -144,15 +149,25 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
 
 @bp.post("/<job_id>/retry")
 def retry_job(job_id: str) -> ResponseReturnValue:
-    """Answer 202 with the job, failed and cancelled files queued again; 404, 409 or 503."""
+    """Answer 202 with the job, failed and cancelled files queued again; 404, 409, 429 or 503.
+
+    A key that may not read is not shown the job.
+    """
     db = get_db()
     _job_or_404(db, job_id)
     with exclusive(db, "queue"):
-        count = queue.retry(db, job_id, db.clock())
+        now = db.clock()
+        count = queue.retry(db, job_id, now)
         if not count:
             raise NothingToRetry
-        queue.require_room(db, current_settings().max_queued_files, incoming=0)
+        audit.record(db, actor(), "job.retry", now, job_id=job_id)
+        settings = current_settings()
+        queue.require_room(db, settings.max_queued_files, incoming=0)
+        most = settings.max_queued_files_per_key
+        standing.require_room_of_key(db, standing.key_of(db, job_id), most, incoming=0)
     current_app.extensions["ring"](count)
+    if "read" not in bearer().scopes:
+        return jsonify(jobId=job_id, status="queued"), 202
     body = json_body(_job_json(db, job_id, _look(job_id)))
     return Response(body, 202, mimetype="application/json")
 
@@ -164,7 +179,12 @@ def delete_job(job_id: str) -> ResponseReturnValue:
     Its files go as well, at the latest in the next round of a worker.
     """
     db = get_db()
-    if not retention.delete(db, get_store(), job_id, db.clock()):
+    now = db.clock()
+
+    def record() -> None:
+        audit.record(db, actor(), "job.delete", now, job_id=job_id)
+
+    if not retention.delete(db, get_store(), job_id, now, also=record):
         raise JobNotFound
     answer: shapes.DeletedJob = {"jobId": job_id, "status": "deleted"}
     return jsonify(answer)

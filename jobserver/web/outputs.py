@@ -18,7 +18,7 @@ from jobserver.jobs.model import File, Job, Output
 from jobserver.uploads.containers import CONTAINERS, MP4
 from jobserver.web import names, params
 from jobserver.web.archive import JobArchive
-from jobserver.web.auth import require_auth_or_link
+from jobserver.web.auth import require_auth_or_link, scope
 from jobserver.web.body import json_object
 from jobserver.web.context import current_settings, get_db, get_store
 from jobserver.web.downloads import Download, send_archive, send_file
@@ -93,6 +93,7 @@ def download(job_id: str) -> ResponseReturnValue:
 
 
 @bp.post("/<job_id>/download")
+@scope("read")
 def download_chosen(job_id: str) -> ResponseReturnValue:
     """As download(), for more ids than an address holds: `{"outputs": [ids]}`."""
     return _send_zip(job_id, params.output_ids(json_object(MAX_IDS_SIZE).get("outputs")))

@@ -85,6 +85,7 @@ bp = Blueprint("pages", __name__, static_folder="static", template_folder="templ
 
 
 @bp.get("/")
+@bp.get("/access", endpoint="show_access")  # of its own: url_for() knows one address of each
 @bp.get("/jobs/<job_id>")
 def show_page(job_id: str | None = None) -> ResponseReturnValue:
     """Answer 200 with the document; its script reads the address to know what to show."""

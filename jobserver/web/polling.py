@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Flask
 
+from jobserver.auth.state import parse
 from jobserver.db import DatabaseError, thread_connection
 from jobserver.errors import InvalidToken
 from jobserver.jobs.glance import Glance, glance
 from jobserver.serving.log import TRACE, Trace
 from jobserver.version import VERSION
-from jobserver.web import reasons, schemas, shapes
-from jobserver.web.auth import check_authorization, link_signer_of
+from jobserver.web import bearers, reasons, schemas, shapes
+from jobserver.web.auth import link_signer_of
+from jobserver.web.bearers import BEARER
 from jobserver.web.conditional import CACHE_CONTROL
 from jobserver.web.hot_path import new_request_id
 
@@ -65,9 +67,8 @@ def look(app: Flask, job_id: str, *, prefix: str, outputs: bool) -> Seen | None:
     if found is None:
         return None
     reason = reasons.of_job(found, settings)
-    link = link_signer_of(app, time.time())(
-        f"/api/jobs/{job_id}"
-    )  # also of the keys, and of its window
+    # also of the keys that sign, of its window, and of the sessions that it was made for
+    link = link_signer_of(app, time.time(), parse(found.auth).generation)(f"/api/jobs/{job_id}")
     parts = (VERSION, prefix, link, outputs, settings.job_lifetime, found.revision)
     state = (found.last_event, *_of_unfinished(found, reason))
     etag = hashlib.sha256(repr((parts, state)).encode()).hexdigest()[:32]
@@ -153,9 +154,16 @@ class PollAnswers:
         if outputs is None:
             return None
         try:
-            authorization = environ.get("HTTP_AUTHORIZATION", "")
-            check_authorization(self._app, authorization, time.time())
+            authorization, now = environ.get("HTTP_AUTHORIZATION", ""), time.time()
+            if not bearers.is_known(self._app, authorization, now):
+                return None
             prefix = environ.get("SCRIPT_NAME", "")
-            return look(self._app, path[1], prefix=prefix, outputs=outputs)
+            seen = look(self._app, path[1], prefix=prefix, outputs=outputs)
+            auth = None if seen is None else parse(seen.glance.auth)
+            bearer = bearers.check(self._app, authorization, now, auth)
         except (InvalidToken, DatabaseError):  # Flask answers those
             return None
+        if "read" not in bearer.scopes:
+            return None
+        environ[BEARER] = bearer
+        return seen

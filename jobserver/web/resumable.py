@@ -30,7 +30,7 @@ from jobserver.jobs.quota import SpaceLimits
 from jobserver.jobs.resumable import NewUpload, Upload, WriteHold
 from jobserver.uploads import tus
 from jobserver.web.appending import append
-from jobserver.web.auth import require_auth
+from jobserver.web.auth import require_auth, scope
 from jobserver.web.context import current_settings, get_db, get_store
 
 SETTLE_S = 1.0  # that a request waits for one before it to note what has arrived
@@ -95,6 +95,7 @@ def create_upload() -> ResponseReturnValue:
 
 
 @bp.route("/<upload_id>", methods=["HEAD"])
+@scope("create")  # as all that an upload takes
 def show_upload(upload_id: str) -> ResponseReturnValue:
     """Answer 200 with how many bytes of an upload were received; 404, or 410 when it was used."""
     upload = _settled(upload_id)
@@ -121,6 +122,7 @@ def append_to_upload(upload_id: str) -> ResponseReturnValue:
 
 
 @bp.delete("/<upload_id>")
+@scope("create")
 def remove_upload(upload_id: str) -> ResponseReturnValue:
     """Answer 204 once the upload is gone; 404, or 410 when a job has it."""
     ownership.require_owner(get_db(), get_store())

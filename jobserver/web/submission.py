@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from flask import current_app, url_for
 from flask.typing import ResponseReturnValue
 
+from jobserver.auth import audit
+from jobserver.auth.audit import Action
 from jobserver.brief.model import ROLE_OF, Brief, Part, Plan, Sources
 from jobserver.brief.parse import parse, used
 from jobserver.brief.plan import plan
@@ -17,11 +19,12 @@ from jobserver.brief.stored import dump, load
 from jobserver.db import Connection, DatabaseError, exclusive
 from jobserver.errors import InvalidOption
 from jobserver.ids import generate_id
-from jobserver.jobs import queries, queue, quota, resumable, retention, workers
+from jobserver.jobs import queries, queue, quota, resumable, retention, standing, workers
 from jobserver.jobs.model import Job, JobDraft, NewFile
 from jobserver.jobs.quota import SpaceLimits
 from jobserver.uploads import ReceivedForm
 from jobserver.web import params, schemas
+from jobserver.web.bearers import actor, bearer, confirm
 from jobserver.web.context import current_settings, get_store
 from jobserver.web.fonts import cannot_draw
 from jobserver.web.idempotency import accepted
@@ -161,29 +164,43 @@ def insert(
     draft: JobDraft,
     also: Callable[[], None] = lambda: None,
     *,
+    action: Action = "job.create",
     from_uploads: bool = False,
 ) -> int:
     """Queue a job whose files are durable; return how many others were marked to make room.
 
-    also: what is written in the same transaction, once the job is there. from_uploads: its files
-    are resumable uploads, counted already, and taken in the same transaction.
-    Raises QueueFull, OldWorker, QuotaExceeded or LargerThanQuota, what `also` raises, and for
-    uploads what resumable.find_usable() raises.
+    also: what is written in the same transaction, once the job is there. action: for the audit.
+    from_uploads: its files are resumable uploads, counted already, and taken in the same
+    transaction.
+    Raises QueueFull, KeyQueueFull, OldWorker, QuotaExceeded or LargerThanQuota, InvalidToken when
+    the token is void by now, what `also` raises, and for uploads what resumable.find_usable()
+    raises.
     """
-    settings = current_settings()
+    settings, asked_by = current_settings(), bearer()
+    draft = draft._replace(key_id=asked_by.key_id)
     with exclusive(db, "quota"):
         now = db.clock()
+        confirm(db, asked_by)
         workers.require_version(db, _version_needed(draft), now)
-        queue.require_room(db, settings.max_queued_files, len(draft.files))
+        require_room(db, len(draft.files))
         uploads = [file.id for file in draft.files] if from_uploads else []
         for upload_id in uploads:
             resumable.find_usable(db, upload_id)
         incoming = 0 if from_uploads else draft.size
         evicted = quota.reserve(db, SpaceLimits.of(settings), incoming, now)
         queue.insert_job(db, draft, now)
+        audit.record(db, actor(), action, now, job_id=draft.id)
         resumable.use(db, uploads, draft.id)
         also()
     return evicted
+
+
+def require_room(db: Connection, incoming: int) -> None:
+    """Raise QueueFull or KeyQueueFull when so many files more may not wait."""
+    settings = current_settings()
+    queue.require_room(db, settings.max_queued_files, incoming)
+    most = settings.max_queued_files_per_key
+    standing.require_room_of_key(db, bearer().key_id, most, incoming)
 
 
 def accept(db: Connection, draft: JobDraft, evicted: int, body: str) -> ResponseReturnValue:

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from typing import Self
 
+from jobserver.auth import audit
 from jobserver.db import (
     Connection,
     DatabaseError,
@@ -40,6 +41,7 @@ from jobserver.settings import Settings
 
 HOUSEKEEPING_S = 60.0
 TURN_SHARE = 0.9  # of HOUSEKEEPING_S: who had the last turn is not too early for the next
+DAY_S = 24 * 3600.0
 EXPIRED_IDS_KEPT_S = 30 * 24 * 3600.0  # how long an expired job is a 410, not a 404
 
 
@@ -47,10 +49,17 @@ class Housekeeper:
     """Does a round; remembers its own last reading of the clocks."""
 
     def __init__(
-        self, db: Connection, store: Store, limits: SpaceLimits, lifetime_s: float
+        self,
+        db: Connection,
+        store: Store,
+        limits: SpaceLimits,
+        *,
+        lifetime_s: float,
+        audit_s: float,
     ) -> None:
+        """lifetime_s: how long jobs are kept. audit_s: how long it is known who did what."""
         self._db, self._store, self._limits = db, store, limits
-        self._lifetime_s = lifetime_s
+        self._lifetime_s, self._audit_s = lifetime_s, audit_s
         self._last: Reading | None = None
 
     def round(self, now: float, monotonic: float) -> None:
@@ -82,6 +91,7 @@ class Housekeeper:
             webhooks.forget(db)
             if trusted:
                 retention.forget_expired(db, now - EXPIRED_IDS_KEPT_S)
+                audit.forget(db, now - self._audit_s)
         db.reserve.restore()
         self._last = reading
 
@@ -109,8 +119,13 @@ class House:
     @classmethod
     def of(cls, settings: Settings, db: Connection, store: Store, faults: FaultLog) -> Self:
         """Keep house as the settings say. faults: of this process."""
-        limits, lifetime_s = SpaceLimits.of(settings), float(settings.job_lifetime)
-        housekeeper = Housekeeper(db, store, limits, lifetime_s)
+        housekeeper = Housekeeper(
+            db,
+            store,
+            SpaceLimits.of(settings),
+            lifetime_s=float(settings.job_lifetime),
+            audit_s=settings.audit_days * DAY_S,
+        )
         return cls(housekeeper, db, settings.database_place, faults)
 
     def keep(self, shutdown: socket.socket) -> None:

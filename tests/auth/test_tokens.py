@@ -22,7 +22,7 @@ def signer() -> TokenSigner:
 
 def is_valid(signer: TokenSigner, token: str) -> bool:
     try:
-        signer.issued_at(token)
+        signer.verify(token)
     except InvalidToken:
         return False
     return True
@@ -30,7 +30,7 @@ def is_valid(signer: TokenSigner, token: str) -> bool:
 
 def test_a_token_is_valid_and_has_the_time_at_which_it_was_issued(signer: TokenSigner) -> None:
     before = int(time.time())
-    assert before <= signer.issued_at(signer.issue()) <= time.time()
+    assert before <= signer.verify(signer.issue()).issued_at <= time.time()
 
 
 @pytest.mark.parametrize("name", altered_tokens("a.b.c"))
@@ -65,6 +65,11 @@ def test_another_password_voids_the_older_tokens(signer: TokenSigner) -> None:
     assert not is_valid(signer, other.issue())
 
 
+def test_a_token_says_its_generation_and_its_session(signer: TokenSigner) -> None:
+    token = signer.verify(signer.issue(7, "name"))
+    assert (token.generation, token.session) == (7, "name")
+
+
 def test_keys_rotate_without_voiding_a_token(signer: TokenSigner) -> None:
     rotating, rotated = TokenSigner(("new", *KEYS), PASSWORD), TokenSigner(("new",), PASSWORD)
     assert is_valid(rotating, signer.issue())
@@ -87,4 +92,4 @@ def test_keys_rotate_without_voiding_a_token(signer: TokenSigner) -> None:
     ],
 )
 def test_a_token_that_version_0_1_issued_is_valid(keys: tuple[str, ...], token: str) -> None:
-    assert TokenSigner(keys, "pässword \ud800").issued_at(token) == 1_800_000_000
+    assert TokenSigner(keys, "pässword \ud800").verify(token) == (1_800_000_000, 0, "")

@@ -24,6 +24,7 @@ class House:
             site.store,
             SpaceLimits.of(settings),
             lifetime_s=settings.job_lifetime,
+            audit_s=settings.audit_days * DAY,
         )
 
     def after(self, seconds: float, jump: float = 0.0) -> None:

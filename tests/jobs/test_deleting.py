@@ -48,7 +48,7 @@ def keep_house_and_die(database: Place, store: LocalStore, step: int) -> None:
     begin, commit = db.begin, db.commit
     db.begin = lambda *, alone: (reach(), begin(alone=alone))[1]  # type: ignore[method-assign]
     db.commit = lambda: (reach(), commit())[1]  # type: ignore[method-assign]
-    Housekeeper(db, store, SpaceLimits(0, 0), lifetime_s=DAY).round(AT, 0)
+    Housekeeper(db, store, SpaceLimits(0, 0), lifetime_s=DAY, audit_s=60).round(AT, 0)
 
 
 def test_a_round_killed_at_any_step_is_finished_by_the_next(site: Site) -> None:

@@ -43,6 +43,53 @@ def test_the_token_is_in_session_storage_only(visitor: Visitor) -> None:
     expect(visitor.heading("New job")).to_be_visible()
 
 
+def test_who_stays_signed_in_is_so_in_every_tab_until_one_signs_out(
+    visitor: Visitor,
+) -> None:
+    visitor.button("Sign out").click()
+    visitor.page.get_by_label("Stay signed in on this computer").check()
+    visitor.sign_in()
+    expect(visitor.heading("New job")).to_be_visible()
+    assert visitor.page.evaluate("() => sessionStorage.length") == 0
+    other = visitor.context.new_page()
+    other.goto(visitor.root)
+    expect(other.get_by_role("heading", name="New job")).to_be_visible()
+    other.get_by_role("button", name="Sign out").click()
+    expect(visitor.heading("Sign in")).to_be_visible()
+    assert visitor.page.evaluate("() => localStorage.getItem('jobserver.token')") is None
+    other.close()
+    expect(visitor.page.get_by_label("Stay signed in on this computer")).not_to_be_checked()
+
+
+def test_a_key_is_made_shown_once_and_revoked_and_all_are_signed_out(
+    new_visitor: NewVisitor, own_server: Server
+) -> None:
+    visitor = new_visitor(own_server.start()).open_signed_in()
+    visitor.page.get_by_role("link", name="Keys").click()
+    expect(visitor.heading("Keys")).to_be_focused()
+    visitor.sees("There are no keys.")
+    visitor.button("Make a key").click()
+    expect(visitor.page.locator("#key-error")).to_have_text("Name the key.")
+    visitor.page.locator("#key-name").fill("nightly")
+    visitor.button("Make a key").click()
+    shown = visitor.page.get_by_label("Copy this key now")
+    expect(shown).to_be_focused()
+    key = shown.input_value()
+    visitor.sees("read, create · never used")
+    assert own_server.get("/api/jobs", key).status == 200
+    visitor.page.reload()
+    visitor.sees("read, create · used just now")
+    expect(shown).to_be_hidden()
+    visitor.button("Revoke nightly").click()
+    visitor.button("Revoke").click()
+    visitor.sees("There are no keys.")
+    assert own_server.get("/api/jobs", key).status == 401
+    visitor.button("Sign out everywhere").click()
+    visitor.page.locator("#confirm-yes").click()
+    expect(visitor.heading("Sign in")).to_be_visible()
+    assert own_server.get("/api/jobs", own_server.sign_in().json["token"]).status == 200
+
+
 def test_the_page_works_when_the_browser_blocks_storage(
     new_visitor: NewVisitor, rendering_server: Server
 ) -> None:

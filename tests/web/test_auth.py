@@ -27,6 +27,7 @@ PUBLIC = {
     "auth.sign_in",
     "health.show_health",
     "pages.show_page",
+    "pages.show_access",
     "pages.static",
     "pages.headline_font",
     "openapi.openapi",
@@ -377,7 +378,7 @@ def test_only_auth_and_health_are_public(one_app: Flask) -> None:
     endpoints = {rule.endpoint for rule in one_app.url_map.iter_rules()}
     assert endpoints & PUBLIC == PUBLIC
     assert ("POST", "/api/jobs") in protected_calls(one_app)
-    known = ("/api/jobs", "/api/storage", "/api/briefs")
+    known = ("/api/jobs", "/api/storage", "/api/briefs", "/api/keys", "/api/auth/revoke-all")
     assert all(path.startswith(known) for _, path in protected_calls(one_app))
 
 

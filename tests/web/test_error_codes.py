@@ -14,6 +14,7 @@ from jobserver.errors import (
     AuthError,
     Conflict,
     FetchCancelled,
+    Forbidden,
     Gone,
     JobserverError,
     NotFound,
@@ -28,7 +29,7 @@ from tests.support import PROJECT
 from tests.test_borders import SOURCES
 
 NGINX = PROJECT / "deploy/nginx.conf"
-ONLY_BASES = {AuthError, UploadError, NotFound, Gone, Conflict, Unavailable}
+ONLY_BASES = {AuthError, Forbidden, UploadError, NotFound, Gone, Conflict, Unavailable}
 NO_CLIENT_SEES = {
     *(db.DatabaseError, db.DatabaseUnusable, db.ConstraintViolated, SettingsError),
     *(FetchCancelled, WorkLeft),  # of a worker

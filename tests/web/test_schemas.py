@@ -149,6 +149,7 @@ def test_a_job_progresses_with_its_files(db: Connection):
         "duration": None,
         "loudness": None,
         "placements": None,
+        "difference": None,
     }
 
 

@@ -26,7 +26,7 @@ def database(app: Flask) -> Iterator[Connection]:
 @pytest.fixture
 def housekeeper(app: Flask, database: Connection) -> Housekeeper:
     store = app.extensions["store"]
-    return Housekeeper(database, store, SpaceLimits(quota=0, min_free=0), lifetime_s=60)
+    return Housekeeper(database, store, SpaceLimits(quota=0, min_free=0), lifetime_s=60, audit_s=60)
 
 
 def grow_log(database: Connection, log: Path) -> None:

@@ -3,8 +3,10 @@
 // upload/   the form of a new job: choosing and checking files, options, the upload
 // brief/    what shall vary: its fields, live pictures, the plan
 // jobs/     the list of jobs, one job and its results, a variation beside its source
+// access.js keys for programs, ending every session
 // shared/   client of the API, session, polling, notifications; helpers for document and text
 
+import * as access from "./access.js";
 import * as job from "./jobs/job.js";
 import * as jobs from "./jobs/list.js";
 import { pageUrl } from "./shared/api.js";
@@ -18,6 +20,7 @@ import * as upload from "./upload/upload.js";
 const VIEWS = {
   "sign-in": { heading: "sign-in-title", title: "Sign in · jobserver", open() {}, close() {} },
   home: { heading: "upload-title", title: "jobserver", open: openHome, close: jobs.close },
+  access: { heading: "access-title", title: "Keys · jobserver", open: access.open, close: access.close },
   job: { heading: "job-title", title: "Job · jobserver", open: job.open, close: job.close },
 };
 
@@ -32,7 +35,9 @@ function openHome() {
 /** Read the URL: {view, id}; the id stays percent-encoded, as URLs of the API need it. */
 function route() {
   if (!token()) return { view: "sign-in" };
-  const [, id] = /^jobs\/([^/]+)$/.exec(location.pathname.slice(pageUrl().length)) ?? [];
+  const path = location.pathname.slice(pageUrl().length);
+  if (path === "access") return { view: "access" };
+  const [, id] = /^jobs\/([^/]+)$/.exec(path) ?? [];
   return id ? { view: "job", id } : { view: "home" };
 }
 
@@ -87,7 +92,7 @@ async function signOut() {
 }
 
 function init() {
-  for (const module of [notifications, upload, jobs, signIn]) module.init();
+  for (const module of [notifications, upload, jobs, signIn, access]) module.init();
   job.init(upload.makeAgain);
   byId("sign-out").addEventListener("click", signOut);
   session.addEventListener("in", () => showRoute());

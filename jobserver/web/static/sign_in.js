@@ -12,10 +12,11 @@ async function submit(event) {
   byId("sign-in-button").disabled = true;
   try {
     const { token } = await request("POST", apiUrl("auth"), { password });
-    byId("sign-in-form").reset();
+    const stay = byId("stay").checked;
+    byId("sign-in-form").reset();  // also "stay": it is asked each time
     setText(byId("sign-in-error"), "");
     byId("sign-in-button").disabled = false;
-    signedIn(token);
+    signedIn(token, { stay });
   } catch (error) {
     onFailure(error);
   }

@@ -1,21 +1,27 @@
-// The visitor's session: the bearer token, stored for this tab only and never part of a URL.
+// The visitor's session: the bearer token, never part of a URL. It is stored for this tab only, or,
+// when the visitor wants to stay signed in on this computer, for all tabs.
 
 import { storedValue } from "./browser_storage.js";
 
-const storedToken = storedValue("sessionStorage", "jobserver.token");
+const KEY = "jobserver.token";
+const ofTab = storedValue("sessionStorage", KEY);
+const ofComputer = storedValue("localStorage", KEY);
 
 /** Fires "in" and "out"; an "out" has `detail.expired` when the server ended the session. */
 export const session = new EventTarget();
 
-export const token = () => storedToken.get();
+export const token = () => ofTab.get() ?? ofComputer.get();
 
-export function signedIn(newToken) {
-  storedToken.set(newToken);
+/** stay: whether other tabs, and this one after it was closed, are signed in as well. */
+export function signedIn(newToken, { stay = false } = {}) {
+  ofTab.set(stay ? null : newToken);
+  ofComputer.set(stay ? newToken : null);
   session.dispatchEvent(new Event("in"));
 }
 
 export function signedOut({ expired }) {
-  storedToken.set(null);
+  ofTab.set(null);
+  ofComputer.set(null);
   session.dispatchEvent(new CustomEvent("out", { detail: { expired } }));
 }
 
@@ -23,3 +29,9 @@ export function signedOut({ expired }) {
 export function endSession(rejectedToken) {
   if (rejectedToken !== null && rejectedToken === token()) signedOut({ expired: true });
 }
+
+/** Another tab has signed out: so does this one, if it has no token of its own. */
+addEventListener("storage", ({ key, oldValue, newValue }) => {
+  if (key !== KEY || oldValue === null || newValue !== null || ofTab.get() !== null) return;
+  signedOut({ expired: false });
+});
