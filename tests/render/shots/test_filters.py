@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from jobserver.brief.model import Headline, Logo
-from jobserver.brief.recipes import RECIPES, own_recipe
+from jobserver.brief.recipes import RECIPES, recipe_text
 from jobserver.render import parameters, probe, render
 
 from ..conftest import H264, described, ffmpeg, ssim
@@ -104,7 +104,7 @@ def test_the_focus_is_a_place_of_the_source_also_when_mirrored(shots, halves):
 def test_a_look_is_that_of_a_variation(shots, settings, tmp_path, recipe):
     source = tmp_path / "tagged.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=0.4", *H264, *TAGS, source)
-    look = parameters(7, 3, recipe if recipe in RECIPES else own_recipe(json.loads(recipe)))
+    look = parameters(7, 3, recipe if recipe in RECIPES else recipe_text(json.loads(recipe)))
     wanted = [(look, tmp_path / "variation.part")]
     [variation] = render(source, probe(source, settings), wanted, settings)
     values = tuple(sorted(look.values.items()))
