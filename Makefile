@@ -1,5 +1,6 @@
 # make run: everything on embedded defaults.   make test: what pip alone can test.
 # make check: lint, types and all tests.       make bench: figures beside their floors.
+# make fuzz: 10,000 requests and more that the API's description permits, or not (schemathesis).
 # make screenshots: the page's views as docs/*.png.
 # make cluster: faults on many machines, as network namespaces; as root, about 20 minutes.
 # make soak: 200 clients and faults on one machine, some minutes.   make fuzz: more cases of properties.
@@ -91,9 +92,11 @@ cluster: $(VENV)/.check
 soak: $(VENV)/.test
 	$(PYTHON) -m tests.soak $(ARGS)
 
-# Properties of parsers, tokens, ranges and layouts; FUZZ=50 times as many cases as in make check.
-fuzz: $(VENV)/.test
+# Properties of parsers, tokens, ranges and layouts, FUZZ=50 times as many cases as in make check; then
+# requests by OpenAPI (schemathesis). A seed repeats a run of these: ARGS="--seed N --cases M".
+fuzz: $(VENV)/.check
 	FUZZ=$(or $(FUZZ),50) $(PYTHON) -m pytest -n 2 tests/fuzz
+	$(PYTHON) -m tests.fuzzing $(ARGS)
 
 # STRICT=1: a known vulnerability is an error.
 audit: $(VENV)/.check

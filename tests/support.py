@@ -511,7 +511,7 @@ class Site:
         self.upload_dir = self.server.upload_dir
         kept = (
             *("DATABASE", "DATABASE_URL", "UPLOAD_DIR", "OUTPUT_DIR"),
-            *("AUTH_PASSWORD", "SECRET_KEY", "CELERY_BROKER_URL"),
+            *("AUTH_PASSWORD", "SECRET_KEY", "CELERY_BROKER_URL", "CORS_ORIGINS"),
             *(name for name in settings if name.startswith(("STORAGE_", "SCRATCH_"))),
         )
         given = self.server.settings

@@ -221,7 +221,16 @@ def unwanted_words(text: str) -> list[str]:
         ("sqlite3", WITH_SQLITE3),
         ("psycopg", ("db/postgres/",)),
         ("psycopg_pool", ("db/postgres/",)),
-        ("pydantic", ("settings/", "worker/facts.py")),
+        (
+            "pydantic",
+            (
+                "settings/",
+                "web/openapi/",
+                "web/shapes.py",
+                "web/service_shapes.py",
+                "worker/facts.py",
+            ),
+        ),
         ("pydantic_settings", ("settings/",)),
         ("imageio_ffmpeg", ("render/",)),
         ("fontTools", ("render/text/fonts.py",)),

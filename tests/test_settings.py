@@ -68,6 +68,7 @@ FILES = ["AUTH_PASSWORD_FILE", "SECRET_KEY_FILE", "DATABASE_URL_FILE", "METRICS_
 STORAGE = ["STORAGE_URL", "STORAGE_PUBLIC_URL"]
 SECRETS = ["SECRET_KEY", "DATABASE_URL"]
 OTHERS = ["ACCEPT", "LOG_FORMAT", "FFMPEG", "ENCODER_RATE", "OUTPUT_GROUP", "WEBHOOK_ALLOW"]
+OTHERS += ["CORS_ORIGINS"]
 NAMES = [*GIVEN, *FILES, *STORAGE, *SECRETS, *OTHERS]
 MANY_HOSTS = {"DATABASE_URL": "postgresql://db.test/x", "SECRET_KEY": "a key of twelve and more"}
 NUMBERS = [name for name, given in GIVEN.items() if isinstance(given[1], int)]
@@ -177,6 +178,7 @@ def test_an_empty_folder_and_environment_give_the_defaults_in_their_units(instan
         "upload_lifetime": 86400,
         "min_free_space": 104857600,
         "client_timeout": 60,
+        "cors_origins": (),
         "trusted_proxies": 0,
         "host": "127.0.0.1",
         "log_format": "auto",
@@ -295,6 +297,34 @@ def test_containers_are_a_list_in_one_sequence(
     given: object, accept: tuple[str, ...], instance: Path
 ) -> None:
     assert value(instance, "ACCEPT", {"ACCEPT": given}) == accept
+
+
+@pytest.mark.parametrize(
+    ("given", "origins"),
+    [
+        ("https://app.example", ("https://app.example",)),
+        (
+            "https://a.test, http://localhost:3000,http://[::1]:8080",
+            ("https://a.test", "http://localhost:3000", "http://[::1]:8080"),
+        ),
+        (["https://a.test"], ("https://a.test",)),
+    ],
+)
+def test_origins_are_a_list(given: object, origins: tuple[str, ...], instance: Path) -> None:
+    assert value(instance, "CORS_ORIGINS", {"CORS_ORIGINS": given}) == origins
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *("*", "null", "", "https://*.example", "app.example", "https://app.example/"),
+        *("https://App.example", "https://app.example:443", "http://app.example:80", 5, [5]),
+        "https://a.test,",
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(bad: object, instance: Path) -> None:
+    with pytest.raises(SettingsError, match=r"\ACORS_ORIGINS cannot be used: [^\n]+\Z"):
+        load_settings(instance, {"CORS_ORIGINS": bad})
 
 
 def test_a_program_is_found_by_its_name(instance: Path) -> None:

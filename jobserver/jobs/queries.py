@@ -15,7 +15,6 @@ from jobserver.jobs.model import (
     OutputHistory,
     status_of,
 )
-from jobserver.jobs.search import containing
 
 
 def _columns(kind: type[NamedTuple], table: str) -> str:
@@ -215,20 +214,6 @@ def count_jobs(db: Connection) -> int:
     return count
 
 
-_TITLED = "AND title_key IS NOT NULL AND title_key LIKE :pattern ESCAPE '!'"
-
-
-def newest_jobs(db: Connection, limit: int, title: str | None = None) -> list[Job]:
-    """Return at most `limit` jobs, newest first.
-
-    title: only those whose title contains this, whatever the case.
-    """
-    query = f"""
-        SELECT {_JOB} FROM job_summary WHERE removed_at IS NULL {_TITLED if title else ""}
-        ORDER BY created_at DESC, id DESC LIMIT :limit"""  # noqa: S608
-    return db.all(Job, query, {"limit": limit, **_pattern(title)})
-
-
 class Place(NamedTuple):
     """Where a job stands in the list; Unix seconds and its id."""
 
@@ -244,18 +229,23 @@ def place_of(db: Connection, job_id: str) -> Place | None:
     return db.one(Place, query, {"id": job_id})
 
 
-def jobs_before(db: Connection, place: Place, limit: int, title: str | None = None) -> list[Job]:
-    """Return at most `limit` jobs that are older than that place, newest first; see above."""
+def newest_jobs(db: Connection, limit: int, before: Place | None = None) -> list[Job]:
+    """Return at most `limit` jobs, newest first. before: only those older than that place."""
+    older = "" if before is None else "AND (created_at, id) < (:created_at, :id)"
     query = f"""
-        SELECT {_JOB} FROM job_summary
-        WHERE removed_at IS NULL AND (created_at, id) < (:created_at, :id)
-              {_TITLED if title else ""}
+        SELECT {_JOB} FROM job_summary WHERE removed_at IS NULL {older}
         ORDER BY created_at DESC, id DESC LIMIT :limit"""  # noqa: S608
-    return db.all(Job, query, {**place._asdict(), "limit": limit, **_pattern(title)})
+    return db.all(Job, query, {**(before._asdict() if before else {}), "limit": limit})
 
 
-def _pattern(title: str | None) -> dict[str, str]:
-    return {"pattern": containing(title)} if title else {}
+def file_names(db: Connection, job_ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (id of the job, name of the file) of all files of these jobs; 30,000 at most."""
+    if not job_ids:
+        return []
+    marks = ", ".join(f":id{n}" for n in range(len(job_ids)))
+    query = f"SELECT job_id, name FROM job_file WHERE job_id IN ({marks})"  # noqa: S608
+    values = {f"id{n}": job_id for n, job_id in enumerate(job_ids)}
+    return [(row[0], row[1]) for row in db.execute(query, values).fetchall()]
 
 
 class Pace(NamedTuple):

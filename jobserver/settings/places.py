@@ -9,6 +9,7 @@ from jobserver.settings.values import (
     Group,
     Host,
     LogForm,
+    Origins,
     PublicUrl,
     StoragePlace,
     Text,
@@ -50,6 +51,9 @@ class Places(SettingsGroup):
         None, description="nginx's internal location of OUTPUT_DIR; None: files are sent from here"
     )
     celery_broker_url: Text | None = Field(None, repr=False, description="of Celery's workers")
+    cors_origins: Origins = Field(
+        (), description="origins whose pages may use the API, comma-separated; none by default"
+    )
     trusted_proxies: Whole = Field(0, ge=0, description="reverse proxies in front of gunicorn")
     host: Host = Field("127.0.0.1", description="IP address that gunicorn listens at")
     log_format: LogForm = Field(

@@ -2,6 +2,7 @@
 
 import grp
 import os
+import re
 import shlex
 import shutil
 from ipaddress import ip_address
@@ -17,6 +18,9 @@ from jobserver.webhooks.address import Allowed, read_allowed
 MIB = 1024 * 1024
 CENTURY_S = 100 * 365 * 24 * 3600  # larger values overflow datetime and socket timeouts
 CONTAINERS = ("mp4", "mov", "webm", "mkv")  # of video, as sentences list them
+# As browsers send it (RFC 6454, 6.2): in lower case, no path, no port that its scheme has anyway.
+ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://([a-z0-9._\-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+IMPLIED_PORT = re.compile("http://.*:80|https://.*:443")
 MAX_GID = 2**32 - 2  # chown(2): the next one means "unchanged"
 
 
@@ -94,6 +98,16 @@ def _containers(raw: Any) -> tuple[str, ...]:
     return tuple(name for name in CONTAINERS if name in named)
 
 
+def _origins(raw: Any) -> tuple[str, ...]:
+    """Return origins as browsers send them: `https://app.example`, `http://localhost:3000`."""
+    given = raw if isinstance(raw, list | tuple) else str(raw).split(",")
+    origins = tuple(str(each).strip() for each in given)
+    for origin in origins:
+        if not ORIGIN.fullmatch(origin) or IMPLIED_PORT.fullmatch(origin):
+            raise ValueError(f"{origin!r} is no origin, like https://app.example")
+    return origins
+
+
 def _receivers(raw: Any) -> Allowed:
     return read_allowed(_text(raw).split(",") if isinstance(raw, str) else map(str, raw))
 
@@ -136,6 +150,7 @@ Group = Annotated[int, BeforeValidator(_group)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Keys = Annotated[tuple[str, ...], BeforeValidator(_keys)]
 Containers = Annotated[tuple[str, ...], BeforeValidator(_containers)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Receivers = Annotated[Allowed, BeforeValidator(_receivers)]
 StoragePlace = Annotated[StorageUrl, BeforeValidator(lambda raw: storage_url(_text(raw)))]

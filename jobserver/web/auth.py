@@ -29,7 +29,7 @@ from jobserver.errors import (
     TooManyAttempts,
 )
 from jobserver.serving.client_limits import shorten_timeout
-from jobserver.web import bearers, hot_path
+from jobserver.web import bearers, hot_path, service_shapes
 from jobserver.web.bearers import signing_inputs
 from jobserver.web.context import current_settings, get_db
 
@@ -58,7 +58,8 @@ def sign_in() -> ResponseReturnValue:
     if not correct:
         raise InvalidPassword
     token = hot_path.token_signer(*signing_inputs(current_app)).issue(generation, session)
-    answer = jsonify(token=token, expiresIn=settings.token_max_age)
+    found: service_shapes.Token = {"token": token, "expiresIn": settings.token_max_age}
+    answer = jsonify(found)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

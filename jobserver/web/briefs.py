@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
@@ -17,7 +17,7 @@ from jobserver.jobs import queries, workers
 from jobserver.uploads import UploadLimits
 from jobserver.uploads.incoming import MAX_NAME_LENGTH
 from jobserver.uploads.kinds import FIELDS, VIDEOS
-from jobserver.web import params
+from jobserver.web import params, shapes
 from jobserver.web.auth import require_auth
 from jobserver.web.body import json_object
 from jobserver.web.context import current_settings, get_db
@@ -59,13 +59,15 @@ def show_plan() -> ResponseReturnValue:
     planned = plan(brief, sources, current_settings().max_outputs, title)
     made = expected(brief, planned, sources)
     outputs = [_output_json(output) for output in planned.outputs]
-    answer = {
+    answer: shapes.Plan = {
         "variationsPerVideo": planned.variations_per_video,
         "totalVariations": planned.total,
         "shots": planned.shots,
-        **({} if made is None else _estimates(work_of(made), videos=len(sources.videos))),
-        "outputs": outputs if made is None else list(map(_with_duration, outputs, made)),
+        "outputs": outputs,
     }
+    if made is not None:
+        outputs = list(map(_with_duration, outputs, made))
+        answer = {**answer, **_estimates(work_of(made), len(sources.videos)), "outputs": outputs}
     return jsonify(answer)
 
 
@@ -114,17 +116,20 @@ def _text(value: float | str | dict[str, Any] | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _output_json(output: PlannedOutput) -> dict[str, Any]:
-    return {"video": output.axes.video, "name": output.name, "axes": output.axes._asdict()}
+def _output_json(output: PlannedOutput) -> shapes.PlannedOutput:
+    axes = cast(shapes.OutputAxes, output.axes._asdict())
+    return {"video": output.axes.video, "name": output.name, "axes": axes}
 
 
-def _with_duration(described: dict[str, Any], made: Timeline | Unmakeable) -> dict[str, Any]:
+def _with_duration(
+    described: shapes.PlannedOutput, made: Timeline | Unmakeable
+) -> shapes.PlannedOutput:
     if isinstance(made, Unmakeable):
         return {**described, "duration": None, "reason": made.reason}
     return {**described, "duration": round(made.seconds, 3), "reason": None}
 
 
-def _estimates(work: Work, videos: int) -> dict[str, int]:
+def _estimates(work: Work, videos: int) -> shapes.Estimates:
     """Return the seconds that workers would take once they begin, and the bytes of all outputs.
 
     From what the latest outputs of this server took and had, a megapixel and second; before there

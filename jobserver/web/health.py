@@ -25,7 +25,7 @@ from jobserver.jobs.workers import WaitsFor, Workforce
 from jobserver.settings import Settings
 from jobserver.times import iso_utc
 from jobserver.version import VERSION
-from jobserver.web import reasons
+from jobserver.web import reasons, service_shapes
 from jobserver.web.context import current_settings, get_store
 from jobserver.web.error_codes import code_of
 from jobserver.web.hot_path import timestamp
@@ -57,7 +57,7 @@ def show_health() -> ResponseReturnValue:
     """
     settings, store = current_settings(), get_store()
     found = look(settings, store)
-    answer: dict[str, object] = {
+    answer: service_shapes.Health = {
         "status": "error" if found.error else "degraded" if found.waits_for else "ok",
         "timestamp": iso_utc(time.time()),
         "volumeMounted": is_mounted(store),
@@ -70,7 +70,8 @@ def show_health() -> ResponseReturnValue:
     if found.waits_for:
         answer["reasons"] = reasons.of_server(found.waits_for, found.store_trouble)
     if found.error:
-        answer |= {"error": str(found.error), "code": code_of(type(found.error))}
+        answer["error"] = str(found.error)
+        answer["code"] = code_of(type(found.error)) or ""
     return jsonify(answer), 503 if found.error else 200
 
 
@@ -162,7 +163,7 @@ def _what_uploads_wait_for(store: Store, folder: Path | None) -> Iterator[WaitsF
         yield "storage_unavailable"
 
 
-def _worker_json(workforce: Workforce | None) -> dict[str, object]:
+def _worker_json(workforce: Workforce | None) -> service_shapes.Workers:
     if workforce is None:
         return {"count": None, "lastSeen": None}
     return {"count": workforce.living, "lastSeen": timestamp(workforce.last_seen)}

@@ -1,7 +1,5 @@
 """HTTP in and out of jobs: a view reads the request, calls the steps, answers."""
 
-from typing import Any
-
 from flask import Blueprint, Request, Response, current_app, g, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -9,10 +7,12 @@ from jobserver import uploads
 from jobserver.auth import audit
 from jobserver.db import Connection, exclusive, removing
 from jobserver.errors import InvalidOption, JobEnded, JobNotFound, NothingToRetry
-from jobserver.jobs import queries, queue, quota, retention, shots, standing, workers
+from jobserver.jobs import queries, queue, quota, retention, search, shots, standing, workers
 from jobserver.jobs.model import Job
+from jobserver.jobs.queries import Place
 from jobserver.jobs.quota import SpaceLimits
-from jobserver.web import idempotency, params, pieces, polling, reasons, schemas
+from jobserver.jobs.search import Wanted
+from jobserver.web import idempotency, params, pieces, polling, reasons, schemas, shapes
 from jobserver.web.auth import require_auth
 from jobserver.web.bearers import actor, bearer
 from jobserver.web.conditional import conditional, conditional_json, json_body
@@ -105,25 +105,28 @@ def show_job(job_id: str) -> ResponseReturnValue:
 def list_jobs() -> ResponseReturnValue:
     """Answer 200 with at most `limit` jobs, newest first, or 304; Link leads to those after.
 
-    `?q=` lists those alone whose title contains it.
+    `?status=` and `?q=` list those alone that are in that state, and whose title or file names
+    contain that; see jobs/search.py.
     """
-    db, link = get_db(), links()
-    limit = params.page_size(request.args.get("limit"))
-    title = params.search(request.args.get("q"))
-    jobs = _jobs_on_page(db, request.args.get("before"), limit + 1, title)
-    files = queries.file_summaries(db, [job.id for job in jobs[:limit]])
-    waiting = _reasons(db, jobs[:limit])
+    db, link, query = get_db(), links(), request.args
+    limit = params.page_size(query.get("limit"))
+    wanted = Wanted(params.job_status(query.get("status")), params.search(query.get("q")))
+    jobs, rest_before = search.page(db, _place_of(db, query.get("before")), limit, wanted)
+    files = queries.file_summaries(db, [job.id for job in jobs])
+    waiting = _reasons(db, jobs)
     lifetime_s = current_settings().job_lifetime
     page = [
         schemas.summary_json(
             job, files[job.id], lifetime_s=lifetime_s, link=link, waits_for=waiting.get(job.id)
         )
-        for job in jobs[:limit]
+        for job in jobs
         if files[job.id]  # else it was removed since
     ]
-    if len(jobs) <= limit:
+    if rest_before is None:
         return conditional_json(page)
-    rest = url_for("jobs.list_jobs", limit=limit, before=jobs[limit - 1].id, q=title)
+    rest = url_for(
+        "jobs.list_jobs", limit=limit, before=rest_before, status=wanted.status, q=wanted.words
+    )
     return conditional_json(page, {"Link": f'<{rest}>; rel="next"'})
 
 
@@ -183,7 +186,8 @@ def delete_job(job_id: str) -> ResponseReturnValue:
 
     if not retention.delete(db, get_store(), job_id, now, also=record):
         raise JobNotFound
-    return jsonify(jobId=job_id, status="deleted")
+    answer: shapes.DeletedJob = {"jobId": job_id, "status": "deleted"}
+    return jsonify(answer)
 
 
 def _upload_limits() -> uploads.UploadLimits:
@@ -203,9 +207,7 @@ def _look(job_id: str, outputs: bool = True) -> Seen | None:
     return polling.look(app, job_id, prefix=prefix, outputs=outputs)
 
 
-def _job_json(
-    db: Connection, job_id: str, seen: Seen | None, outputs: bool = True
-) -> dict[str, Any]:
+def _job_json(db: Connection, job_id: str, seen: Seen | None, outputs: bool = True) -> shapes.Job:
     """Describe all of a job, in as few statements as its state allows. Raises JobNotFound.
 
     seen: what was seen just before. What it has of others, as the place, is taken from there;
@@ -232,7 +234,7 @@ def _job_json(
     )
 
 
-def _reasons(db: Connection, jobs: list[Job]) -> dict[str, reasons.Reason]:
+def _reasons(db: Connection, jobs: list[Job]) -> dict[str, shapes.Reason]:
     """Return what each of these jobs waits for beside its turn, if anything, by id."""
     waiting = [job.id for job in jobs if not job.ended]
     if not waiting:
@@ -241,10 +243,9 @@ def _reasons(db: Connection, jobs: list[Job]) -> dict[str, reasons.Reason]:
     return reasons.of_jobs(db, workers.workforce(db, now), waiting, now)
 
 
-def _jobs_on_page(db: Connection, before: str | None, limit: int, title: str | None) -> list[Job]:
-    if before is None:
-        return queries.newest_jobs(db, limit, title)
-    place = queries.place_of(db, before)
-    if place is None:
+def _place_of(db: Connection, before: str | None) -> Place | None:
+    """Return where a page ends that `before` names. Raises InvalidOption."""
+    place = None if before is None else queries.place_of(db, before)
+    if place is None and before is not None:
         raise InvalidOption("before must be the id of a job")
-    return queries.jobs_before(db, place, limit, title)
+    return place

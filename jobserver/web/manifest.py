@@ -102,7 +102,7 @@ class Manifest:
             "outputId": output.id,
         }
         values = [*(axes.get(name) for name in AXES), *(measured[name] for name in MEASURES)]
-        found = difference_json(output) or {}
+        found: Mapping[str, Any] = difference_json(output) or {}
         named = (fitting(placements_of(output)), in_words(self._sources(axes)))
         differing = (found.get(name) for name in DIFFERENCE)
         return [self._path(output), *values, *named, *differing, _padding(output, b'""')]
@@ -125,7 +125,7 @@ def _padding(output: Output, nothing: bytes) -> str:
 
     nothing: what is written where there is none.
     """
-    found = difference_json(output) or {}
+    found: Mapping[str, Any] = difference_json(output) or {}
     said = [found.get(name) for name in NEAREST]
     return " " * (NEAREST_ROOM - sum(len(_to_json(v) if v is not None else nothing) for v in said))
 

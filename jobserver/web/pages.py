@@ -20,7 +20,13 @@ from jobserver.uploads.brands import OTHER_FORMATS, SOUND_BRANDS
 from jobserver.uploads.containers import accepted, media_types
 from jobserver.uploads.kinds import MAX_MUSIC_SIZE, MAX_STILL_SIZE
 from jobserver.web.context import current_settings, get_store
-from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_TITLE_LENGTH, MAX_VARIATIONS
+from jobserver.web.params import (
+    DEFAULT_VARIATIONS,
+    MAX_SEED,
+    MAX_TITLE_LENGTH,
+    MAX_VARIATIONS,
+    STATUSES,
+)
 
 # {store}: where outputs and sources come from, beside here.
 # blob: previews of files that were chosen and are not uploaded yet. Nobody but us may frame, script
@@ -101,6 +107,7 @@ def show_page(job_id: str | None = None) -> ResponseReturnValue:
         variations=(DEFAULT_VARIATIONS, MAX_VARIATIONS),
         max_seed=MAX_SEED,
         max_title_length=MAX_TITLE_LENGTH,
+        statuses=STATUSES,
         other_formats=OTHER_FORMATS,
         sound_brands=SOUND_BRANDS,
         accept=settings.accept,
@@ -122,7 +129,8 @@ def headline_font() -> ResponseReturnValue:
 
 
 @bp.after_request
-def _protect(response: Response) -> Response:
+def protect(response: Response) -> Response:
+    """Say what a page may load, and who may frame it."""
     response.headers.update(HEADERS)
     origin = get_store().link_origin()
     response.headers["Content-Security-Policy"] = POLICY.format(store=f" {origin}" * bool(origin))

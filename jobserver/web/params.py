@@ -8,7 +8,7 @@ from typing import Any
 from jobserver.brief.parse import parse_recipe
 from jobserver.brief.text import problem
 from jobserver.errors import InvalidOption
-from jobserver.jobs.model import WEBHOOK_EVENTS, JobOptions, Webhook
+from jobserver.jobs.model import ENDED, UNFINISHED, WEBHOOK_EVENTS, JobOptions, Webhook
 from jobserver.render import DEFAULT_RECIPE, UnknownRecipe
 from jobserver.webhooks.address import Allowed, read_url
 
@@ -17,6 +17,7 @@ MAX_VARIATIONS = 20
 MAX_SEED = 2**53 - 1  # the largest whole number that JSON carries through JavaScript
 DEFAULT_EVENTS = tuple(event for event in WEBHOOK_EVENTS if event.startswith("job."))
 PAGE_SIZE = 50
+STATUSES = (*UNFINISHED, *ENDED)
 MAX_TITLE_LENGTH = 200  # characters
 # That the form of an upload may have.
 FIELDS = frozenset({"variations", "recipe", "seed", "title", "brief", "webhook", "webhookEvents"})
@@ -111,10 +112,17 @@ def _events(value: Any) -> tuple[str, ...]:
 
 
 def search(text: str | None) -> str | None:
-    """Return what titles shall contain, None for anything. Raises InvalidOption."""
+    """Return what titles or file names shall contain, None for anything. Raises InvalidOption."""
     if len(text or "") > MAX_TITLE_LENGTH:
         raise InvalidOption(f"q must have at most {MAX_TITLE_LENGTH} characters")
     return (text or "").strip() or None
+
+
+def job_status(text: str | None) -> str | None:
+    """Return the state that listed jobs shall have, None for any. Raises InvalidOption."""
+    if text and text not in STATUSES:
+        raise InvalidOption(f"status must be one of: {', '.join(STATUSES)}")
+    return text or None
 
 
 def output_ids(value: Any) -> list[str] | None:

@@ -23,7 +23,7 @@ from jobserver.errors import InvalidToken
 from jobserver.jobs.glance import Glance, glance
 from jobserver.serving.log import TRACE, Trace
 from jobserver.version import VERSION
-from jobserver.web import bearers, reasons, schemas
+from jobserver.web import bearers, reasons, schemas, shapes
 from jobserver.web.auth import link_signer_of
 from jobserver.web.bearers import BEARER
 from jobserver.web.conditional import CACHE_CONTROL
@@ -51,7 +51,7 @@ class Seen(NamedTuple):
     """A job as its ETag has it."""
 
     glance: Glance
-    reason: reasons.Reason | None
+    reason: shapes.Reason | None
     etag: str
 
 
@@ -75,7 +75,7 @@ def look(app: Flask, job_id: str, *, prefix: str, outputs: bool) -> Seen | None:
     return Seen(found, reason, etag)
 
 
-def _of_unfinished(found: Glance, reason: reasons.Reason | None) -> tuple[Any, ...]:
+def _of_unfinished(found: Glance, reason: shapes.Reason | None) -> tuple[Any, ...]:
     estimate = found.estimate
     if estimate is None:
         return ()

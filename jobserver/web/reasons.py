@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
 
 from jobserver.db import Connection
 from jobserver.files.space import space_of
@@ -13,14 +12,7 @@ from jobserver.jobs.glance import Glance
 from jobserver.jobs.workers import WaitsFor, Workforce
 from jobserver.settings import Settings
 from jobserver.web.context import current_settings
-
-
-class Reason(TypedDict):
-    """A code of WaitsFor and a sentence."""
-
-    code: WaitsFor
-    message: str
-
+from jobserver.web.shapes import Reason
 
 _OF_JOB: dict[WaitsFor, str] = {
     "no_worker": "No worker is running; the job waits until one is started",

@@ -4,7 +4,7 @@ Times are ISO 8601 UTC with `Z`, sizes bytes, durations seconds, progress whole 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import orjson
 
@@ -24,11 +24,11 @@ from jobserver.jobs.model import (
 from jobserver.jobs.progress import finished_at, percent, share_of
 from jobserver.jobs.seeds import seed_of
 from jobserver.render.measure import label
-from jobserver.web import names
+from jobserver.web import names, shapes
 from jobserver.web.credentials import credentials_json
 from jobserver.web.fit import placements_of
 from jobserver.web.hot_path import timestamp
-from jobserver.web.reasons import Reason
+from jobserver.web.shapes import Reason
 
 Link: TypeAlias = Callable[..., str]  # endpoint and its ids -> signed address
 
@@ -45,9 +45,11 @@ class ShownBrief(NamedTuple):
 
 def accepted_json(
     draft: JobDraft, status_url: str, ignored_fields: Sequence[str]
-) -> dict[str, Any]:
+) -> shapes.AcceptedJob:
     """Describe a job that was just queued. ignored_fields: what was sent and means nothing."""
-    files = [{"id": file.id, "name": file.name, "size": file.size} for file in draft.videos]
+    files: list[shapes.AcceptedFile] = [
+        {"id": file.id, "name": file.name, "size": file.size} for file in draft.videos
+    ]
     options = draft.options
     return {
         "jobId": draft.id,
@@ -63,7 +65,7 @@ def accepted_json(
         "assets": [
             {
                 "id": file.id,
-                "role": file.role,
+                "role": cast(shapes.AssetRole, file.role),
                 "name": file.name,
                 "size": file.size,
                 "status": "queued",
@@ -81,9 +83,10 @@ def summary_json(
     lifetime_s: float,
     link: Link,
     waits_for: Reason | None = None,
-) -> dict[str, Any]:
+) -> shapes.JobSummary:
     """Describe a job in the list. files: of every role."""
     videos = [file for file in files if file.role == "video"]
+    completed = sum(file.completed_variations for file in videos)
     return {
         "id": job.id,
         "status": job.status,
@@ -103,13 +106,14 @@ def summary_json(
             for file in videos
         ],
         "jobId": job.id,
-        "completedVariations": sum(file.completed_variations for file in videos),
+        "completedVariations": completed,
         **_ended_otherwise(videos),
         "title": job.title,
+        "downloadUrl": link("outputs.download", job_id=job.id) if completed else None,
     }
 
 
-def cancelled_json(job: Job, completed: int, now: float) -> dict[str, Any]:
+def cancelled_json(job: Job, completed: int, now: float) -> shapes.CancelledJob:
     """Describe a job that was just cancelled. completed: variations that stay."""
     return {
         "jobId": job.id,
@@ -132,7 +136,7 @@ def job_json(
     counts: Mapping[str, int] | None = None,
     failed: Sequence[FailedOutput] = (),
     brief: ShownBrief | None = None,
-) -> dict[str, Any]:
+) -> shapes.Job:
     """Describe all of a job. outputs: what is shown of them, by number, by the file's id.
 
     workers: files that are rendered at once, 0 while no worker lives.
@@ -161,9 +165,11 @@ def job_json(
         "seed": job.seed,
         "downloadUrl": link("outputs.download", job_id=job.id) if made else None,
         "files": [
-            _file_json(job, file, made.get(file.id, 0), link)
-            | {"failedVariations": len(failures.get(file.id, ()))}
-            | (_outputs_json(outputs, failures, file.id) if counts is None else {})
+            _with_outputs(
+                _file_json(job, file, made.get(file.id, 0), link),
+                failures.get(file.id, ()),
+                outputs.get(file.id, ()) if counts is None else None,
+            )
             for file in files
         ],
         "createdAt": timestamp(job.created_at),
@@ -190,20 +196,28 @@ def wished_variations(job: Job, brief: Brief | None) -> int | None:
     return job.variations_per_video if brief is None else brief.looks or None
 
 
-def _outputs_json(
-    outputs: Mapping[str, Sequence[Any]], failures: Mapping[str, list[FailedOutput]], file_id: str
-) -> dict[str, Any]:
-    failed = [
-        {"name": each.name, "axes": orjson.Fragment(each.axes), "reason": each.reason}
-        for each in failures.get(file_id, ())
-    ]
-    return {"outputs": outputs.get(file_id, []), "failedOutputs": failed}
+def _with_outputs(
+    file: shapes.JobFile, failed: Sequence[FailedOutput], outputs: Sequence[Any] | None
+) -> shapes.JobFile:
+    """Return what is said of a file with its outputs; with their number alone for None."""
+    file["failedVariations"] = len(failed)
+    if outputs is not None:
+        file["outputs"] = list(outputs)
+        file["failedOutputs"] = [
+            {
+                "name": each.name,
+                "axes": cast(shapes.OutputAxes, orjson.Fragment(each.axes)),
+                "reason": each.reason,
+            }
+            for each in failed
+        ]
+    return file
 
 
-def _asset_json(file: File, link: Link) -> dict[str, Any]:
+def _asset_json(file: File, link: Link) -> shapes.JobAsset:
     return {
         "id": file.id,
-        "role": file.role,
+        "role": cast(shapes.AssetRole, file.role),
         "name": file.name,
         "size": file.size,
         "status": file.status,
@@ -219,7 +233,7 @@ def _asset_json(file: File, link: Link) -> dict[str, Any]:
     }
 
 
-def _ended_otherwise(files: Sequence[File | FileSummary]) -> dict[str, int]:
+def _ended_otherwise(files: Sequence[File | FileSummary]) -> shapes.EndedOtherwise:
     """Count the videos that ended without all their variations: `completed` jobs may have some."""
     statuses = [file.status for file in files]
     return {
@@ -258,7 +272,7 @@ def _source_url(file: File, link: Link) -> str | None:
     return link("outputs.get_source", job_id=file.job_id, file_id=file.id)
 
 
-def _file_json(job: Job, file: File, completed: int, link: Link) -> dict[str, Any]:
+def _file_json(job: Job, file: File, completed: int, link: Link) -> shapes.JobFile:
     return {
         "id": file.id,
         "name": file.name,
@@ -276,6 +290,7 @@ def _file_json(job: Job, file: File, completed: int, link: Link) -> dict[str, An
         "url": _source_url(file, link),
         "thumbnailUrl": _thumbnail_url(file, link),
         "contentCredentials": credentials_json(file),
+        "failedVariations": 0,
     }
 
 
@@ -284,7 +299,7 @@ def rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def output_json(job_id: str, output: Output, stem: str, link: Link) -> dict[str, Any]:
+def output_json(job_id: str, output: Output, stem: str, link: Link) -> shapes.JobOutput:
     """Describe one variation. stem: what the name it is saved under begins with.
 
     axes are None without a brief.
@@ -300,17 +315,17 @@ def output_json(job_id: str, output: Output, stem: str, link: Link) -> dict[str,
         "url": link("outputs.get_output", **ids),
         "thumbnailUrl": link("outputs.output_thumbnail", **ids) if output.thumbnail else None,
         "downloadName": names.variation_name(stem, output),
-        "axes": output.axes and orjson.loads(output.axes),
+        "axes": orjson.loads(output.axes) if output.axes else None,
         "width": output.width,
         "height": output.height,
         "duration": rounded(output.duration),
-        "loudness": output.loudness and orjson.loads(output.loudness),
+        "loudness": orjson.loads(output.loudness) if output.loudness else None,
         "placements": placements_of(output),
         "difference": difference_json(output),
     }
 
 
-def difference_json(output: Output) -> dict[str, Any] | None:
+def difference_json(output: Output) -> shapes.Difference | None:
     """Say how far an output is from its source and its nearest sibling: bits of 64.
 
     None of one that was published before this was measured.

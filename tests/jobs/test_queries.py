@@ -229,7 +229,7 @@ def test_pages_show_every_job_once_even_when_all_were_made_at_the_same_moment(
     while page:
         seen += [job.id for job in page]
         assert queries.place_of(db, page[-1].id) == place(page[-1])
-        page = queries.jobs_before(db, place(page[-1]), 4)
+        page = queries.newest_jobs(db, 4, place(page[-1]))
     assert sorted(seen) == sorted(names)
     assert len(seen) == len(names)
 
@@ -239,7 +239,7 @@ def test_a_new_job_does_not_shift_the_next_page(db: Connection) -> None:
         insert_job(db, f"job{i}", at=float(i))
     first = queries.newest_jobs(db, 3)
     insert_job(db, "late", at=99.0)
-    rest = queries.jobs_before(db, place(first[-1]), 3)
+    rest = queries.newest_jobs(db, 3, place(first[-1]))
     assert [job.id for job in rest] == ["job2", "job1", "job0"]
 
 
@@ -248,27 +248,12 @@ def test_every_page_is_found_by_the_index_without_sorting(db: Connection) -> Non
     insert_job(db, "job")
     statements: list[str] = []
     db.set_trace_callback(statements.append)
-    queries.jobs_before(db, place(queries.newest_jobs(db, 50)[0]), 50)
+    queries.newest_jobs(db, 50, place(queries.newest_jobs(db, 50)[0]))
     db.set_trace_callback(None)
     assert len(statements) == 2
     for statement in statements:
         plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()]
         assert any("job_newest" in step for step in plan)
-        assert not any("B-TREE" in step for step in plan)
-
-
-@pytest.mark.sqlite_only
-def test_a_search_reads_jobs_with_titles_alone_newest_first(db: Connection) -> None:
-    insert_job(db, "untitled")
-    steps.insert_draft(db, steps.brief_draft("titled"), 1.0)
-    statements: list[str] = []
-    db.set_trace_callback(statements.append)
-    assert [job.id for job in queries.newest_jobs(db, 5, "RING")] == ["titled"]
-    assert queries.jobs_before(db, Place(1.0, "titled"), 5, "spring") == []
-    db.set_trace_callback(None)
-    for statement in statements:
-        plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()]
-        assert any("job_titled" in step for step in plan)
         assert not any("B-TREE" in step for step in plan)
 
 
@@ -285,7 +270,7 @@ def test_a_job_that_is_being_deleted_is_hidden_and_counts_as_expired(full: Conne
     assert queries.job_state(full, "job") is None
     assert queries.find_output(full, "job", "job.0.4") is None
     assert [job.id for job in queries.newest_jobs(full, 9)] == ["other"]
-    assert queries.jobs_before(full, Place(13.0, "other"), 9) == []
+    assert queries.newest_jobs(full, 9, Place(13.0, "other")) == []
     assert queries.place_of(full, "job") == Place(12.5, "job")
     assert queries.has_expired(full, "job")
     assert not queries.has_expired(full, "other")

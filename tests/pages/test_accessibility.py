@@ -78,6 +78,16 @@ def findings(visitor: Visitor) -> list[str]:
     return found
 
 
+def test_the_description_of_the_api_is_accessible_and_fits_a_phone(
+    new_visitor: NewVisitor, rendering_server: Server
+) -> None:
+    visitor = new_visitor(rendering_server, viewport={"width": 360, "height": 700})
+    visitor.open("/api/docs")
+    expect(visitor.page.get_by_role("heading", name="POST /api/jobs", exact=True)).to_be_visible()
+    assert findings(visitor) == []
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_axe_finds_no_serious_problem_in_any_view_in_light_or_dark(
     new_visitor: NewVisitor, rendering_server: Server, clips: list[Path]
 ) -> None:

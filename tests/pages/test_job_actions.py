@@ -33,6 +33,13 @@ def go_back_to_job_2(visitor: Visitor) -> None:
     expect(visitor.page.locator("#job-title")).to_have_text("clip 2.mp4")
 
 
+def click_and_hold(visitor: Visitor, name: str) -> list:
+    held = visitor.hold_requests("**/api/jobs/job0001/cancel", "POST")
+    visitor.button(name).click()
+    visitor.page.locator("#confirm").get_by_role("button", name="Cancel job").click()
+    return held
+
+
 def click_and_confirm(visitor: Visitor, name: str) -> None:
     visitor.button(name).click()
     visitor.page.locator("#confirm").get_by_role("button", name=name).click()
@@ -100,3 +107,24 @@ def test_a_response_from_before_a_cancellation_does_not_undo_it(
         visitor.poll_now()
         visitor.wait_for_responses()
     assert not visitor.page.evaluate("() => window.wasUndone")
+
+
+def test_a_job_is_cancelled_from_the_list(visitor: Visitor) -> None:
+    page = visitor.page
+    page.get_by_role("link", name="All jobs").click()
+    row = page.locator('#jobs > li[data-key="job0001"]')
+    cancel = page.get_by_role("button", name="Cancel clip 1.mp4")
+    cancel.click()
+    page.locator("#confirm").get_by_role("button", name="Keep running").click()
+    expect(cancel).to_be_focused()
+    refusal = visitor.first_held(click_and_hold(visitor, "Cancel clip 1.mp4"))
+    refusal.fulfill(status=503, json={"error": "The database is busy", "code": "database_busy"})
+    expect(page.locator("#jobs-error")).to_have_text("The database is busy.")
+    page.unroute("**/api/jobs/job0001/cancel")
+    cancel.click()
+    page.locator("#confirm").get_by_role("button", name="Cancel job").click()
+    expect(row.locator(".state")).to_have_text("cancelled")
+    expect(page.locator("#jobs-error")).to_be_empty()
+    expect(cancel).to_be_hidden()
+    expect(row.locator("a.name")).to_be_focused()
+    expect(page.get_by_role("button", name="Cancel clip 2.mp4")).to_be_visible()

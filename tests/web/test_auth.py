@@ -30,6 +30,8 @@ PUBLIC = {
     "pages.show_access",
     "pages.static",
     "pages.headline_font",
+    "openapi.openapi",
+    "openapi.docs",
 }
 KEY = "key for tests"
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from jobserver import db, prepare_serving
-from jobserver.jobs import queue
+from jobserver.jobs import queue, search
 from jobserver.jobs.model import JobDraft, JobOptions, NewFile
 from jobserver.web.hot_path import timestamp
 from jobserver.web.params import variations
@@ -290,7 +290,8 @@ def test_the_list_has_the_keys_of_the_contract(client):
     [job] = client.get("/api/jobs").json
     contract = ["id", "status", "totalVideos", "totalVariations", "createdAt"]
     added = ["waitsFor", "files", "jobId", "completedVariations", "failedVideos", "cancelledVideos"]
-    assert list(job) == [*contract, "expiresAt", "progress", *added, "title"]
+    assert list(job) == [*contract, "expiresAt", "progress", *added, "title", "downloadUrl"]
+    assert job["downloadUrl"] is None
     assert job["files"][0] == {
         "name": "clip0.mp4",
         "status": "queued",
@@ -349,6 +350,29 @@ def test_a_search_finds_titles_whatever_the_case_on_every_page(client):
     found = pages(client, "/api/jobs?limit=2&q=SPR")
     assert [len(page) for page in found] == [2, 1]
     assert client.get(f"/api/jobs?q={'x' * 201}").status_code == 400
+
+
+def test_a_search_finds_names_of_files_too(client):
+    hero = upload(client, 1, 1, title="Other").json["jobId"]  # clip0.mp4, clip1.mp4
+    upload(client, 1)
+
+    def found(query: str) -> list[str]:
+        return [job["jobId"] for job in client.get(f"/api/jobs?{query}").json]
+
+    assert found("q=CLIP1") == found("q=other&status=queued") == [hero]
+    assert len(found("q=clip0.mp4")) == 2
+    assert found("q=clip1&status=failed") == found("status=processing") == []
+    assert len(found("status=queued")) == len(found("status=")) == 2
+    refused = client.get("/api/jobs?status=done")
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_option")
+
+
+def test_a_search_that_finds_nothing_among_the_newest_leads_on(app, client, monkeypatch):
+    monkeypatch.setattr(search, "WINDOW", 4)
+    upload(client, 1, title="Spring")
+    insert_jobs(app, *(time.time() + n for n in range(1, 10)))
+    found = pages(client, "/api/jobs?q=spring&limit=3")
+    assert [len(page) for page in found] == [0, 0, 1]
 
 
 def test_a_last_page_that_is_full_has_no_link(app, client):

@@ -54,7 +54,7 @@ def test_an_unchanged_list_is_a_304_and_one_with_another_page_is_not(site: Site)
 
 # -- every route ------------------------------------------------------------------------
 
-PUBLIC = {"auth", "health", "pages"}  # blueprints that need no token
+PUBLIC = {"auth", "health", "pages", "openapi"}  # blueprints that need no token
 PROTECTED = {"briefs", "jobs", "again", "outputs", "storage"}
 LINK = "expires=9999999999&signature=AAAA"
 

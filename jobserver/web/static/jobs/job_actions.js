@@ -1,4 +1,4 @@
-// What a visitor can do with a whole job: download, cancel, retry, delete.
+// What a visitor can do with a whole job: download, cancel (from the list too), retry, delete.
 
 import { apiUrl, request } from "../shared/api.js";
 import { announce, askToConfirm, byId, navigate, setText } from "../shared/dom.js";
@@ -45,11 +45,12 @@ function showAction(name, visible) {
 
 /**
  * Send an action on a job, then poll the job again. If another job is shown when the response
- * comes, that view is not changed.
+ * comes, that view is not changed. errorPlace: id of the element that shows an error.
  */
-async function sendAction(jobId, method, action, onSuccess) {
+async function sendAction(jobId, method, action, onSuccess, errorPlace = "job-error") {
   if (pendingActions.has(jobId)) return;
   pendingActions.add(jobId);  // not a disabled button: that would lose the focus
+  setText(byId("jobs-error"), "");
   if (view.isShown(jobId)) {
     setText(byId("job-error"), "");
     view.pause();
@@ -58,7 +59,8 @@ async function sendAction(jobId, method, action, onSuccess) {
     await request(method, apiUrl(`jobs/${jobId}${action}`));
     onSuccess();
   } catch (error) {
-    if (error.status !== 401 && view.isShown(jobId)) setText(byId("job-error"), error.message);
+    const isVisible = errorPlace === "jobs-error" || view.isShown(jobId);
+    if (error.status !== 401 && isVisible) setText(byId(errorPlace), error.message);
     view.resume(jobId);
   } finally {
     pendingActions.delete(jobId);
@@ -71,12 +73,17 @@ function onActionDone(jobId, sentence) {
   view.resume(jobId);
 }
 
-async function cancelJob() {
-  const jobId = view.id();
+function cancelFromList({ target }) {
+  const button = target.closest('[data-part="cancel"]');
+  if (button) cancelJob(button.closest("li").dataset.key, "jobs-error");
+}
+
+async function cancelJob(jobId, errorPlace) {
   const sure = await askToConfirm("Cancel this job?",
     "Finished variations are kept; nothing more will be rendered.", "Cancel job", "Keep running");
   if (sure) {
-    await sendAction(jobId, "POST", "/cancel", () => onActionDone(jobId, "The job was cancelled."));
+    const onSuccess = () => onActionDone(jobId, "The job was cancelled.");
+    await sendAction(jobId, "POST", "/cancel", onSuccess, errorPlace);
   }
 }
 
@@ -106,7 +113,8 @@ function onDeleted(jobId) {
  */
 export function init(jobView) {
   view = jobView;
-  byId("cancel-job").addEventListener("click", cancelJob);
+  byId("cancel-job").addEventListener("click", () => cancelJob(view.id()));
+  byId("jobs").addEventListener("click", cancelFromList);
   byId("delete-job").addEventListener("click", deleteJob);
   byId("retry-job").addEventListener("click", retryJob);
   byId("again-job").addEventListener("click", () => view.makeAgain());

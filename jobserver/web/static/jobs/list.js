@@ -23,7 +23,7 @@ const list = byId("jobs");
  */
 let pages = [];
 let pageCount = 1;  // how many the visitor wants to see
-let searched = "";  // what the titles of the shown jobs contain
+let filters = { q: "", status: "" };  // what the shown jobs have in titles or file names, and their state
 let storageFetchedAt = -Infinity;
 let timesTimer = null;
 let searchTimer = null;
@@ -46,8 +46,9 @@ export function close() {
 export function forgetAll() {
   pages = [];
   pageCount = 1;
-  searched = byId("job-search").value = "";
-  byId("job-search").hidden = true;
+  byId("job-search").value = byId("job-status").value = "";
+  filters = readFilters();
+  byId("job-filters").hidden = true;
   storageFetchedAt = -Infinity;
   list.replaceChildren();
   byId("jobs-loading").hidden = false;
@@ -58,7 +59,9 @@ export function forgetAll() {
 
 // -- fetching ------------------------------------------------------------------------
 
-const firstUrl = () => apiUrl(searched ? `jobs?q=${encodeURIComponent(searched)}` : "jobs");
+const readFilters = () => ({ q: byId("job-search").value.trim(), status: byId("job-status").value });
+const isFiltered = () => Boolean(filters.q || filters.status);
+const firstUrl = () => apiUrl(isFiltered() ? `jobs?${new URLSearchParams(filters)}` : "jobs");
 const newPage = (url) => ({ url, get: conditionalGet(url), jobs: null, next: null, stale: true });
 const isActive = ({ status }) => !hasEnded(status);
 
@@ -83,15 +86,17 @@ async function fetchPages() {
 /**
  * Fetch the first page, and of the others those that are stale or have an active job. Each page
  * names the URL of the next one; when that URL changes, the next page is new and is fetched.
+ * A page without jobs, on which a search has found nothing, does not count.
  */
 async function followNextLinks() {
   let changed = false;
   let url = firstUrl();
-  for (let position = 0; url && position < pageCount; position += 1) {
+  for (let position = 0, wanted = pageCount; url && position < wanted; position += 1) {
     if (pages[position]?.url !== url) pages[position] = newPage(url);
     const page = pages[position];
     const mayHaveChanged = position === 0 || page.stale || page.jobs.some(isActive);
     if (mayHaveChanged && (await fetchPage(page))) changed = true;
+    if (!page.jobs.length) wanted += 1;
     url = page.next;
     if (!url) pages.length = position + 1;
   }
@@ -107,15 +112,18 @@ async function fetchPage(page) {
   return changed;
 }
 
-/** Show the jobs whose titles contain what was typed, a moment after the last key. */
+/** Show the jobs that have what was typed, a moment after the last key. */
 function onSearch() {
   clearTimeout(searchTimer);
-  searchTimer = setTimeout(() => {
-    searched = byId("job-search").value.trim();
-    pages = [];
-    pageCount = 1;
-    poller.pollNow();
-  }, SEARCH_DELAY_MS);
+  searchTimer = setTimeout(applyFilters, SEARCH_DELAY_MS);
+}
+
+function applyFilters() {
+  clearTimeout(searchTimer);
+  filters = readFilters();
+  pages = [];
+  pageCount = 1;
+  poller.pollNow();
 }
 
 /** Every loaded job, newest first. */
@@ -128,7 +136,7 @@ async function showOlder() {
   const button = byId("older");
   if (button.ariaDisabled === "true") return;
   const position = pages.length;
-  pageCount = position + 1;
+  pageCount += 1;
   button.ariaDisabled = "true";  // not disabled: that would lose the focus
   try {
     await fetchPages();
@@ -167,8 +175,8 @@ function render() {
   const jobs = allJobs();
   byId("jobs-loading").hidden = true;
   byId("no-jobs").hidden = jobs.length > 0;
-  setText(byId("no-jobs"), searched ? "No job has a title with that." : NO_JOBS);
-  if (jobs.length) byId("job-search").hidden = false;
+  setText(byId("no-jobs"), isFiltered() ? "No job matches." : NO_JOBS);
+  if (jobs.length) byId("job-filters").hidden = false;
   byId("older").hidden = !pages.findLast((page) => page.jobs)?.next;
   renderList(list, jobs.map((job) => [job.id, job]), newRow, fillRow, byId("jobs-title"));
 }
@@ -190,6 +198,19 @@ function fillRow(row, job) {
   const percent = job.status === "processing" ? job.progress ?? null : null;
   setProgress(part(row, "progress"), percent, `Progress of ${name}`);
   fillThumbnails(part(row, "thumbnails"), job.files ?? []);
+  fillActions(row, job, name);
+}
+
+/** A hidden button with the focus passes it to the link. */
+function fillActions(row, job, name) {
+  const [download, cancel] = [part(row, "download"), part(row, "cancel")];
+  const focused = [download, cancel].find((action) => action === document.activeElement);
+  download.hidden = !job.downloadUrl;
+  if (job.downloadUrl) download.href = job.downloadUrl;
+  download.ariaLabel = `Download ZIP of ${name}`;
+  cancel.hidden = hasEnded(job.status);
+  cancel.ariaLabel = `Cancel ${name}`;
+  if (focused?.hidden) part(row, "link").focus();
 }
 
 function fillTimes(row, job, now) {
@@ -237,4 +258,5 @@ function showStorage({ used, quota, free }) {
 export function init() {
   byId("older").addEventListener("click", showOlder);
   byId("job-search").addEventListener("input", onSearch);
+  byId("job-status").addEventListener("change", applyFilters);
 }
