@@ -28,7 +28,6 @@ BriefJson: TypeAlias = Annotated[
     Any, WithJsonSchema({"anyOf": [{"x-schema": "Brief"}, {"type": "null"}]})
 ]
 Looks: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["integer", "null"]})]
-Credentials: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["object", "null"]})]
 Parameters: TypeAlias = Annotated[Any, WithJsonSchema({"type": "object"})]
 
 
@@ -199,7 +198,19 @@ class JobOutput(TypedDict):
     duration: float | None
     loudness: Loudness | None
     placements: dict[str, list[str]] | None
-    difference: NotRequired[Difference | None]
+    difference: Difference | None
+
+
+class ContentCredentials(TypedDict):
+    """Content Credentials (C2PA) that a file carries; they are not verified.
+
+    claimGenerator: the software that made them. aiMade: whether they mark it as made, or composed,
+    with generative AI. sentence: for people.
+    """
+
+    claimGenerator: str | None
+    aiMade: bool
+    sentence: str
 
 
 class FailedOutput(TypedDict):
@@ -232,7 +243,7 @@ class JobFile(TypedDict):
     url: str | None
     thumbnailUrl: str | None
     failedVariations: int
-    contentCredentials: NotRequired[Credentials]
+    contentCredentials: ContentCredentials | None
     outputs: NotRequired[list[JobOutput]]
     failedOutputs: NotRequired[list[FailedOutput]]
 
@@ -253,7 +264,7 @@ class JobAsset(TypedDict):
     sha256: Digest | None
     url: str | None
     thumbnailUrl: str | None
-    contentCredentials: NotRequired[Credentials]
+    contentCredentials: ContentCredentials | None
 
 
 class Job(EndedOtherwise):
