@@ -117,6 +117,10 @@ def full(db: Connection) -> Connection:
         queue.insert_outputs(db, held, [output], 21.0)
     with exclusive(db, "queue"):
         db.write("UPDATE job_file SET error = 'No.', finished_at = 22 WHERE id = 'job.0'")
+        db.write(
+            "UPDATE output SET hashes = 'AAAA', source_bits = 2.5, opening_bits = 4.5,"
+            " nearest_bits = 6.5, nearest_output = 'job.0.5'"
+        )
     return db
 
 
