@@ -98,7 +98,7 @@ def test_axe_finds_no_serious_problem_in_any_view_in_light_or_dark(
         found[view] = findings(visitor)
 
     check_views(new_visitor(rendering_server), check, clips)
-    assert len(found) == 9
+    assert len(found) == 10
     assert {view: list_ for view, list_ in found.items() if list_} == {}
 
 
@@ -125,7 +125,7 @@ def test_no_view_scrolls_sideways_on_a_small_screen(
         widths[view] = visitor.page.evaluate(script)
 
     check_views(new_visitor(rendering_server, viewport={"width": 360, "height": 640}), check, clips)
-    assert len(widths) == 9
+    assert len(widths) == 10
     assert max(widths.values()) <= 360, widths
 
 
@@ -167,6 +167,8 @@ def test_everything_can_be_done_with_the_keyboard_alone(
     assert visitor.focused_text() == "Play variation 1 of close-up.mp4"
     keyboard.press("Shift+Tab")
     assert visitor.focused_text() == "Compare with each other"
+    keyboard.press("Shift+Tab")
+    expect(visitor.page.get_by_label("Show", exact=True)).to_be_focused()
     keyboard.press("Shift+Tab")
     assert visitor.focused_text() == "Delete"
     keyboard.press("Enter")

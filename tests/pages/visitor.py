@@ -113,10 +113,11 @@ class Visitor:
         expect(self.page.get_by_text(text).filter(visible=True).first).to_be_visible()
 
     def focused_text(self) -> str:
-        """Return the label, text or id of the element that has the focus."""
+        """Return the label, text (as shown: spaces in one) or id of what has the focus."""
         script = """() => {
             const element = document.activeElement;
-            return element.getAttribute("aria-label") || element.textContent.trim() || element.id;
+            const text = element.textContent.trim().replace(/\\s+/g, " ");
+            return element.getAttribute("aria-label") || text || element.id;
         }"""
         return self.page.evaluate(script)
 
