@@ -12,6 +12,7 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 from jobserver.brief.model import Format, Length
 from jobserver.jobs.model import ENDED, UNFINISHED
 from jobserver.jobs.workers import WaitsFor
+from jobserver.render.measure import Label
 
 _TIME = {"type": "string", "format": "date-time"}
 Time: TypeAlias = Annotated[str, WithJsonSchema(_TIME)]
@@ -166,14 +167,17 @@ class Loudness(TypedDict):
 
 
 class Difference(TypedDict):
-    """Bits of 64, mean over time: to the source, in the first 3 s, to the nearest sibling."""
+    """Bits of 64, mean over time: to the source, in the first 3 s, to the nearest sibling.
+
+    Null where there is nothing to compare with. label, nearestLabel: what the bits mean.
+    """
 
     source: float | None
     opening: float | None
     nearest: float | None
     nearestOutput: str | None
-    label: str | None
-    nearestLabel: str | None
+    label: Label | None
+    nearestLabel: Label | None
 
 
 class JobOutput(TypedDict):

@@ -5,7 +5,9 @@ from jobserver.web.openapi.operations import SPACE_ERRORS
 
 VERSION = Parameter("Tus-Resumable", "`1.0.0`, required", TEXT, where="header")
 OFFSET = Parameter("Upload-Offset", "bytes that were received so far", TEXT, where="header")
-CHECKSUM = Parameter("Upload-Checksum", "of this body: `sha1 <base64>` or `sha256 <base64>`", TEXT, where="header")
+CHECKSUM = Parameter(
+    "Upload-Checksum", "of this body: `sha1 <base64>` or `sha256 <base64>`", TEXT, where="header"
+)
 CONTENT = Body(BYTES, "application/offset+octet-stream", required=False)
 PROGRESS = {
     "Upload-Offset": "bytes that were received",
