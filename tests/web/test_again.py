@@ -197,7 +197,7 @@ def test_its_files_stay_only_when_nobody_knows_whether_it_was_queued(
     before = uploads_of(site)
 
     def fail_with(error: Exception) -> int:
-        def fail(*_: object) -> int:
+        def fail(*_: object, **__: object) -> int:
             raise error
 
         monkeypatch.setattr(again, "insert", fail)
