@@ -1,8 +1,8 @@
 """What was measured, on the page: distances, heat map, placements, safe zones, credentials."""
 
 import json
+from base64 import b64encode
 from contextlib import closing
-from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -17,34 +17,39 @@ from tests.support import Server
 pytestmark = pytest.mark.browser
 
 MEASURED = {"width": 1080, "height": 1920, "duration": 8.0}
-# Distances of four outputs: the first three are the same idea.
-BITS = [
-    [0.0, 2.0, 3.5, 22.5],
-    [2.0, 0.0, 1.5, 21.0],
-    [3.5, 1.5, 0.0, 23.0],
-    [22.5, 21.0, 23.0, 0.0],
-]
+# Two frames each. The first three outputs are the same idea; these are their distances:
+#      2.0   3.5  22.5
+#            1.5  21.5
+#                 23.0
+FRAMES = (1 << 64) - 1
+FLIPPED = [0, 0b1111, 0b111_1111, 0b111 | ((1 << 42) - 1) << 7]
+SOURCE_BITS = [2.0, 2.1, 2.2, 12.25]
+NEAREST = [(2.0, 1), (1.5, 2), (1.5, 1), (21.5, 1)]  # bits, and the place of the nearest sibling
 
 
-def difference(place: int) -> dict[str, Any]:
-    others = [bits for other, bits in enumerate(BITS[place]) if other != place]
-    return {
-        "source": 12.25 if place == 3 else 2.0 + place / 10,
-        "opening": 3.0,
-        "nearest": min(others),
-        "nearestOutput": None,
-        "label": "visible" if place == 3 else "cosmetic",
-        "nearestLabel": "different" if place == 3 else "cosmetic",
-    }
-
-
-def carry_credentials(server: Server, job: Job) -> None:
-    """Say of the source of a job what a worker would have found."""
+def write_findings(server: Server, job: Job) -> None:
+    """Say of a job with one source what a worker would have found out."""
+    found = json.dumps({"generator": "Test Camera <b>1</b>", "aiMade": True})
+    rows = [
+        {
+            "id": job.outputs[place],
+            "hashes": b64encode((FRAMES ^ flipped).to_bytes(16)).decode(),
+            "source": SOURCE_BITS[place],
+            "nearest": NEAREST[place][0],
+            "sibling": job.outputs[NEAREST[place][1]],
+        }
+        for place, flipped in enumerate(FLIPPED)
+    ]
     with closing(connect(server.place)) as db, exclusive(db, "queue"):
-        found = json.dumps({"generator": "Test Camera <b>1</b>", "aiMade": True})
         db.write(
             "UPDATE job_file SET credentials = :found WHERE job_id = :id",
             {"found": found, "id": job.id},
+        )
+        db.write_many(
+            """UPDATE output SET hashes = :hashes, source_bits = :source, opening_bits = 3,
+                                 nearest_bits = :nearest, nearest_output = :sibling
+               WHERE id = :id""",
+            rows,
         )
         standing.update(db, job.id)
 
@@ -52,23 +57,14 @@ def carry_credentials(server: Server, job: Job) -> None:
 @pytest.fixture
 def job(idle_server: Server) -> Job:
     job = make_job(idle_server, Clip("hero.mp4", [b"x" * 600_000] * 4), measured=MEASURED)
-    carry_credentials(idle_server, job)
+    write_findings(idle_server, job)
     return job
 
 
 @pytest.fixture
 def looking(new_visitor: NewVisitor, idle_server: Server, job: Job) -> Visitor:
-    """A visitor at the job; its distances are those of BITS."""
-    visitor = new_visitor(idle_server)
-
-    shown = idle_server.get(job.url, idle_server.token).json
-    for place, output in enumerate(shown["files"][0]["outputs"]):
-        output["difference"] = difference(place)
-    visitor.page.route(f"**{job.url}", lambda route: route.fulfill(json=shown))
-    visitor.page.route(f"**{job.url}?outputs=false", lambda route: route.fulfill(json=shown))
-    matrix = {"outputs": job.outputs, "bits": BITS}
-    visitor.page.route("**/differences?file=*", lambda route: route.fulfill(json=matrix))
-    return visitor.open_signed_in(f"/jobs/{job.id}")
+    """A visitor at the job."""
+    return new_visitor(idle_server).open_signed_in(f"/jobs/{job.id}")
 
 
 def test_a_card_says_how_different_it_is_and_where_it_fits(looking: Visitor) -> None:
