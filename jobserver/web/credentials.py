@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from jobserver.jobs.model import File
+from jobserver.web.shapes import ContentCredentials
 
 SENTENCE = "The source carries Content Credentials; the variants do not."
 
 
-def credentials_json(file: File) -> dict[str, Any] | None:
+def credentials_json(file: File) -> ContentCredentials | None:
     """Describe the Content Credentials of a source; None where it carries none.
 
     claimGenerator: the software that made them, or null. aiMade: whether they mark it as made, or

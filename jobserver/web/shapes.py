@@ -12,6 +12,7 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 from jobserver.brief.model import Format, Length
 from jobserver.jobs.model import ENDED, UNFINISHED
 from jobserver.jobs.workers import WaitsFor
+from jobserver.render.measure import Label
 
 _TIME = {"type": "string", "format": "date-time"}
 Time: TypeAlias = Annotated[str, WithJsonSchema(_TIME)]
@@ -28,7 +29,6 @@ BriefJson: TypeAlias = Annotated[
     Any, WithJsonSchema({"anyOf": [{"x-schema": "Brief"}, {"type": "null"}]})
 ]
 Looks: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["integer", "null"]})]
-Credentials: TypeAlias = Annotated[Any, WithJsonSchema({"type": ["object", "null"]})]
 Parameters: TypeAlias = Annotated[Any, WithJsonSchema({"type": "object"})]
 
 
@@ -167,14 +167,17 @@ class Loudness(TypedDict):
 
 
 class Difference(TypedDict):
-    """Bits of 64, mean over time: to the source, in the first 3 s, to the nearest sibling."""
+    """Bits of 64, mean over time: to the source, in the first 3 s, to the nearest sibling.
+
+    Null where there is nothing to compare with. label, nearestLabel: what the bits mean.
+    """
 
     source: float | None
     opening: float | None
     nearest: float | None
     nearestOutput: str | None
-    label: str | None
-    nearestLabel: str | None
+    label: Label | None
+    nearestLabel: Label | None
 
 
 class JobOutput(TypedDict):
@@ -199,7 +202,19 @@ class JobOutput(TypedDict):
     duration: float | None
     loudness: Loudness | None
     placements: dict[str, list[str]] | None
-    difference: NotRequired[Difference | None]
+    difference: Difference | None
+
+
+class ContentCredentials(TypedDict):
+    """Content Credentials (C2PA) that a file carries; they are not verified.
+
+    claimGenerator: the software that made them. aiMade: whether they mark it as made, or composed,
+    with generative AI. sentence: for people.
+    """
+
+    claimGenerator: str | None
+    aiMade: bool
+    sentence: str
 
 
 class FailedOutput(TypedDict):
@@ -232,7 +247,7 @@ class JobFile(TypedDict):
     url: str | None
     thumbnailUrl: str | None
     failedVariations: int
-    contentCredentials: NotRequired[Credentials]
+    contentCredentials: ContentCredentials | None
     outputs: NotRequired[list[JobOutput]]
     failedOutputs: NotRequired[list[FailedOutput]]
 
@@ -253,7 +268,7 @@ class JobAsset(TypedDict):
     sha256: Digest | None
     url: str | None
     thumbnailUrl: str | None
-    contentCredentials: NotRequired[Credentials]
+    contentCredentials: ContentCredentials | None
 
 
 class Job(EndedOtherwise):

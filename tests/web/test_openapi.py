@@ -18,11 +18,14 @@ from jobserver.web.pages import POLICY
 from tests.openapi import SCHEMAS, Contract
 from tests.results import Clip, make_job
 from tests.support import FORM_TYPE, MP4_HEAD, PASSWORD, Server, Site, field_part, file_part, form
+from tests.tus import OFFSET_TYPE, VERSION, Uploads, metadata, video
 
 AXES = {
     **dict.fromkeys(("hook", "ending", "headline", "music", "look")),
     **{"video": "a.mp4", "format": "9:16", "length": 6.5, "speed": 1, "mirror": False},
 }
+# What a worker has measured of each output.
+MEASURED = {"source_bits": 12.5, "opening_bits": 3.0, "nearest_bits": 2.0}
 
 
 @pytest.fixture
@@ -89,6 +92,25 @@ def test_only_what_is_public_needs_no_token(document: dict[str, Any]) -> None:
     assert public == {"sign_in", "show_health", "openapi", "docs"}
 
 
+def test_it_says_of_each_operation_what_a_key_may_not_do(document: dict[str, Any]) -> None:
+    by_password = {"create_key", "list_keys", "revoke_key", "revoke_all"}
+    for each in operations(document):
+        refused = each["responses"].get("403", {}).get("x-codes", [])
+        code = "session_required" if each["operationId"] in by_password else "insufficient_scope"
+        assert refused == ([code] if each["security"] else []), each["operationId"]
+
+
+def test_whatever_queues_a_file_may_find_the_queue_of_its_key_full(
+    document: dict[str, Any],
+) -> None:
+    found = {
+        each["operationId"]
+        for each in operations(document)
+        if "key_queue_full" in each["responses"].get("429", {}).get("x-codes", [])
+    }
+    assert found == {"create_job", "make_again", "retry_job"}
+
+
 def test_the_document_names_the_path_it_is_mounted_at(site: Site) -> None:
     for prefix in ("", "/videos"):
         answer = site.client.get("/api/openapi.json", base_url=f"http://localhost{prefix}")
@@ -120,12 +142,37 @@ def test_the_page_has_every_call_code_and_shape_and_loads_nothing_from_elsewhere
     assert re.findall(r'(?:src|href)="(?:https?:)?//', page) == []
 
 
-def test_the_real_server_answers_as_it_says(server: Server) -> None:
+def key_of(server: Server, *scopes: str) -> dict[str, str]:
+    """Make a key; return its id and itself."""
+    body = json.dumps({"name": "a program", "scopes": scopes})
+    found: dict[str, str] = server.request(
+        "POST", "/api/keys", body, Server.bearer(server.token)
+    ).json
+    return found
+
+
+def test_the_real_server_answers_as_it_says(own_server: Server) -> None:
+    # Not among these: /metrics, which is no part of the API, and OPTIONS, which describes itself.
+    server = own_server.start()
     contract = Contract(server.get("/api/openapi.json").json)
     token = server.token
     done = make_job(
         server, Clip(), Clip("b.mp4", status="failed", outputs=()), axes=AXES, title="x"
     )
+    measured = make_job(server, measured=MEASURED)
+    key, revoked = key_of(server, "read"), key_of(server, "create", "delete")
+    uploads, content = Uploads(server), video(1000)
+    begun, unwanted, dropped, whole = (uploads.begin(len(content)) for _ in range(4))
+    described = {
+        **VERSION,
+        "Upload-Length": str(len(content)),
+        "Upload-Metadata": metadata(filename="a.mp4", filetype="video/mp4"),
+    }
+    piece = {**VERSION, **OFFSET_TYPE, "Upload-Offset": "0"}
+    of_upload = json.dumps({"videos": [whole.rpartition("/")[2]]})
+    hooked = server.upload(
+        MP4_HEAD + b"z", webhook="https://example.com/", webhookEvents="output.ready"
+    ).json["jobId"]
     waiting = server.upload(MP4_HEAD + b"x" * 100, title="Spring").json["jobId"]
     hooks = form(
         file_part(MP4_HEAD + b"x", "a.mp4"),
@@ -177,6 +224,42 @@ def test_the_real_server_answers_as_it_says(server: Server) -> None:
         ("DELETE", f"{jobs}/{waiting}", None, {}),
         ("DELETE", f"{jobs}/none", None, {}),
         ("GET", f"{jobs}/{waiting}/download", None, {}),
+        ("GET", f"{jobs}/{measured.id}", None, {}),
+        ("GET", f"{jobs}/{measured.id}/differences", None, {}),
+        ("GET", f"{jobs}/{measured.id}/differences?file=none", None, {}),
+        ("GET", f"{jobs}/{done.id}/differences", None, {}),
+        ("GET", f"{jobs}/{hooked}/deliveries", None, {}),
+        ("POST", f"{jobs}/{hooked}/again", '{"webhookEvents": ["job.failed"]}', {}),
+        ("POST", "/api/uploads", "", described),
+        ("POST", "/api/uploads", content, {**described, **OFFSET_TYPE}),
+        ("POST", "/api/uploads", "", VERSION),
+        ("HEAD", begun, None, VERSION),
+        ("HEAD", "/api/uploads/none", None, VERSION),
+        ("HEAD", begun, None, {}),
+        ("PATCH", begun, content[:10], {**piece, "Upload-Checksum": "sha1 AAAA"}),
+        ("PATCH", begun, content[:10], piece),
+        ("PATCH", begun, content[:10], piece),
+        ("PATCH", begun, content[:10], VERSION),
+        ("PATCH", whole, content, piece),
+        ("POST", unwanted, content[:10], {**piece, "X-HTTP-Method-Override": "PATCH"}),
+        ("POST", unwanted, "", {**VERSION, "X-HTTP-Method-Override": "HEAD"}),
+        ("POST", unwanted, "", {**VERSION, "X-HTTP-Method-Override": "DELETE"}),
+        ("POST", unwanted, "", VERSION),
+        ("DELETE", dropped, None, VERSION),
+        ("DELETE", dropped, None, VERSION),
+        ("POST", jobs, of_upload, {"Content-Type": "application/json"}),
+        ("POST", jobs, of_upload, {"Content-Type": "application/json"}),
+        ("DELETE", whole, None, VERSION),
+        ("POST", "/api/keys", '{"name": "another", "scopes": ["create"]}', {}),
+        ("POST", "/api/keys", '{"name": "another", "scopes": []}', {}),
+        ("GET", "/api/keys", None, {}),
+        ("GET", "/api/keys", "", Server.bearer(key["key"])),
+        ("POST", f"{jobs}/{hooked}/cancel", "", Server.bearer(key["key"])),
+        ("DELETE", f"/api/keys/{revoked['id']}", None, {}),
+        ("DELETE", f"/api/keys/{revoked['id']}", None, {}),
+        ("GET", jobs, "", Server.bearer(revoked["key"])),
+        ("POST", "/api/auth/revoke-all", None, {}),
+        ("GET", jobs, "", {}),
     ]
     seen = set()
     for method, path, body, headers in calls:
@@ -191,4 +274,6 @@ def test_the_real_server_answers_as_it_says(server: Server) -> None:
     assert {name for name, _ in seen} >= {
         each["operationId"] for each in operations(contract.document)
     }
-    assert {status for _, status in seen} >= {200, 202, 206, 304, 400, 401, 404, 409, 412, 416}
+    assert {status for _, status in seen} >= {
+        *(200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 409, 410, 412, 415, 416, 460),
+    }

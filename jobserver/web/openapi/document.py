@@ -106,7 +106,6 @@ def _path(rule: str) -> str:
 def _operation_json(app: Flask, operation: Operation, rule: str, endpoint: str) -> dict[str, Any]:
     answers = {str(status): _answer(answer) for status, answer in operation.answers.items()}
     codes = (*operation.access.codes, *operation.errors, *ALWAYS)
-    codes = tuple(code for code in codes if code in CODES)
     for status, answer in _errors(codes):
         answers.setdefault(status, answer)
     described: dict[str, Any] = {

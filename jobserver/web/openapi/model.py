@@ -52,7 +52,10 @@ class Access(NamedTuple):
 
 
 EVERYBODY = Access((), ())
-TOKEN = Access(({"token": []},), ("authorization_required", "invalid_token"))
+NO_TOKEN = ("authorization_required", "invalid_token")
+TOKEN = Access(({"token": []},), (*NO_TOKEN, "insufficient_scope"))
+# Of who has signed in by password; no key opens it.
+SESSION = Access(TOKEN.security, (*NO_TOKEN, "session_required"))
 # `expires` and `signature` of a signed address open what it names, instead of a token.
 TOKEN_OR_LINK = Access((*TOKEN.security, {"expires": [], "signature": []}), TOKEN.codes)
 

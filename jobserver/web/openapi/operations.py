@@ -16,7 +16,14 @@ from jobserver.web.openapi.model import (
     Operation,
     Parameter,
 )
-from jobserver.web.params import DEFAULT_VARIATIONS, MAX_SEED, MAX_TITLE_LENGTH, PAGE_SIZE, STATUSES
+from jobserver.web.params import (
+    DEFAULT_EVENTS,
+    DEFAULT_VARIATIONS,
+    MAX_SEED,
+    MAX_TITLE_LENGTH,
+    PAGE_SIZE,
+    STATUSES,
+)
 
 PASSWORD: JsonSchema = {
     "type": "object",
@@ -53,12 +60,13 @@ OPTIONS: dict[str, JsonSchema] = {
 }
 OPTIONS |= {
     "webhook": {
-        "description": "https URL that events of the job are posted to (Standard Webhooks)",
+        "description": "https URL that events of the job are posted to (Standard Webhooks); "
+        "http and private addresses as far as WEBHOOK_ALLOW names them",
         "type": "string",
     },
     "webhookEvents": {
-        "description": f"some of {', '.join(WEBHOOK_EVENTS)}, between commas; all of the job "
-        "without it",
+        "description": f"some of {', '.join(WEBHOOK_EVENTS)}, between commas or spaces; "
+        f"{', '.join(DEFAULT_EVENTS)} without it. Needs `webhook`",
         "type": "string",
     },
 }
@@ -104,12 +112,20 @@ def _nullable(schema: JsonSchema) -> JsonSchema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+EVENT_LIST: JsonSchema = {
+    "type": "array",
+    "items": {"enum": list(WEBHOOK_EVENTS)},
+    "minItems": 1,
+}
 AGAIN: JsonSchema = {
     "description": "What is left out is as it was; null is what an upload without the field is.",
     "type": "object",
     "properties": {
         **{name: _nullable(schema) for name, schema in OPTIONS.items()},
         "recipe": {"anyOf": [{"type": "string"}, {"x-schema": "BriefRecipe"}, {"type": "null"}]},
+        "webhookEvents": {
+            "anyOf": [OPTIONS["webhookEvents"], EVENT_LIST, {"type": "null"}],
+        },
         "brief": _nullable(BRIEF),
     },
 }
@@ -129,10 +145,11 @@ UPLOAD_ERRORS = (
     *("unexpected_part", "too_many_files", "malformed_body", "incomplete_body"),
     *("request_timeout", "file_too_large", "body_too_large"),
 )
-QUEUE_ERRORS = (
-    *("queue_full", "old_worker", "insufficient_storage", "database_full", "larger_than_quota"),
-    *("quota_exceeded", "storage_unavailable", "store_unreachable"),
+SPACE_ERRORS = (
+    *("insufficient_storage", "database_full", "larger_than_quota", "quota_exceeded"),
+    *("storage_unavailable", "store_unreachable"),
 )
+QUEUE_ERRORS = ("queue_full", "key_queue_full", "old_worker", *SPACE_ERRORS)
 JSON_ERRORS = ("invalid_json", "incomplete_body", "request_timeout", "body_too_large")
 JOB_ID = {"job_id": "$response.body#/jobId"}
 ACCEPTED = Answer(
@@ -246,7 +263,10 @@ OPERATIONS: dict[str, Operation] = {
     "POST /api/jobs/<job_id>/retry": Operation(
         "Queue the failed and cancelled files of a job again",
         {202: Answer("The job, queued again", shapes.Job)},
-        errors=("job_not_found", "nothing_to_retry", "queue_full", "database_full"),
+        errors=(
+            *("job_not_found", "nothing_to_retry"),
+            *("queue_full", "key_queue_full", "database_full"),
+        ),
     ),
     "POST /api/jobs/<job_id>/again": Operation(
         "Make a new job over the kept files of this one",

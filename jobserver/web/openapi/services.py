@@ -4,6 +4,7 @@ from jobserver.web import service_shapes as shapes
 from jobserver.web.openapi.model import (
     ETAG,
     NOT_MODIFIED,
+    SESSION,
     TEXT,
     Answer,
     Body,
@@ -24,7 +25,6 @@ KEY: JsonSchema = {
         },
     },
 }
-SESSION_ERRORS = ("session_required",)
 
 OPERATIONS: dict[str, Operation] = {
     "GET /api/jobs/<job_id>/deliveries": Operation(
@@ -35,7 +35,7 @@ OPERATIONS: dict[str, Operation] = {
     "POST /api/jobs/<job_id>/deliveries/<delivery_id>/replay": Operation(
         "Post a delivery once more",
         {202: Answer("The delivery, made again under the same id", shapes.Delivery)},
-        errors=("job_not_found", "delivery_not_found"),
+        errors=("job_not_found", "delivery_not_found", "database_full"),
     ),
     "GET /api/jobs/<job_id>/differences": Operation(
         "Show how far the outputs of a video are from each other",
@@ -48,23 +48,25 @@ OPERATIONS: dict[str, Operation] = {
         {201: Answer("The key, shown this once", shapes.NewKey)},
         errors=(
             *("invalid_option", "invalid_json", "invalid_brief", "incomplete_body"),
-            *("request_timeout", "body_too_large", "too_many_keys", *SESSION_ERRORS),
+            *("request_timeout", "body_too_large", "too_many_keys", "database_full"),
         ),
+        access=SESSION,
         bodies=(Body(KEY),),
     ),
     "GET /api/keys": Operation(
         "List the keys that are good",
         {200: Answer("The newest first", list[shapes.Key])},
-        errors=SESSION_ERRORS,
+        access=SESSION,
     ),
     "DELETE /api/keys/<key_id>": Operation(
         "Revoke a key, at once",
         {200: Answer("It opens nothing any more", shapes.RevokedKey)},
-        errors=("key_not_found", *SESSION_ERRORS),
+        errors=("key_not_found", "database_full"),
+        access=SESSION,
     ),
     "POST /api/auth/revoke-all": Operation(
         "Sign out everywhere",
         {200: Answer("Every token and signed address is void; keys stay", shapes.SignedOut)},
-        errors=SESSION_ERRORS,
+        access=SESSION,
     ),
 }

@@ -1,11 +1,13 @@
 """Uploads that come in several requests (tus 1.0.0), as OpenAPI says it."""
 
 from jobserver.web.openapi.model import BYTES, TEXT, Answer, Body, Operation, Parameter
-from jobserver.web.openapi.operations import QUEUE_ERRORS
+from jobserver.web.openapi.operations import SPACE_ERRORS
 
 VERSION = Parameter("Tus-Resumable", "`1.0.0`, required", TEXT, where="header")
 OFFSET = Parameter("Upload-Offset", "bytes that were received so far", TEXT, where="header")
-CHECKSUM = Parameter("Upload-Checksum", "of this body: `sha256 <base64>`", TEXT, where="header")
+CHECKSUM = Parameter(
+    "Upload-Checksum", "of this body: `sha1 <base64>` or `sha256 <base64>`", TEXT, where="header"
+)
 CONTENT = Body(BYTES, "application/offset+octet-stream", required=False)
 PROGRESS = {
     "Upload-Offset": "bytes that were received",
@@ -20,7 +22,7 @@ FOUND_ERRORS = ("upload_not_found", "upload_gone", "unknown_protocol_version")
 APPEND_ERRORS = (
     *FOUND_ERRORS,
     *BODY_ERRORS,
-    *QUEUE_ERRORS,
+    *SPACE_ERRORS,
     *("offset_mismatch", "unsupported_media_type", "invalid_option"),
 )
 
