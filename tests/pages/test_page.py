@@ -68,8 +68,11 @@ def test_every_module_is_preloaded_and_none_is_missing(app: Flask, page: str) ->
         str(attributes.get("src") or attributes.get("href")).removeprefix("/static/")
         for _, attributes in Tags(page).found
     }
+    docs = Tags(app.test_client().get("/api/docs").text).found
+    own = {attributes.get("href") for tag, attributes in docs if tag == "link"}
+    assert "/static/docs.css" in own  # the one file of the other document
     served = {path.relative_to(FOLDER).as_posix(): path for path in STATIC}
-    assert {name for name in served if name.endswith((".js", ".css"))} <= named
+    assert {name for name in served if name.endswith((".js", ".css"))} <= named | {"docs.css"}
     for path in MODULES:
         for name in re.findall(r'from "(\.[\w./]+)"', path.read_text()):
             imported = (path.parent / name).resolve().relative_to(FOLDER).as_posix()
@@ -100,7 +103,8 @@ def test_the_whole_page_is_small(page: str) -> None:
 def test_the_form_has_a_field_for_each_key_of_a_brief_and_each_of_its_choices(page: str) -> None:
     fields = [attributes for _, attributes in Tags(page).found]
     named = {each.get("data-field") or each.get("data-none") for each in fields} - {None}
-    without = {"headlines", "logo", "exclude"}  # rows, several fields, and none
+    without = {"headlines", "logo", "exclude", "recipe"}  # rows, several, none, that of the upload
+    assert "recipe" in {each.get("id") for each in fields}
     assert named | without == set(SCHEMA["properties"])
     for key, choices in (("formats", definition("format")), ("fit", SCHEMA["properties"]["fit"])):
         offered = {each.get("value") for each in fields if each.get("data-field") == key}
