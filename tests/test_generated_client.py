@@ -79,7 +79,7 @@ def test_it_uploads_waits_and_downloads(
     assert (type(wrong).__name__, wrong.code) == ("Error", "job_not_found")
 
     video = types.File(BytesIO(clip), "clip.mp4", "video/mp4")
-    form = models.CreateJobBody(videos=[video], variations=2, title="A stranger's", seed=7)
+    form = models.CreateJobFilesBody(videos=[video], variations=2, title="A stranger's", seed=7)
     accepted = call("jobs.create_job", client, body=form)
     assert (accepted.total_variations, accepted.seed) == (2, 7)
     assert accepted.ignored_fields == []
