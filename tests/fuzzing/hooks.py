@@ -29,6 +29,8 @@ for media_type, beginning in BEGINNINGS.items():
     content = st.binary(max_size=64).map(beginning.__add__)
     schemathesis.openapi.media_type(media_type, content)
 
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
 
 @schemathesis.hook
 def before_generate_path_parameters(
@@ -38,7 +40,9 @@ def before_generate_path_parameters(
     if context.operation.method == "delete":
         return strategy
 
-    def known(parameters: dict[str, Any]) -> "st.SearchStrategy[dict[str, Any]]":
+    def known(parameters: dict[str, Any] | None) -> "st.SearchStrategy[dict[str, Any] | None]":
+        if not parameters:  # a path without any
+            return st.just(parameters)
         choices = {
             name: st.sampled_from(IDS.get(name, [value])) for name, value in parameters.items()
         }
