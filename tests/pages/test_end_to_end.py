@@ -256,8 +256,8 @@ def test_the_list_shows_jobs_and_used_storage(visitor: Visitor, clips: list[Path
     visitor.wait_for_status("completed")
     visitor.page.get_by_role("link", name="All jobs").click()
     row = visitor.page.locator("#jobs > li").first
-    expect(row.get_by_role("link")).to_have_text("hero.mp4 and 1 more")
-    expect(row.get_by_role("link")).to_have_attribute("href", f"/jobs/{job_id}")
+    link = row.get_by_role("link", name="hero.mp4 and 1 more", exact=True)
+    expect(link).to_have_attribute("href", f"/jobs/{job_id}")
     expect(row).to_contain_text("2 videos, 2 variations")
     expect(row).to_contain_text("just now, expires in 24 hours")
     expect(row.locator("img").first).to_have_js_property("naturalWidth", 320)
