@@ -40,8 +40,8 @@ def before_generate_path_parameters(
     if context.operation.method == "delete":
         return strategy
 
-    def known(parameters: dict[str, Any] | None) -> "st.SearchStrategy[dict[str, Any] | None]":
-        if not parameters:  # a path without any
+    def known(parameters: Any) -> "st.SearchStrategy[Any]":
+        if not parameters or not isinstance(parameters, dict):  # none, or wrong on purpose
             return st.just(parameters)
         choices = {
             name: st.sampled_from(IDS.get(name, [value])) for name, value in parameters.items()
