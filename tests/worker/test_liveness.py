@@ -151,7 +151,7 @@ def test_the_log_has_a_line_for_start_claim_publication_giving_up_and_stop(
     assert list(chain(*numbers)) == list("1234567")
 
 
-def test_the_log_says_when_a_file_was_lost_or_given_back(
+def test_the_log_says_when_a_file_was_cancelled_or_given_back(
     site: Site, start_worker: StartWorker, long_clip: bytes
 ) -> None:
     worker = start_worker(ENCODER_PRESET="placebo", WORKER_GRACE="0")
@@ -159,7 +159,7 @@ def test_the_log_says_when_a_file_was_lost_or_given_back(
     wait_for(lambda: "claimed" in worker.log(), 20)
     site.post_action(lost, "cancel")
     (label,) = labels(site)
-    wait_for(lambda: f"{label}: lost to another worker" in worker.log(), 20, worker.log())
+    wait_for(lambda: f"{label}: cancelled" in worker.log(), 20, worker.log())
     kept = site.upload(long_clip, variations="1")
     wait_for(lambda: f"job {kept} file" in worker.log(), 20, worker.log())
     assert worker.stop() == 0
