@@ -83,7 +83,7 @@ def test_an_upload_is_synced_renamed_and_committed_before_it_is_answered(record:
     files = len(CONTENTS)
     assert steps[: 2 * files + 1] == ["sync part", "rename part"] * files + ["sync folder"]
     rest = steps[2 * files + 1 :]
-    assert set(rest[:-2]) == {"write database", "sync database"}
+    assert set(rest[:-2]) <= {"write database", "sync database"}
     assert rest[-3:] == ["write database", "sync database", "answer"]
 
 
