@@ -4,7 +4,7 @@ import os
 import random
 import signal
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -127,8 +127,9 @@ def _holder(server: Server, path: Path) -> int:
     """Return the process that has a file open."""
     for pid in server.workers():
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            if descriptor.is_symlink() and os.readlink(descriptor) == str(path):
-                return pid
+            with suppress(FileNotFoundError):  # closed meanwhile
+                if os.readlink(descriptor) == str(path):
+                    return pid
     raise AssertionError(f"nobody has {path}")
 
 
