@@ -93,7 +93,7 @@ class Uploads:
             offset = self.offset(path)
             return self.patch(path, offset, content[offset:]).status == 204
 
-        wait_for(is_whole)
+        wait_for(is_whole, 60)
 
     def upload(self, content: bytes, **named: str) -> str:
         """Upload a file whole; return its id."""

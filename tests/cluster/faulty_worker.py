@@ -47,6 +47,7 @@ def sleepy_render(
     on_progress: Callable[[float], None],
     cancel: Any,
     thumbnails: bool,
+    **_: Any,
 ) -> Iterator[render.Output]:
     """Sleep, as if ffmpeg worked; then write each variation with its picture."""
     del settings, thumbnails
@@ -68,7 +69,8 @@ def sleepy_render(
 def sleepy_probe(path: Path, settings: Any, cancel: Any = None) -> Any:
     """Return what the worker wants to know of any file."""
     del path, settings, cancel
-    return SimpleNamespace(duration=1.0, displayed=(160, 90))
+    packets = SimpleNamespace(shown=25)
+    return SimpleNamespace(duration=1.0, displayed=(160, 90), packets=packets)
 
 
 def let_renders_sleep() -> None:
