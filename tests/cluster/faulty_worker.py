@@ -43,6 +43,7 @@ def sleepy_render(
     media: Any,
     wanted: Sequence[tuple[Any, Path]],
     settings: Any,
+    /,
     *,
     on_progress: Callable[[float], None],
     cancel: Any,
