@@ -1,15 +1,16 @@
-"""README's briefs, and its resumable upload, pasted into a shell as they stand, do what it says."""
+"""README's sessions, pasted into a shell as they stand, do what it says."""
 
 import json
 import os
 import re
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import MP4_HEAD, PROJECT, Server
+from tests.support import MP4_HEAD, PASSWORD, PROJECT, Server, Worker
 from tests.uploads.brief_parts import MP3, PNG
 
 pytestmark = pytest.mark.tools
@@ -78,3 +79,26 @@ def test_the_resumable_upload_of_readme_becomes_a_job(
     [answer] = paste(shared_server, tmp_path, commands("Resumable uploads"))
     assert answer["totalVariations"] == 3, answer
     assert shared_server.stored(answer["jobId"]) == [MP4_HEAD * 1000]
+
+
+def test_the_session_of_readme_renders_and_downloads(
+    own_server: Server, clip: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "instance").mkdir()
+    (tmp_path / "instance/password").write_text(f"{PASSWORD}\n")
+    (tmp_path / "instance/sample.mp4").write_bytes(clip)
+    own_server.start()
+    worker = Worker(own_server).start()
+    try:
+        text = re.sub("^URL=.*$", "", commands("A whole session with curl"), flags=re.M)
+        *_, job, listed, storage, deleted, health = paste(own_server, tmp_path, text)
+    finally:
+        worker.stop()
+    assert (job["status"], job["completedVariations"]) == ("completed", 3)
+    assert [each["id"] for each in listed] == [job["jobId"]]
+    assert storage["used"] > 0
+    assert deleted["status"] == "deleted"
+    assert health["status"] == "ok"
+    (output,) = tmp_path.glob("sample_var*.mp4")
+    with zipfile.ZipFile(tmp_path / "job.zip") as archive:
+        assert output.read_bytes() in [archive.read(name) for name in archive.namelist()]
